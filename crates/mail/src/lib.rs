@@ -10,6 +10,8 @@ pub mod address;
 pub mod envelope;
 pub mod flags;
 pub mod id;
+pub mod message;
 pub mod secret;
 pub mod sequence;
+pub mod text;
 pub mod time;
