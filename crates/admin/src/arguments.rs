@@ -55,7 +55,7 @@ impl Arguments {
 
     /// The value of an option; the last one, if it stands more than once.
     pub fn value(&self, option: &str) -> Option<&str> {
-        self.values(option).last()
+        self.options.iter().rev().find(|(name, _)| *name == option).map(|(_, value)| value.as_str())
     }
 
     /// All values of an option, in order.
@@ -203,6 +203,7 @@ mod tests {
         examples: &[],
         exits: &[],
         place: Place::Here,
+        unavailable: Exit::FAILED,
         grammar: Grammar::Mixed,
         run: |_| Box::pin(async { Ok(Exit::OK) }),
     };

@@ -31,6 +31,8 @@ pub struct Command {
     pub exits: &'static [(u8, &'static str)],
     /// Where it runs.
     pub place: Place,
+    /// The exit code where it could not even begin: the site cannot be opened, the daemon is lost.
+    pub unavailable: Exit,
     /// How its command line is read.
     pub grammar: Grammar,
     /// Does it.

@@ -4,19 +4,28 @@ use crate::arguments::Arguments;
 use crate::command::Exit;
 use crate::output::Console;
 use crate::site::Site;
-use roles::{Directory, MailQueue, MessageStore, Submission};
+use env::random::Random;
+use mail::id::TraceId;
+use roles::Call;
+use roles::directory::Directory;
+use roles::manager::Manager;
+use roles::queue::MailQueue;
+use roles::store::MessageStore;
+use roles::submission::Submission;
 use std::sync::Arc;
 
 /// Everything that a command may use.
 pub struct Context {
-    /// The site it works on.
-    pub site: Arc<Site>,
+    /// The site it works on; see [`Context::site`].
+    pub folder: Option<Arc<Site>>,
     /// Its command line, read by its row.
     pub arguments: Arguments,
     /// Its output and input.
     pub console: Console,
     /// The servers; see [`Context::roles`].
     pub servers: Option<Roles>,
+    /// Chance, for ids of requests.
+    pub random: Random,
 }
 
 /// The servers of a site, as commands see them: in the same process or not.
@@ -30,6 +39,8 @@ pub struct Roles {
     pub queue: Arc<dyn MailQueue>,
     /// Takes new messages.
     pub submission: Arc<dyn Submission>,
+    /// The servers themselves.
+    pub manager: Arc<dyn Manager>,
 }
 
 /// Why a command has no exit code of its own.
@@ -67,6 +78,14 @@ impl Failure {
 }
 
 impl Context {
+    /// The site.
+    ///
+    /// # Errors
+    /// Where neither `--site` nor `$INTERMAIL` names one.
+    pub fn site(&self) -> Result<Arc<Site>, Failure> {
+        self.folder.clone().ok_or_else(|| Failure::because(NO_SITE))
+    }
+
     /// The servers.
     ///
     /// # Errors
@@ -74,4 +93,13 @@ impl Context {
     pub fn roles(&self) -> Result<&Roles, Failure> {
         self.servers.as_ref().ok_or_else(|| Failure::because("the site is not running"))
     }
+
+    /// A new request to the servers.
+    pub fn call(&self) -> Call {
+        let request = self.random.request_id();
+        Call::new(request, TraceId::new(&format!("{:032x}", request.0)))
+    }
 }
+
+/// What is said where no site is named.
+pub const NO_SITE: &str = "no site folder: set $INTERMAIL or give -site DIR";

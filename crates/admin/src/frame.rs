@@ -153,7 +153,9 @@ mod tests {
     #[tokio::test]
     async fn what_is_no_frame_is_refused() {
         let endless = vec![b'x'; MAX_HEAD + 1];
-        for bytes in [&b"hello\n"[..], b"{\"output\":65537}\nx", b"{\"output\":4}\nabc", b"\"begun\"", &endless] {
+        for bytes in
+            [&b"hello\n"[..], b"{\"output\":65537}\nx", b"{\"output\":4}\nabc", b"\"begun\"", &endless]
+        {
             assert!(read(&mut &*bytes).await.is_err());
         }
     }

@@ -19,5 +19,7 @@ pub mod output;
 pub mod render;
 pub mod site;
 pub mod stdio;
+#[cfg(test)]
+mod testing;
 
 pub use connect::main;

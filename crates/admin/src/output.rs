@@ -76,6 +76,11 @@ impl Console {
         Self { terminal, name, format, pending: Vec::new(), input: Vec::new(), input_ended: false }
     }
 
+    /// The name of the command.
+    pub fn name(&self) -> &'static str {
+        self.name
+    }
+
     /// What was asked for.
     pub fn format(&self) -> Format {
         self.format

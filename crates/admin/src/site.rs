@@ -24,9 +24,8 @@ impl Site {
     /// # Errors
     /// Where the folder is none, or `config/hostname` is there but cannot be read.
     pub fn open(folder: &Path) -> anyhow::Result<Self> {
-        let folder = folder
-            .canonicalize()
-            .with_context(|| format!("{} is not a site folder", folder.display()))?;
+        let folder =
+            folder.canonicalize().with_context(|| format!("{} is not a site folder", folder.display()))?;
         anyhow::ensure!(folder.is_dir(), "{} is not a site folder", folder.display());
         let file = folder.join("config/hostname");
         let host = match std::fs::read_to_string(&file) {
