@@ -2,11 +2,12 @@
 #![allow(non_camel_case_types, reason = "an event has one type parameter a field, named like the field")]
 
 pub mod mta;
+pub mod nio;
 pub mod proc;
 
 use crate::event::EventRow;
 
 /// Every row of every file.
 pub fn rows() -> impl Iterator<Item = &'static EventRow> {
-    [mta::ROWS, proc::ROWS].into_iter().flatten().copied()
+    [mta::ROWS, nio::ROWS, proc::ROWS].into_iter().flatten().copied()
 }
