@@ -249,7 +249,9 @@ mod tests {
 
     #[test]
     fn inbox_is_inbox_in_any_case() {
-        for (given, meant) in [("inbox", "INBOX"), ("InBox/a", "INBOX/a"), ("inboxes", "inboxes"), ("a/", "a")] {
+        for (given, meant) in
+            [("inbox", "INBOX"), ("InBox/a", "INBOX/a"), ("inboxes", "inboxes"), ("a/", "a")]
+        {
             assert_eq!(MailboxName::new(given).unwrap().as_str(), meant);
         }
         assert!(MailboxName::new("a\rb").is_none());

@@ -93,10 +93,7 @@ fn returned(c: &mut Cursor<'_>) -> Parsed<ListReturn> {
 }
 
 /// `(word word ...)`, perhaps none.
-fn options(
-    c: &mut Cursor<'_>,
-    mut each: impl FnMut(&mut Cursor<'_>, &[u8]) -> Parsed<()>,
-) -> Parsed<()> {
+fn options(c: &mut Cursor<'_>, mut each: impl FnMut(&mut Cursor<'_>, &[u8]) -> Parsed<()>) -> Parsed<()> {
     c.open()?;
     let mut first = true;
     while !c.take(b')') {
