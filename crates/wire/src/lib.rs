@@ -1,1 +1,12 @@
-//! wire
+//! Bytes to values and back, and which value is legal now.
+//!
+//! One module a protocol, and what they share: lines under a hard limit and SASL. Nothing here reads a
+//! socket or a clock. A decoder is handed a buffer and says that it needs more, what stands at the front,
+//! or why that is refused; whatever the bytes are, it does not panic and it holds no more than its limits.
+//!
+//! Upwards: `net` drives these over connections, the servers decide what the values mean.
+
+pub mod imap;
+pub mod line;
+pub mod sasl;
+pub mod smtp;
