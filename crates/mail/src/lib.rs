@@ -11,6 +11,7 @@ pub mod envelope;
 pub mod flags;
 pub mod id;
 pub mod report;
+pub mod search;
 pub mod secret;
 pub mod sequence;
 pub mod time;
