@@ -1,2 +1,4 @@
 //! net
+pub mod dial;
 pub mod dns;
+pub mod tls_client;

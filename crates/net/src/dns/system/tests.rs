@@ -34,7 +34,9 @@ fn reply(question: &Message) -> Message {
         ("null.example.", RecordType::MX) => vec![mx(0, ".")],
         ("xn--bcher-kva.example.", RecordType::MX) => vec![mx(1, "mx.example.")],
         ("a.many.example.", RecordType::A) => vec![RData::A(A::new(192, 0, 2, 1))],
-        ("a.many.example.", RecordType::AAAA) => vec![RData::AAAA(AAAA::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1))],
+        ("a.many.example.", RecordType::AAAA) => {
+            vec![RData::AAAA(AAAA::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1))]
+        }
         ("b.many.example.", RecordType::A) => vec![RData::A(A::new(192, 0, 2, 2))],
         ("broken.example.", _) => {
             reply.metadata.response_code = ResponseCode::ServFail;
