@@ -211,7 +211,6 @@ mod tests {
         (address, cert)
     }
 
-    #[expect(clippy::disallowed_methods, reason = "the certificate was made with the time of the day")]
     fn now() -> UnixTime {
         UnixTime::now()
     }
