@@ -16,6 +16,10 @@ events! {
     NioListenFail: Fatl { address, error }
         cause "Another program holds it, or the right to open it is missing."
         action "Stop the other program or choose another port; start as root for ports below 1024.";
+    #[doc = "A connection could not be accepted; the listener pauses and goes on."]
+    NioAcceptFail: Erro { error }
+        cause "The process has no file descriptors left, or the system no memory."
+        action "Raise the limit of open files; look for clients that open too many connections.";
     #[doc = "A new connection was lost before anything was read from it."]
     NioConnectReadFail: Warn { peer, error }
         cause "The client went away." action "None.";
