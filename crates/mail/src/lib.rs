@@ -11,6 +11,8 @@ pub mod envelope;
 pub mod flags;
 pub mod id;
 pub mod password;
+pub mod report;
+pub mod search;
 pub mod secret;
 pub mod sequence;
 pub mod time;
