@@ -119,7 +119,12 @@ macro_rules! events {
 }
 
 #[cfg(test)]
-#[allow(non_camel_case_types, unreachable_pub, dead_code, reason = "what the macro makes of a private module")]
+#[allow(
+    non_camel_case_types,
+    unreachable_pub,
+    dead_code,
+    reason = "what the macro makes of a private module"
+)]
 mod tests {
     use super::*;
 

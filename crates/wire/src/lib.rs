@@ -6,6 +6,7 @@
 //!
 //! Upwards: `net` drives these over connections, the servers decide what the values mean.
 
+pub mod imap;
 pub mod line;
 pub mod sasl;
 pub mod smtp;

@@ -1,0 +1,233 @@
+//! The event log: one line an event, in the form of the reference manual.
+//!
+//! Emitting formats the line and appends it to a buffer under a short lock; one thread writes the buffer
+//! out many times a second. No caller waits for the disk. Past [`MAX_HELD`] bytes of unwritten lines, lines are dropped
+//! and counted, and the count is logged when the disk is back.
+
+use crate::clock::Clock;
+use catalog::event::{Event, Severity, write_fields};
+use std::fmt::Write as _;
+use std::fs::{File, OpenOptions};
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+/// Most bytes of lines that wait to be written.
+pub const MAX_HELD: usize = 8 << 20;
+/// How long a line may wait before it is written.
+const FLUSH_EVERY: Duration = Duration::from_millis(100);
+/// Waiting bytes that wake the writer before its time.
+const FLUSH_AT: usize = 64 << 10;
+
+/// The log as one server writes to it.
+#[derive(Clone)]
+pub struct Log {
+    server: &'static str,
+    sink: Arc<Sink>,
+}
+
+struct Sink {
+    host: String,
+    clock: Clock,
+    pid: u32,
+    held: Mutex<Held>,
+    wake: Condvar,
+}
+
+#[derive(Default)]
+struct Held {
+    /// Unwritten lines by server: there are a handful of servers.
+    lines: Vec<(&'static str, String)>,
+    bytes: usize,
+    dropped: u64,
+    closed: bool,
+    /// Set where nobody writes: the lines are kept for the test that reads them.
+    in_memory: bool,
+}
+
+impl Log {
+    /// Lines go to `<folder>/<server>.log`, each server its own file. Files are reopened when they are gone
+    /// (rotated by rename). Ends with [`Log::close`].
+    ///
+    /// # Errors
+    /// Where the folder cannot be made or the thread not be started.
+    pub fn to_folder(
+        folder: &Path,
+        host: &str,
+        clock: Clock,
+        server: &'static str,
+    ) -> std::io::Result<(Self, Writer)> {
+        std::fs::create_dir_all(folder)?;
+        let log = Self::new(host, clock, server);
+        let sink = Arc::clone(&log.sink);
+        let folder = folder.to_owned();
+        let thread =
+            std::thread::Builder::new().name("log".into()).spawn(move || write_all(&sink, &folder))?;
+        Ok((log.clone(), Writer { sink: log.sink, thread: Some(thread) }))
+    }
+
+    /// Lines are kept; [`Log::lines`] gives them.
+    pub fn in_memory(server: &'static str) -> Self {
+        let log = Self::new("localhost", Clock::system(), server);
+        log.sink.lock().in_memory = true;
+        log
+    }
+
+    fn new(host: &str, clock: Clock, server: &'static str) -> Self {
+        let (held, wake) = (Mutex::default(), Condvar::new());
+        Self {
+            server,
+            sink: Arc::new(Sink { host: host.to_owned(), clock, pid: std::process::id(), held, wake }),
+        }
+    }
+
+    /// The same log under another server's name.
+    #[must_use]
+    pub fn for_server(&self, server: &'static str) -> Self {
+        Self { server, sink: Arc::clone(&self.sink) }
+    }
+
+    /// Logs the event. Never waits for the disk.
+    pub fn emit(&self, event: &dyn Event) {
+        let row = event.row();
+        let sink = &self.sink;
+        let now = sink.clock.now();
+        let mut held = sink.lock();
+        if held.bytes > MAX_HELD && !held.in_memory {
+            held.dropped += 1;
+            return;
+        }
+        let (host, server, pid) = (&sink.host, self.server, sink.pid);
+        let line = held.buffer(server);
+        let before = line.len();
+        let _ = write!(line, "{} {host} {server}[{pid}] {} {}", now.rfc3339(), row.severity, row.name);
+        write_fields(event, line);
+        line.push('\n');
+        let added = line.len() - before;
+        held.bytes += added;
+        if held.bytes >= FLUSH_AT || row.severity >= Severity::Urgt {
+            sink.wake.notify_one();
+        }
+    }
+
+    /// The lines that wait or, in memory, all lines: for tests.
+    pub fn lines(&self) -> Vec<String> {
+        let held = self.sink.lock();
+        held.lines.iter().flat_map(|(_, text)| text.lines().map(ToOwned::to_owned)).collect()
+    }
+}
+
+impl Sink {
+    fn lock(&self) -> MutexGuard<'_, Held> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Held {
+    fn buffer(&mut self, server: &'static str) -> &mut String {
+        let at = self.lines.iter().position(|(s, _)| *s == server).unwrap_or_else(|| {
+            self.lines.push((server, String::new()));
+            self.lines.len() - 1
+        });
+        &mut self.lines[at].1
+    }
+}
+
+/// The thread that writes; closing it writes what is left.
+pub struct Writer {
+    sink: Arc<Sink>,
+    thread: Option<std::thread::JoinHandle<()>>,
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        self.sink.lock().closed = true;
+        self.sink.wake.notify_one();
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+fn write_all(sink: &Sink, folder: &Path) {
+    let mut files = Files { folder: folder.to_owned(), open: Vec::new() };
+    loop {
+        let (lines, dropped, closed) = wait(sink);
+        for (server, text) in &lines {
+            if !text.is_empty() {
+                files.append(server, text.as_bytes());
+            }
+        }
+        if dropped > 0 {
+            files.append("common", format!("{} lines of the log were dropped\n", dropped).as_bytes());
+        }
+        if closed {
+            return;
+        }
+    }
+}
+
+/// Takes the waiting lines, after a flush interval or when enough have gathered.
+fn wait(sink: &Sink) -> (Vec<(&'static str, String)>, u64, bool) {
+    let mut held = sink.lock();
+    if held.bytes < FLUSH_AT && !held.closed {
+        held = sink.wake.wait_timeout(held, FLUSH_EVERY).unwrap_or_else(PoisonError::into_inner).0;
+    }
+    held.bytes = 0;
+    let dropped = std::mem::take(&mut held.dropped);
+    (std::mem::take(&mut held.lines), dropped, held.closed)
+}
+
+struct Files {
+    folder: PathBuf,
+    open: Vec<(String, File)>,
+}
+
+impl Files {
+    /// Appends to the server's file. A log that cannot be written does not stop the mail: the lines go to stderr.
+    fn append(&mut self, server: &str, bytes: &[u8]) {
+        if self.file(server).and_then(|mut f| f.write_all(bytes)).is_err() {
+            let _ = std::io::stderr().write_all(bytes);
+        }
+    }
+
+    fn file(&mut self, server: &str) -> std::io::Result<&File> {
+        let path = self.folder.join(format!("{server}.log"));
+        if !path.exists() {
+            self.open.retain(|(s, _)| s != server);
+        }
+        let at = match self.open.iter().position(|(s, _)| s == server) {
+            Some(at) => at,
+            None => {
+                self.open.push((server.to_owned(), OpenOptions::new().create(true).append(true).open(path)?));
+                self.open.len() - 1
+            }
+        };
+        Ok(&self.open[at].1)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use catalog::events::proc::ProcServerStarted;
+    use mail::time::Timestamp;
+
+    #[test]
+    fn a_line_has_time_host_server_severity_name_and_fields() {
+        let folder = std::env::temp_dir().join(format!("env-log-{}", std::process::id()));
+        let clock = Clock::fixed(Timestamp::from_micros(1_795_437_325_617_000));
+        let (log, writer) = Log::to_folder(&folder, "mta1", clock, "mta").unwrap();
+        log.emit(&ProcServerStarted { server: "mta", version: "0.1 x" });
+        drop(writer);
+        let text = std::fs::read_to_string(folder.join("mta.log")).unwrap();
+        std::fs::remove_dir_all(folder).unwrap();
+        let pid = std::process::id();
+        let fields = "server=mta version=\"0.1 x\"";
+        assert_eq!(
+            text,
+            format!("2026-11-23T12:35:25.617Z mta1 mta[{pid}] Note ProcServerStarted {fields}\n")
+        );
+    }
+}
