@@ -10,11 +10,9 @@ pub mod address;
 pub mod envelope;
 pub mod flags;
 pub mod id;
-<<<<<<< .merge_file_XUu9bc
-pub mod search;
-=======
+pub mod password;
 pub mod report;
->>>>>>> .merge_file_rEd75m
+pub mod search;
 pub mod secret;
 pub mod sequence;
 pub mod time;
