@@ -126,8 +126,8 @@ impl Committer {
                 self.group(&mut waiting);
             }
         }
-        self.shared.shut();
         self.keeper.stop();
+        self.shared.shut();
         drop(self);
         for answer in closed.into_iter().flatten() {
             let _ = answer.send(());

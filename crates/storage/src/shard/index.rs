@@ -59,7 +59,7 @@ impl Index {
 
     /// The newest rows of a range.
     pub(crate) fn range(&self, range: &KeyRange) -> fjall::Iter {
-        self.rows.range(bounds(range))
+        self.rows.range::<&[u8], _>(bounds(range))
     }
 
     /// The rows as they are now, and stay for who holds it.
@@ -125,7 +125,7 @@ impl IndexSnapshot<'_> {
     }
 
     pub(crate) fn range(&self, range: &KeyRange) -> fjall::Iter {
-        self.at.range(&self.index.rows, bounds(range))
+        self.at.range::<&[u8], _>(&self.index.rows, bounds(range))
     }
 }
 

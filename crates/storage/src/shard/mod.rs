@@ -26,6 +26,8 @@ mod record;
 mod recover;
 mod rows;
 mod segments;
+#[cfg(test)]
+mod tests;
 mod transaction;
 
 pub use blob::{Blob, BlobRef, BlobSource, MAX_RANGE};
