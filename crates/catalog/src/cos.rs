@@ -1,266 +1,230 @@
-//! The attributes of classes of service: name, rule, type, default, limits. What follows from a value is decided by
-//! the server that reads it; which value holds for an account, by `directory::classes`.
+//! Attributes of classes of service that every site has. A site may define more (`CreateCosAttribute`).
+//!
+//! Rows, and which texts are names and values: how account, class and default combine is `directory`'s business.
 
 use std::fmt;
 
-/// Which value of an attribute holds for an account.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+/// Longest name of a class or an attribute, in bytes.
+pub const MAX_NAME: usize = 64;
+/// Longest value of an attribute, in bytes.
+pub const MAX_VALUE: usize = 4096;
+
+/// How the value of an account and that of its class combine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Rule {
-    /// The account's value, else the class's, else the default.
+    /// The account's own value, else the class's.
     Account,
-    /// The class's value, else the default; an account has none of its own.
+    /// The class's value only.
     Class,
-    /// The lower of the account's and the class's.
-    Lower,
-    /// The higher of the account's and the class's.
-    Higher,
+    /// The smaller of both.
+    Least,
+    /// The greater of both.
+    Greatest,
 }
 
-/// What values of an attribute look like.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+impl Rule {
+    /// All of them.
+    pub const ALL: &[Self] = &[Self::Account, Self::Class, Self::Least, Self::Greatest];
+
+    /// The letter in `imdbcontrol cca`.
+    pub const fn letter(self) -> char {
+        match self {
+            Self::Account => 'A',
+            Self::Class => 'C',
+            Self::Least => 'L',
+            Self::Greatest => 'G',
+        }
+    }
+
+    /// By its letter, in either case.
+    pub fn parse(letter: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|r| is_letter(letter, r.letter()))
+    }
+}
+
+fn is_letter(text: &str, letter: char) -> bool {
+    text.eq_ignore_ascii_case(letter.encode_utf8(&mut [0; 4]))
+}
+
+/// What the values of an attribute are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Type {
-    /// One line of text.
+    /// A text, compared without regard to case where `values` names the words.
     Text,
     /// A whole number from 0 up.
     Number,
     /// `yes` or `no`.
-    YesNo,
-}
-
-/// Longest value of an attribute in bytes.
-pub const MAX_VALUE: usize = 4096;
-/// Longest name of a class or an attribute in bytes.
-pub const MAX_NAME: usize = 64;
-
-impl Rule {
-    const LETTERS: [(char, Self); 4] =
-        [('A', Self::Account), ('C', Self::Class), ('L', Self::Lower), ('H', Self::Higher)];
-
-    /// By its letter: `A` account, `C` class, `L` lower, `H` higher; either case.
-    pub fn parse(letter: &str) -> Option<Self> {
-        let mut chars = letter.chars();
-        let (letter, None) = (chars.next()?.to_ascii_uppercase(), chars.next()) else { return None };
-        Self::LETTERS.iter().find(|(l, _)| *l == letter).map(|&(_, r)| r)
-    }
-
-    /// Its letter.
-    pub fn letter(self) -> char {
-        Self::LETTERS.iter().find(|(_, r)| *r == self).map_or('A', |&(l, _)| l)
-    }
+    Flag,
 }
 
 impl Type {
-    const LETTERS: [(char, Self); 3] = [('S', Self::Text), ('I', Self::Number), ('B', Self::YesNo)];
+    /// All of them.
+    pub const ALL: &[Self] = &[Self::Text, Self::Number, Self::Flag];
 
-    /// By its letter: `S` string, `I` integer, `B` boolean; either case.
+    /// The letter in `imdbcontrol cca`.
+    pub const fn letter(self) -> char {
+        match self {
+            Self::Text => 'S',
+            Self::Number => 'N',
+            Self::Flag => 'B',
+        }
+    }
+
+    /// By its letter, in either case.
     pub fn parse(letter: &str) -> Option<Self> {
-        let mut chars = letter.chars();
-        let (letter, None) = (chars.next()?.to_ascii_uppercase(), chars.next()) else { return None };
-        Self::LETTERS.iter().find(|(l, _)| *l == letter).map(|&(_, t)| t)
+        Self::ALL.iter().copied().find(|t| is_letter(letter, t.letter()))
     }
 
-    /// Its letter.
-    pub fn letter(self) -> char {
-        Self::LETTERS.iter().find(|(_, t)| *t == self).map_or('S', |&(l, _)| l)
-    }
-}
-
-/// What values a built-in attribute takes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Values {
-    /// One of these words, in any case.
-    Words(&'static [&'static str]),
-    /// A number from 0 to this.
-    UpTo(u64),
-}
-
-/// An attribute that the servers themselves read.
-#[derive(Debug)]
-pub struct Attribute {
-    /// Its name, found without regard to case.
-    pub name: &'static str,
-    /// The heading under which it is displayed.
-    pub group: &'static str,
-    /// Which value holds.
-    pub rule: Rule,
-    /// What values look like.
-    pub kind: Type,
-    /// Which of them are taken.
-    pub values: Values,
-    /// What holds where neither account nor class has a value.
-    pub default: &'static str,
-    /// One or two sentences for the manual.
-    pub doc: &'static str,
-}
-
-/// The values of access attributes.
-const ACCESS: Values = Values::Words(&["none", "trusted", "all"]);
-/// The values of switches.
-const YES_NO: Values = Values::Words(&["yes", "no"]);
-
-const fn access(name: &'static str, doc: &'static str) -> Attribute {
-    Attribute {
-        name,
-        group: "access",
-        rule: Rule::Account,
-        kind: Type::Text,
-        values: ACCESS,
-        default: "all",
-        doc,
-    }
-}
-
-/// POP3 without TLS.
-pub const POP_ACCESS: &Attribute = &access(
-    "pref_popaccess",
-    "POP3 without TLS: nobody, only through an address of trustedInterfaces, or from everywhere.",
-);
-/// POP3 over TLS.
-pub const POP_SSL_ACCESS: &Attribute = &access("pref_popsslaccess", "POP3 over TLS, likewise.");
-/// IMAP without TLS.
-pub const IMAP_ACCESS: &Attribute = &access("pref_imapaccess", "IMAP without TLS, likewise.");
-/// IMAP over TLS.
-pub const IMAP_SSL_ACCESS: &Attribute = &access("pref_imapsslaccess", "IMAP over TLS, likewise.");
-/// Sending mail with a login.
-pub const SMTP_ACCESS: &Attribute =
-    &access("pref_smtpaccess", "SMTP AUTH: sending mail after a login, likewise.");
-/// Web applications.
-pub const WEB_ACCESS: &Attribute = &access("pref_webaccess", "Web applications, likewise.");
-/// Whether mail goes into the mailbox, besides forwards.
-pub const LOCAL_DELIVERY: &Attribute = &Attribute {
-    name: "pref_localdelivery",
-    group: "delivery",
-    rule: Rule::Account,
-    kind: Type::YesNo,
-    values: YES_NO,
-    default: "yes",
-    doc: "Whether mail goes into the mailbox as well when the account forwards it. Without forwards it always does.",
-};
-/// Whether the account may forward.
-pub const FORWARDING: &Attribute = &Attribute {
-    name: "perm_forward",
-    group: "delivery",
-    rule: Rule::Account,
-    kind: Type::YesNo,
-    values: YES_NO,
-    default: "yes",
-    doc: "Whether forwards of the account are followed. With no, its mail goes into the mailbox.",
-};
-/// Largest message that the account may send.
-pub const MAX_MESSAGE: &Attribute = &Attribute {
-    name: "maxMessageBytes",
-    group: "limits",
-    rule: Rule::Account,
-    kind: Type::Number,
-    values: Values::UpTo(1 << 40),
-    default: "0",
-    doc: "Largest message that the account may send, in bytes; 0: the limit of the server.",
-};
-/// Byte quota.
-pub const QUOTA_BYTES: &Attribute = &Attribute {
-    name: "totalBytes",
-    group: "quota",
-    rule: Rule::Account,
-    kind: Type::Number,
-    values: Values::UpTo(1 << 50),
-    default: "0",
-    doc: "Bytes that the mailbox may hold; 0: no limit.",
-};
-/// Message quota.
-pub const QUOTA_MESSAGES: &Attribute = &Attribute {
-    name: "totalMsgQuota",
-    group: "quota",
-    rule: Rule::Account,
-    kind: Type::Number,
-    values: Values::UpTo(1 << 32),
-    default: "0",
-    doc: "Messages that the mailbox may hold; 0: no limit.",
-};
-/// Warning level.
-pub const QUOTA_THRESHOLD: &Attribute = &Attribute {
-    name: "quotaThreshold",
-    group: "quota",
-    rule: Rule::Account,
-    kind: Type::Number,
-    values: Values::UpTo(100),
-    default: "90",
-    doc: "Percentage of a quota at which its owner is warned; 0: never.",
-};
-/// What happens with mail for a full mailbox.
-pub const OVER_QUOTA: &Attribute = &Attribute {
-    name: "quota_action",
-    group: "quota",
-    rule: Rule::Account,
-    kind: Type::Text,
-    values: Values::Words(&["bounce", "defer"]),
-    default: "bounce",
-    doc: "What a sender hears when the mailbox is full: a final refusal (552) or to try later (452).",
-};
-
-/// All built-in attributes, in the order in which they are displayed.
-pub const ATTRIBUTES: &[&Attribute] = &[
-    POP_ACCESS,
-    POP_SSL_ACCESS,
-    IMAP_ACCESS,
-    IMAP_SSL_ACCESS,
-    SMTP_ACCESS,
-    WEB_ACCESS,
-    LOCAL_DELIVERY,
-    FORWARDING,
-    MAX_MESSAGE,
-    QUOTA_BYTES,
-    QUOTA_MESSAGES,
-    QUOTA_THRESHOLD,
-    OVER_QUOTA,
-];
-
-/// The built-in attribute of a name, without regard to case.
-pub fn find(name: &str) -> Option<&'static Attribute> {
-    ATTRIBUTES.iter().copied().find(|a| a.name.eq_ignore_ascii_case(name))
-}
-
-impl Values {
-    /// Whether the value is taken.
-    pub fn allow(self, value: &str) -> bool {
-        match self {
-            Self::Words(words) => words.iter().any(|w| w.eq_ignore_ascii_case(value)),
-            Self::UpTo(max) => value.parse().is_ok_and(|n: u64| n <= max),
-        }
-    }
-}
-
-impl fmt::Display for Values {
-    /// As in an error message: `none, trusted or all`, `a number from 0 to 100`.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Words([first @ .., last]) => write!(f, "{} or {last}", first.join(", ")),
-            Self::Words([]) => Ok(()),
-            Self::UpTo(max) => write!(f, "a number from 0 to {max}"),
-        }
-    }
-}
-
-impl Type {
-    /// Whether a value is of this type.
+    /// Whether a text is a value of this type.
     pub fn allows(self, value: &str) -> bool {
         match self {
             Self::Text => value.len() <= MAX_VALUE && !value.chars().any(char::is_control),
             Self::Number => value.parse::<u64>().is_ok(),
-            Self::YesNo => YES_NO.allow(value),
+            Self::Flag => is_word(FLAG, value),
         }
     }
 }
 
 impl fmt::Display for Type {
-    /// As in an error message.
+    /// As in an error message: what values are expected.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Text => "one line of at most 4096 bytes",
             Self::Number => "a whole number from 0 up",
-            Self::YesNo => "yes or no",
+            Self::Flag => "yes or no",
         })
     }
 }
+
+fn is_word(words: &[&str], value: &str) -> bool {
+    words.iter().any(|w| w.eq_ignore_ascii_case(value))
+}
+
+/// One attribute.
+#[derive(Debug)]
+pub struct Attribute {
+    /// Its name, compared without regard to case.
+    pub name: &'static str,
+    /// What its values are.
+    pub kind: Type,
+    /// How account and class combine.
+    pub rule: Rule,
+    /// The words allowed; empty: any value of the type.
+    pub values: &'static [&'static str],
+    /// The greatest number allowed, where it is a number.
+    pub most: u64,
+    /// What holds where neither account nor class says anything (ITS 13431, 20488).
+    pub default: &'static str,
+    /// One or two sentences for the manual.
+    pub doc: &'static str,
+}
+
+impl Attribute {
+    /// Whether a text may be its value.
+    pub fn allows(&self, value: &str) -> bool {
+        let listed = self.values.is_empty() || is_word(self.values, value);
+        let small = self.kind != Type::Number || value.parse().is_ok_and(|n: u64| n <= self.most);
+        listed && small && self.kind.allows(value)
+    }
+
+    /// What values are expected, as in an error message: `none, trusted or all`, `a number from 0 to 100`.
+    pub fn expected(&self) -> String {
+        match (self.values, self.kind) {
+            ([first @ .., last], _) => format!("{} or {last}", first.join(", ")),
+            (_, Type::Number) => format!("a number from 0 to {}", self.most),
+            (_, kind) => kind.to_string(),
+        }
+    }
+}
+
+/// The attribute of that name, in whatever case.
+pub fn find(name: &str) -> Option<&'static Attribute> {
+    ATTRIBUTES.iter().find(|a| a.name.eq_ignore_ascii_case(name))
+}
+
+/// Access by POP3 without TLS.
+pub const POP_ACCESS: &str = "pref_popaccess";
+/// Access by POP3 with TLS.
+pub const POP_SSL_ACCESS: &str = "pref_popsslaccess";
+/// Access by IMAP without TLS.
+pub const IMAP_ACCESS: &str = "pref_imapaccess";
+/// Access by IMAP with TLS.
+pub const IMAP_SSL_ACCESS: &str = "pref_imapsslaccess";
+/// Sending without TLS.
+pub const SMTP_ACCESS: &str = "pref_smtpaccess";
+/// Sending with TLS.
+pub const SMTP_SSL_ACCESS: &str = "pref_smtpsslaccess";
+/// Access by web applications.
+pub const WEB_ACCESS: &str = "pref_webaccess";
+/// Keeping mail that is forwarded.
+pub const LOCAL_DELIVERY: &str = "pref_localdelivery";
+/// Permission to forward.
+pub const FORWARDING: &str = "perm_forward";
+/// Most forwards.
+pub const MAX_FORWARDS: &str = "maxForwards";
+/// Most aliases.
+pub const MAX_ALIASES: &str = "maxAliases";
+/// Byte quota.
+pub const QUOTA_BYTES: &str = "totalBytes";
+/// Message quota.
+pub const QUOTA_MESSAGES: &str = "totalMsgQuota";
+/// Largest message, in KB.
+pub const MAX_MESSAGE_SIZE: &str = "maxMessageSize";
+/// Warning level.
+pub const QUOTA_THRESHOLD: &str = "quotaThreshold";
+/// What becomes of mail for a full mailbox.
+pub const QUOTA_ACTION: &str = "quotaAction";
+
+/// Where a user may come from.
+pub const ACCESS: &[&str] = &["none", "trusted", "all"];
+/// What becomes of mail that would exceed a quota.
+pub const OVER_QUOTA: &[&str] = &["bounce", "defer"];
+const FLAG: &[&str] = &["yes", "no"];
+
+const fn access(name: &'static str, doc: &'static str) -> Attribute {
+    Attribute { name, kind: Type::Text, rule: Rule::Account, values: ACCESS, most: 0, default: "all", doc }
+}
+
+const fn flag(name: &'static str, default: &'static str, doc: &'static str) -> Attribute {
+    Attribute { name, kind: Type::Flag, rule: Rule::Account, values: FLAG, most: 0, default, doc }
+}
+
+const fn number(name: &'static str, most: u64, default: &'static str, doc: &'static str) -> Attribute {
+    Attribute { name, kind: Type::Number, rule: Rule::Account, values: &[], most, default, doc }
+}
+
+/// The attributes of every site.
+pub const ATTRIBUTES: &[Attribute] = &[
+    access(POP_ACCESS, "POP3 without TLS: from nowhere, through trusted interfaces, from everywhere."),
+    access(POP_SSL_ACCESS, "POP3 with TLS, likewise."),
+    access(IMAP_ACCESS, "IMAP without TLS, likewise."),
+    access(IMAP_SSL_ACCESS, "IMAP with TLS, likewise."),
+    access(SMTP_ACCESS, "Sending by submission without TLS, likewise."),
+    access(SMTP_SSL_ACCESS, "Sending by submission with TLS, likewise."),
+    access(WEB_ACCESS, "Web applications, likewise."),
+    flag(LOCAL_DELIVERY, "yes", "Whether mail is kept in the mailbox when the account forwards."),
+    flag(FORWARDING, "yes", "Whether the account's forwards are followed."),
+    number(MAX_FORWARDS, 1_000, "20", "Most forwards of an account."),
+    number(MAX_ALIASES, 10_000, "100", "Most addresses of an account besides its first."),
+    number(QUOTA_BYTES, 1 << 50, "0", "Most bytes in the mailbox; 0: no limit."),
+    number(QUOTA_MESSAGES, 1 << 32, "0", "Most messages in the mailbox; 0: no limit."),
+    number(
+        MAX_MESSAGE_SIZE,
+        1 << 31,
+        "0",
+        "Largest message for the account, in KB; 0: the MTA's maxMessageSize alone.",
+    ),
+    number(QUOTA_THRESHOLD, 100, "90", "Percentage of a quota from which on the user is warned; 0: never."),
+    Attribute {
+        name: QUOTA_ACTION,
+        kind: Type::Text,
+        rule: Rule::Account,
+        values: OVER_QUOTA,
+        most: 0,
+        default: "bounce",
+        doc: "What becomes of mail that would exceed a quota: refused for good, or kept by the sender for later.",
+    },
+];
 
 #[cfg(test)]
 mod tests {
@@ -269,31 +233,37 @@ mod tests {
     #[test]
     fn its_23305_every_default_is_a_value_of_its_attribute() {
         for a in ATTRIBUTES {
-            assert!(a.values.allow(a.default) && a.kind.allows(a.default), "{}", a.name);
+            assert!(a.allows(a.default), "{}", a.name);
             let of_name = ATTRIBUTES.iter().filter(|o| o.name.eq_ignore_ascii_case(a.name));
             assert_eq!(of_name.count(), 1, "{}", a.name);
-            assert_eq!(find(&a.name.to_uppercase()).unwrap().name, a.name);
         }
     }
 
     #[test]
     fn letters_and_back() {
-        for letter in ["A", "c", "L", "h"] {
-            assert_eq!(Rule::parse(letter).unwrap().letter().to_string(), letter.to_uppercase());
+        for rule in Rule::ALL {
+            assert_eq!(Rule::parse(&rule.letter().to_lowercase().to_string()), Some(*rule));
         }
-        for letter in ["S", "i", "B"] {
-            assert_eq!(Type::parse(letter).unwrap().letter().to_string(), letter.to_uppercase());
+        for kind in Type::ALL {
+            assert_eq!(Type::parse(&kind.letter().to_string()), Some(*kind));
         }
         assert_eq!((Rule::parse("AB"), Type::parse(""), Rule::parse("X")), (None, None, None));
     }
 
     #[test]
     fn its_13201_values_outside_their_limits_are_refused() {
-        assert!(QUOTA_THRESHOLD.values.allow("100"));
+        let threshold = find(QUOTA_THRESHOLD).unwrap();
+        assert!(threshold.allows("100"));
         for bad in ["101", "-1", "9x", ""] {
-            assert!(!QUOTA_THRESHOLD.values.allow(bad), "{bad}");
+            assert!(!threshold.allows(bad), "{bad}");
         }
-        assert_eq!(QUOTA_THRESHOLD.values.to_string(), "a number from 0 to 100");
-        assert_eq!(POP_ACCESS.values.to_string(), "none, trusted or all");
+        assert_eq!(threshold.expected(), "a number from 0 to 100");
+        assert_eq!(find(POP_ACCESS).unwrap().expected(), "none, trusted or all");
+    }
+
+    #[test]
+    fn names_are_found_in_any_case() {
+        assert_eq!(find("PREF_LocalDelivery").map(|a| a.default), Some("yes"));
+        assert!(find("pref_pop").is_none());
     }
 }

@@ -8,4 +8,6 @@ pub mod event;
 pub mod events;
 pub mod key;
 pub mod keys;
+pub mod render;
+pub mod servers;
 pub mod tree;

@@ -10,7 +10,7 @@ use crate::{Answer, Body, Call, Kind};
 use bytes::Bytes;
 use mail::flags::{FlagAction, Flags};
 use mail::id::{FolderId, MailboxId, ModSeq, Uid, UidValidity};
-use mail::search::Criteria;
+use mail::search::Criterion;
 use mail::sequence::NumberSet;
 use mail::time::Timestamp;
 use std::future::Future;
@@ -375,7 +375,7 @@ pub trait MessageStore: Send + Sync {
         call: &'a Call,
         mailbox: MailboxId,
         folder: FolderId,
-        criteria: Criteria,
+        criterion: Criterion,
     ) -> Answer<'a, NumberSet, StoreError>;
 
     /// Copies messages into a folder named `target`, keeping flags and dates.
