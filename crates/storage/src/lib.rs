@@ -5,3 +5,10 @@
 
 mod codec;
 pub mod shard;
+//! Databases and bodies: the only SQL, the only engines, the only access to stored mail.
+//!
+//! It stores and finds; policy (who may, where to, how much) lives in the servers. Code here is synchronous
+//! and runs on threads of its own behind one async door each.
+
+pub mod directory;
+pub mod sql;
