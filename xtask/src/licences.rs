@@ -4,12 +4,11 @@
 //! file, so the fence stands on every machine.
 
 use crate::workspace::{Workspace, must, verdict};
-use anyhow::{Context, Result, ensure};
-use serde_json::Value as Json;
-use std::collections::{BTreeMap, BTreeSet};
+use anyhow::{Context, Result};
+use std::collections::BTreeSet;
 use toml::{Table, Value};
 
-/// The only source of crates, as `cargo metadata` and the lock file name it.
+/// The only source of crates, as the lock file names it.
 const REGISTRY: &str = "registry+https://github.com/rust-lang/crates.io-index";
 
 pub(crate) fn run(workspace: &Workspace, _words: &[String]) -> Result<()> {
@@ -17,40 +16,21 @@ pub(crate) fn run(workspace: &Workspace, _words: &[String]) -> Result<()> {
         return must(workspace.cargo().args(["deny", "--offline", "check", "licenses", "bans", "sources"]));
     }
     let fence = Fence::parse(&workspace.read("deny.toml")?)?;
-    let metadata = workspace.output(
-        "cargo",
-        &["metadata", "--format-version", "1", "--locked", "--filter-platform", &host(workspace)?],
-    )?;
-    let metadata: Json = serde_json::from_str(&metadata)?;
-    let built = built(&metadata);
-    let packages = metadata["packages"].as_array().context("cargo metadata names no packages")?;
-    let is_built = |p: &&Json| p["id"].as_str().is_some_and(|id| built.contains(id));
-    let outside: Vec<_> = packages.iter().filter(is_built).filter(|p| !p["source"].is_null()).collect();
-    ensure!(!outside.is_empty(), "cargo metadata names no outside crates");
-    let findings: Vec<_> = outside.iter().filter_map(|p| fence.objection(p)).collect();
-    verdict("licences", &findings, &format!("{} outside crates stand inside the fence", outside.len()))
+    let words = ["tree", "--locked", "--workspace", "--prefix", "none", "--format", "{p}|{l}"];
+    let tree = workspace.output("cargo", &words)?;
+    let crates: BTreeSet<&str> = tree.lines().map(|l| l.trim_end_matches(" (*)")).collect();
+    let mut findings: Vec<_> = crates.iter().filter_map(|line| fence.objection(line)).collect();
+    findings.extend(foreign(&workspace.read("Cargo.lock")?)?);
+    verdict("licences", &findings, &format!("{} crates stand inside the fence", crates.len()))
 }
 
-/// The ids that the workspace's own crates reach: the lock file also holds crates that no feature asks for.
-fn built(metadata: &Json) -> BTreeSet<&str> {
-    let nodes = metadata["resolve"]["nodes"].as_array().into_iter().flatten();
-    let edges: BTreeMap<&str, &Json> = nodes.filter_map(|n| Some((n["id"].as_str()?, &n["deps"]))).collect();
-    let mut reached = BTreeSet::new();
-    let members = metadata["workspace_members"].as_array().into_iter().flatten();
-    let mut next: Vec<&str> = members.filter_map(Json::as_str).collect();
-    while let Some(id) = next.pop() {
-        if reached.insert(id) {
-            let deps = edges.get(id).and_then(|d| d.as_array()).into_iter().flatten();
-            next.extend(deps.filter_map(|d| d["pkg"].as_str()));
-        }
-    }
-    reached
-}
-
-fn host(workspace: &Workspace) -> Result<String> {
-    let version = workspace.output("rustc", &["-vV"])?;
-    let line = version.lines().find_map(|l| l.strip_prefix("host: "));
-    line.map(str::to_owned).context("rustc does not name its host")
+/// Crates of the lock file that come from elsewhere than the registry.
+fn foreign(lock: &str) -> Result<Vec<String>> {
+    let lock: Table = lock.parse()?;
+    let packages = lock.get("package").and_then(Value::as_array).context("Cargo.lock names no packages")?;
+    let source = |p: &Value| Some((p.get("name")?.to_string(), p.get("source")?.as_str()?.to_owned()));
+    let foreign = packages.iter().filter_map(source).filter(|(_, source)| source != REGISTRY);
+    Ok(foreign.map(|(name, source)| format!("{name} comes from {source}")).collect())
 }
 
 /// What `deny.toml` says.
@@ -70,20 +50,15 @@ impl Fence {
         })
     }
 
-    fn objection(&self, package: &Json) -> Option<String> {
-        let (name, version) = (package["name"].as_str()?, package["version"].as_str()?);
-        let reason = if self.banned.contains(name) {
-            "is banned".to_owned()
-        } else if package["source"] != REGISTRY {
-            format!("comes from {}", package["source"])
-        } else {
-            let licence = package["license"].as_str().unwrap_or("no licence at all");
-            if self.permits(licence) {
-                return None;
-            }
-            format!("is under {licence}")
-        };
-        Some(format!("{name} {version} {reason}"))
+    /// What is against a line of `cargo tree`: `name v1.2.3|LICENCE`.
+    fn objection(&self, line: &str) -> Option<String> {
+        let (package, licence) = line.split_once('|')?;
+        let name = package.split(' ').next()?;
+        if self.banned.contains(name) {
+            return Some(format!("{package} is banned"));
+        }
+        let licence = if licence.is_empty() { "no licence at all" } else { licence };
+        (!self.permits(licence)).then(|| format!("{package} is under {licence}"))
     }
 
     /// Whether an SPDX expression can be met by allowed licences alone. `/` is the old way to write OR.
@@ -164,20 +139,13 @@ mod tests {
     }
 
     #[test]
-    fn a_crate_that_nobody_reaches_is_not_judged() {
-        let node = |id: &str, deps: &[&str]| serde_json::json!({ "id": id, "deps": deps.iter().map(|d| serde_json::json!({ "pkg": d })).collect::<Vec<_>>() });
-        let metadata = serde_json::json!({
-            "workspace_members": ["own"],
-            "resolve": { "nodes": [node("own", &["a"]), node("a", &["b", "own"]), node("b", &[]), node("c", &["b"])] },
-        });
-        assert_eq!(built(&metadata).into_iter().collect::<Vec<_>>(), ["a", "b", "own"]);
-    }
-
-    #[test]
-    fn bans_and_foreign_sources_are_named() {
-        let package = |name: &str, source: &str| serde_json::json!({ "name": name, "version": "1.0.0", "source": source, "license": "MIT" });
-        assert_eq!(fence().objection(&package("fine", REGISTRY)), None);
-        assert_eq!(fence().objection(&package("ring", REGISTRY)).as_deref(), Some("ring 1.0.0 is banned"));
-        assert!(fence().objection(&package("x", "git+https://example.org/x")).is_some());
+    fn bans_licences_and_foreign_sources_are_named() {
+        assert_eq!(fence().objection("fine v1.0.0|MIT"), None);
+        assert_eq!(fence().objection("ring v0.17.14|MIT").as_deref(), Some("ring v0.17.14 is banned"));
+        assert_eq!(fence().objection("x v1.0.0|").as_deref(), Some("x v1.0.0 is under no licence at all"));
+        let lock =
+            format!("[[package]]\nname = \"own\"\n[[package]]\nname = \"a\"\nsource = \"{REGISTRY}\"\n");
+        assert_eq!(foreign(&lock).unwrap(), [""; 0]);
+        assert_eq!(foreign(&lock.replace("registry+", "git+")).unwrap().len(), 1);
     }
 }
