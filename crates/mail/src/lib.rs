@@ -12,6 +12,8 @@ pub mod flags;
 pub mod id;
 pub mod report;
 pub mod search;
+pub mod message;
 pub mod secret;
 pub mod sequence;
+pub mod text;
 pub mod time;
