@@ -2,8 +2,11 @@
 //! attributes. Each is declared once, here, as data; parsers, checks, manuals and completion are made
 //! from the rows. Rows and rendering only: what a key *does* lives in the server that reads it.
 
+pub mod cos;
 pub mod event;
 pub mod events;
 pub mod key;
 pub mod keys;
+pub mod render;
+pub mod servers;
 pub mod tree;

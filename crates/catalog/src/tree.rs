@@ -3,6 +3,11 @@
 //! One entry a line, `/<host>/<server>/<key>: [value]`, several values as `[v1][v2]`, `*` for any host or
 //! any server, `#` begins a comment line. `\]` and `\\` inside a value stand for themselves. Resolution takes the
 //! nearest of five: host and server, host and `common`, any host and server, any host and `common`, the row's default.
+//!
+//! `check` judges a whole tree against the rows, `edit` changes one entry of the text and nothing else.
+
+pub mod check;
+pub mod edit;
 
 use crate::key::{Key, Row, Value};
 use std::collections::BTreeMap;
@@ -65,6 +70,7 @@ impl std::error::Error for BadLine {}
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Tree {
     entries: BTreeMap<Path, (usize, Vec<String>)>,
+    repeated: Vec<(Path, usize)>,
 }
 
 impl Tree {
@@ -89,7 +95,9 @@ impl Tree {
                 Path::parse(path).ok_or_else(|| bad(path.trim(), "not of the form /host/server/key"))?;
             let values = parse_values(values)
                 .ok_or_else(|| bad(path.trim(), "values must stand in brackets: [value]"))?;
-            tree.entries.insert(parsed, (at + 1, values));
+            if let Some((earlier, _)) = tree.entries.insert(parsed.clone(), (at + 1, values)) {
+                tree.repeated.push((parsed, earlier));
+            }
         }
         Ok(tree)
     }
@@ -102,6 +110,11 @@ impl Tree {
     /// The entries in order of their paths, with the line each came from (0: none).
     pub fn entries(&self) -> impl Iterator<Item = (&Path, usize, &[String])> {
         self.entries.iter().map(|(p, (line, v))| (p, *line, v.as_slice()))
+    }
+
+    /// Entries that a later line of the same path has replaced, with the line of the one that lost.
+    pub fn repeated(&self) -> &[(Path, usize)] {
+        &self.repeated
     }
 
     /// The values of one entry, as they stand.

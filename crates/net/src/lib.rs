@@ -1,3 +1,7 @@
+//! net
+pub mod dial;
+pub mod dns;
+pub mod tls_client;
 //! Sockets for the protocols of the outside world: listening, buffered connections, TLS, and spooling a body.
 //!
 //! Nothing here knows a verb or a reply of any protocol. A server implements [`listener::Protocol`] and is

@@ -10,3 +10,14 @@ pub mod imap;
 pub mod line;
 pub mod sasl;
 pub mod smtp;
+
+/// What a decoder makes of the front of a buffer from which it takes what it has understood.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Progress<T, E> {
+    /// Nothing is complete yet.
+    NeedMore,
+    /// A value.
+    Value(T),
+    /// The peer does not keep to the protocol.
+    Refused(E),
+}

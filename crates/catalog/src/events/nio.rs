@@ -3,8 +3,35 @@
 use crate::events;
 
 events! {
+    #[doc = "A connection was refused by a list of addresses."]
+    NioConnNotAllowed: Warn { peer, port, key }
+        cause "The key named in the event does not allow the client." action "None, or change the key.";
+    #[doc = "A connection was refused because its network has as many as it may."]
+    NioConnectionLimit: Warn { peer, limit }
+        cause "clientConnectionLimitTable." action "None, or raise the limit.";
+    #[doc = "An entry of clientConnectionLimitTable cannot be read and was skipped."]
+    NioConnectionLimitTableBadEntry: Erro { entry }
+        cause "It is not of the form network:most." action "Correct the entry.";
+    #[doc = "A port cannot be opened."]
+    NioListenFail: Fatl { address, error }
+        cause "Another program holds it, or the right to open it is missing."
+        action "Stop the other program or choose another port; start as root for ports below 1024.";
     #[doc = "A connection could not be accepted; the listener pauses and goes on."]
     NioAcceptFail: Erro { error }
         cause "The process has no file descriptors left, or the system no memory."
         action "Raise the limit of open files; look for clients that open too many connections.";
+    #[doc = "A new connection was lost before anything was read from it."]
+    NioConnectReadFail: Warn { peer, error }
+        cause "The client went away." action "None.";
+    #[doc = "A client did not take what was sent to it in time."]
+    NioTimeOutWrite: Warn { peer, seconds }
+        cause "A slow or dead client." action "None.";
+    #[doc = "A TLS connection could not be agreed."]
+    NioTlsFailed: Warn { peer, port, reason }
+        cause "A client with other versions or ciphers, or one that does not trust the certificate."
+        action "Many of one kind: check the certificate and its chain.";
+    #[doc = "The certificate or its key cannot be used."]
+    NioTlsCertUnreadable: Fatl { path, reason }
+        cause "The file is missing, not readable, not PEM, or key and certificate do not fit."
+        action "Correct sslCertChainPathAndFile or the file.";
 }

@@ -4,6 +4,11 @@ use crate::key::Kind;
 use crate::keys;
 use std::time::Duration;
 
+/// Longest text of a path of the file system.
+const PATH: usize = 4096;
+/// Longest host, domain, network or table entry.
+const ENTRY: usize = 512;
+
 keys! {
     #[doc = "Message size in KB above which content is held in a file of the run directory rather than in memory."]
     CACHE_LIMIT_IN_KB: u64 = "cacheLimitInKB" in ["common"], Kind::Number(4..=65_536), ["64"], Live, since "3.2";
@@ -12,5 +17,31 @@ keys! {
     #[doc = "Seconds without a command after which a session is closed."]
     IDLE_TIMEOUT: Duration = "idleTimeout" in ["common"], Kind::Number(1..=86_400), ["1800"], Live, since "5.0";
     #[doc = "Certificate chain and private key, PEM, in one file; empty: the site's own certificate."]
-    SSL_CERT_CHAIN_PATH_AND_FILE: String = "sslCertChainPathAndFile" in ["common"], Kind::Text(4096), [""], Restart, since "4.1.1";
+    SSL_CERT_CHAIN_PATH_AND_FILE: String = "sslCertChainPathAndFile" in ["common"], Kind::Text(PATH), [""], Restart, since "4.1.1";
+    #[doc = "Addresses on which the server listens; no value: all addresses of the host."]
+    LISTEN_ADDRESSES: Vec<String> = "listenAddresses" in ["common"], Kind::List(ENTRY), [], Restart, since "5.0";
+    #[doc = "Directory for temporary files of the server, below the site folder unless absolute; empty: `tmp/` and the server's name. It must exist, else the server ends with ProcNoRunDir."]
+    RUN_DIR: String = "runDir" in ["common"], Kind::Text(PATH), [""], Restart, since "3.2";
+    #[doc = "Networks (address or CIDR) whose clients may connect; no value: all. Others are refused at once."]
+    ALLOWED_IPS: Vec<String> = "allowedIPs" in ["mta", "popserv", "imapserv"], Kind::List(ENTRY), [], Live, since "4.0.3";
+    #[doc = "Most connections at the same time from one client network: `network:most`, for example `192.0.2.0/24:50`; the longest matching network counts. A bad entry is logged as NioConnectionLimitTableBadEntry and skipped."]
+    CLIENT_CONNECTION_LIMIT_TABLE: Vec<String> = "clientConnectionLimitTable" in ["mta", "popserv", "imapserv"], Kind::List(ENTRY), [], Live, since "4.0";
+    #[doc = "Text of the greeting after the host name, instead of the product's name and version."]
+    BANNERS: String = "banners" in ["mta", "popserv", "imapserv"], Kind::Text(200), [""], Live, since "4.0";
+    #[doc = "Domain added to a bare login name where loginDefaultDomainTable has no entry; empty: defaultDomain."]
+    LOGIN_DEFAULT_DOMAIN: String = "loginDefaultDomain" in ["mta", "popserv", "imapserv"], Kind::Text(255), [""], Live, since "4.0.2";
+    #[doc = "Domain added to a bare login name by the local address that the client reached: `address=domain`. A bad entry is logged as PopDomainTableEntryError and skipped."]
+    LOGIN_DEFAULT_DOMAIN_TABLE: Vec<String> = "loginDefaultDomainTable" in ["mta", "popserv", "imapserv"], Kind::List(ENTRY), [], Live, since "4.0.2";
+    #[doc = "Whether any address of an account serves as its login name."]
+    LOGIN_ALIASES: bool = "loginAliases" in ["mta", "popserv", "imapserv"], Kind::Bool, ["true"], Live, since "4.1.2";
+    #[doc = "Local addresses or networks (CIDR) through which accounts with access `trusted` may log in."]
+    TRUSTED_INTERFACES: Vec<String> = "trustedInterfaces" in ["mta", "popserv", "imapserv"], Kind::List(ENTRY), [], Live, since "4.1.1";
+    #[doc = "Where a password may cross a connection without TLS: `never`, `loopback` (both ends are this host), `always`."]
+    PLAIN_TEXT_LOGIN: String = "plainTextLogin" in ["mta", "popserv", "imapserv"], Kind::Choice(&["never", "loopback", "always"]), ["loopback"], Live, since "5.0";
+    #[doc = "Seconds by which the answer to a first wrong password is delayed; each further one on the connection doubles it."]
+    BAD_PASSWORD_DELAY: Duration = "badPasswordDelay" in ["mta", "popserv", "imapserv"], Kind::Number(0..=60), ["1"], Live, since "4.0";
+    #[doc = "Seconds beyond which badPasswordDelay no longer doubles."]
+    MAX_BAD_PASSWORD_DELAY: Duration = "maxBadPasswordDelay" in ["mta", "popserv", "imapserv"], Kind::Number(0..=300), ["16"], Live, since "4.0";
+    #[doc = "Most sessions of one account at the same time, counted by each server; 0: no limit."]
+    MAX_SESSIONS_PER_USER: u64 = "maxSessionsPerUser" in ["imapserv"], Kind::Number(0..=1_000_000), ["100"], Live, since "4.0.1";
 }

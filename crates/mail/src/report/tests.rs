@@ -81,7 +81,11 @@ fn nobody_is_told_who_did_not_ask_and_never_the_null_sender() {
     let to = recipient("b@example.net");
     assert_eq!(report(&Origin::default(), &[failed(&to, "550 no")]), None);
     let late = Fate { action: Action::Delayed, ..failed(&to, "451 later") };
-    assert_eq!(report(&origin("a@example.org"), &[late.clone()]), None, "the default is failures only");
+    assert_eq!(
+        report(&origin("a@example.org"), std::slice::from_ref(&late)),
+        None,
+        "the default is failures only"
+    );
     let asked = Recipient { notify: Notify { delay: true, ..Notify::NEVER }, ..to.clone() };
     let late = Fate { recipient: &asked, retry_until: Some(ARRIVED), ..late };
     let head = text(&report(&origin("a@example.org"), &[late]).unwrap());

@@ -1,0 +1,4 @@
+//! About the commands themselves.
+
+pub mod im_version;
+pub mod imcmdlist;

@@ -1,0 +1,16 @@
+//! All commands, one file each under the folder of its group.
+
+pub mod general;
+
+use crate::command::Command;
+
+/// Every command, in order of its group and then as they are listed.
+pub const ALL: &[&Command] = &[&general::imcmdlist::COMMAND, &general::im_version::COMMAND];
+
+/// The command of this name or alias.
+pub fn find(name: &str) -> Option<&'static Command> {
+    ALL.iter().copied().find(|row| row.name == name || row.aliases.contains(&name))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,279 @@
+//! The program of an `im*` command: reads the command line, decides where the command runs, runs it.
+//!
+//! The mailboxes and the queue belong to the running daemon. So a command that needs them is sent to the daemon's
+//! Unix socket (`docs/decisions/0003-commands-run-in-the-daemon.md`), which runs the same function over its own
+//! servers; this side then only passes output and input on. Where no daemon runs, the site is opened here for one
+//! command by the [`Opener`] that the program gives. The daemon's side is [`crate::control_socket`].
+
+use crate::arguments::{self, Arguments, Asked};
+use crate::command::{Command, Exit, Place};
+use crate::commands;
+use crate::context::{Context, Failure, NO_SITE, Roles};
+use crate::frame::{self, Frame, REVISION, Request};
+use crate::output::{Console, Format, Gone, Stream, Terminal};
+use crate::render;
+use crate::site::Site;
+use crate::stdio::Stdio;
+use anyhow::Context as _;
+use env::random::Random;
+use std::ffi::OsString;
+use std::future::Future;
+use std::os::fd::{AsRawFd as _, OwnedFd};
+use std::path::{Path, PathBuf};
+use std::pin::Pin;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::io::BufReader;
+use tokio::net::UnixStream;
+use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::time::timeout;
+
+/// How long a daemon may take to say that it has begun.
+const ANSWER_WITHIN: Duration = Duration::from_secs(10);
+/// Longest path that fits into the address of a Unix socket.
+const MAX_SOCKET_PATH: usize = 100;
+
+/// Opens a site in this process, for commands that run while no daemon does.
+pub trait Opener: Sync {
+    /// Opens it: fails where another process has it.
+    fn open<'a>(&'a self, site: &'a Site) -> Opening<'a>;
+}
+
+/// A site being opened.
+pub type Opening<'a> = Pin<Box<dyn Future<Output = anyhow::Result<Opened>> + Send + 'a>>;
+
+/// An opened site.
+pub struct Opened {
+    /// Its servers.
+    pub roles: Roles,
+    /// Closes it in order; awaited after the command.
+    pub close: Pin<Box<dyn Future<Output = ()> + Send>>,
+}
+
+/// Runs the command `name` with the rest of the command line, on the standard streams of this process.
+pub fn main(name: &str, line: Vec<OsString>, opener: &dyn Opener) -> ExitCode {
+    let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("{name}: cannot start: {error}");
+            return ExitCode::from(Exit::FAILED.0);
+        }
+    };
+    let exit = runtime.block_on(start(name, line, opener, Box::new(Stdio::new())));
+    // A thread that still waits for input must not hold up the end.
+    runtime.shutdown_background();
+    ExitCode::from(exit.0)
+}
+
+/// As [`main`], on any terminal.
+pub async fn start(
+    name: &str,
+    line: Vec<OsString>,
+    opener: &dyn Opener,
+    terminal: Box<dyn Terminal>,
+) -> Exit {
+    let Some(row) = commands::find(name) else {
+        let mut console = Console::new(terminal, "intermail", Format::Text);
+        let said = console.error(format!("there is no command {name}; imcmdlist lists them all")).await;
+        return said.map_or(Exit::GONE, |()| Exit::USAGE);
+    };
+    let line = line.into_iter().map(OsString::into_string).collect::<Result<Vec<_>, _>>();
+    let asked = line.map_err(|_| "the command line is not UTF-8".to_owned()).and_then(|line| {
+        arguments::read(row, &line).map(|asked| (asked, line)).map_err(|bad| bad.to_string())
+    });
+    match asked {
+        Err(bad) => end(row, Console::new(terminal, row.name, Format::Text), Err(Failure::Usage(bad))).await,
+        Ok((Asked::Help, _)) => print(row, terminal, &render::help(row)).await,
+        Ok((Asked::Version, _)) => print(row, terminal, &render::version(row.name)).await,
+        Ok((Asked::Run(arguments), line)) => place(row, line, arguments, opener, terminal).await,
+    }
+}
+
+/// Runs the command where its row says.
+async fn place(
+    row: &'static Command,
+    line: Vec<String>,
+    arguments: Arguments,
+    opener: &dyn Opener,
+    mut terminal: Box<dyn Terminal>,
+) -> Exit {
+    let site = match find_site(arguments.value("site")) {
+        Ok(site) => site.map(Arc::new),
+        Err(error) => return cannot(row, terminal, error).await,
+    };
+    let (Some(site), Place::Daemon | Place::Site) = (&site, row.place) else {
+        return match row.place {
+            Place::Here => run(row, arguments, site, None, terminal).await,
+            Place::Daemon | Place::Site => cannot(row, terminal, anyhow::anyhow!(NO_SITE)).await,
+        };
+    };
+    let request = Request { revision: REVISION, name: row.name.into(), line, colour: terminal.colour() };
+    match Daemon::call(site, request).await {
+        Ok(Some(daemon)) => match daemon.attend(terminal.as_mut()).await {
+            Ok(exit) => exit,
+            Err(error) => cannot(row, terminal, error).await,
+        },
+        // A daemon that does not answer counts as none for a command that only wants to know whether it does.
+        Ok(None) | Err(_) if row.place == Place::Daemon => {
+            run(row, arguments, Some(Arc::clone(site)), None, terminal).await
+        }
+        Err(error) => cannot(row, terminal, error).await,
+        Ok(None) => match opener.open(site).await {
+            Err(error) => cannot(row, terminal, error).await,
+            Ok(opened) => {
+                let site = Some(Arc::clone(site));
+                let exit = run(row, arguments, site, Some(opened.roles), terminal).await;
+                opened.close.await;
+                exit
+            }
+        },
+    }
+}
+
+/// Runs a command in this process; the daemon does it, too.
+pub(crate) async fn run(
+    row: &'static Command,
+    arguments: Arguments,
+    site: Option<Arc<Site>>,
+    roles: Option<Roles>,
+    terminal: Box<dyn Terminal>,
+) -> Exit {
+    let format = if arguments.has("json") { Format::Json } else { Format::Text };
+    let console = Console::new(terminal, row.name, format);
+    let random = Random::system();
+    let mut context = Context { folder: site, arguments, console, servers: roles, random };
+    let outcome = (row.run)(&mut context).await;
+    end(row, context.console, outcome).await
+}
+
+/// Says what is to be said at the end of a command.
+async fn end(row: &Command, mut console: Console, outcome: Result<Exit, Failure>) -> Exit {
+    let said = match &outcome {
+        Ok(_) => console.flush().await,
+        Err(Failure::Gone) => Ok(()),
+        Err(failure @ Failure::Usage(_)) => {
+            console.error(format!("{failure}\n{}", render::usage(row).trim_end())).await
+        }
+        Err(failure) => console.error(failure).await,
+    };
+    match (said, outcome) {
+        (Err(_), _) => Exit::GONE,
+        (Ok(()), Ok(exit)) => exit,
+        (Ok(()), Err(failure)) => failure.exit(),
+    }
+}
+
+async fn cannot(row: &Command, terminal: Box<dyn Terminal>, error: anyhow::Error) -> Exit {
+    let failure = Failure::With(row.unavailable, format!("{error:#}"));
+    end(row, Console::new(terminal, row.name, Format::Text), Err(failure)).await
+}
+
+async fn print(row: &Command, terminal: Box<dyn Terminal>, text: &str) -> Exit {
+    let mut console = Console::new(terminal, row.name, Format::Text);
+    let printed = console.bytes(text.as_bytes()).await;
+    end(row, console, printed.map(|()| Exit::OK)).await
+}
+
+/// The site of `--site` or `$INTERMAIL`; `None` where neither is there.
+fn find_site(option: Option<&str>) -> anyhow::Result<Option<Site>> {
+    let named = option.map(PathBuf::from);
+    let variable = || std::env::var_os("INTERMAIL").filter(|v| !v.is_empty()).map(PathBuf::from);
+    named.or_else(variable).map(|folder| Site::open(&folder)).transpose()
+}
+
+/// A running daemon that has begun a command.
+pub struct Daemon {
+    from: BufReader<OwnedReadHalf>,
+    to: OwnedWriteHalf,
+}
+
+impl Daemon {
+    /// Asks the daemon of a site to run a command; `None` where no daemon runs.
+    ///
+    /// # Errors
+    /// Where there is one, and it refuses or does not answer.
+    pub async fn call(site: &Site, request: Request) -> anyhow::Result<Option<Self>> {
+        let Some(stream) = connect(&site.control_socket()).await? else { return Ok(None) };
+        let (from, to) = stream.into_split();
+        let mut daemon = Self { from: BufReader::new(from), to };
+        let begun = async {
+            frame::write(&mut daemon.to, &Frame::Run(request)).await?;
+            frame::read(&mut daemon.from).await
+        };
+        match timeout(ANSWER_WITHIN, begun).await.context("the daemon of this site does not answer")?? {
+            Some(Frame::Begun) => Ok(Some(daemon)),
+            Some(Frame::Refused(why)) => anyhow::bail!("the daemon refuses the command: {why}"),
+            _ => anyhow::bail!("the daemon of this site does not answer"),
+        }
+    }
+
+    /// Passes output and input on until the command has ended.
+    ///
+    /// # Errors
+    /// Where the daemon goes away before that: the command may have done its work, some of it, or nothing.
+    pub async fn attend(mut self, terminal: &mut dyn Terminal) -> anyhow::Result<Exit> {
+        const LOST: &str = "the daemon went away before the command had ended";
+        loop {
+            let step = match frame::read(&mut self.from).await.context(LOST)?.context(LOST)? {
+                Frame::Output(piece) => terminal.write(Stream::Output, &piece).await,
+                Frame::Errors(piece) => terminal.write(Stream::Errors, &piece).await,
+                Frame::WantInput => match terminal.read().await {
+                    Ok(piece) => {
+                        frame::write(&mut self.to, &Frame::Input(piece)).await.context(LOST)?;
+                        Ok(())
+                    }
+                    Err(Gone) => Err(Gone),
+                },
+                Frame::Exit(code) => return Ok(Exit(code)),
+                Frame::Run(_) | Frame::Begun | Frame::Refused(_) | Frame::Input(_) => {
+                    anyhow::bail!("the daemon sent what was not asked for")
+                }
+            };
+            if step == Err(Gone) {
+                return Ok(Exit::GONE);
+            }
+        }
+    }
+}
+
+/// Connects to a socket; `None` where nobody listens on it.
+async fn connect(socket: &Path) -> anyhow::Result<Option<UnixStream>> {
+    use std::io::ErrorKind::{ConnectionRefused, NotFound};
+    let near = match Near::of(socket) {
+        Err(error) if error.kind() == NotFound => return Ok(None),
+        near => near?,
+    };
+    match UnixStream::connect(near.path()).await {
+        Ok(stream) => Ok(Some(stream)),
+        Err(error) if matches!(error.kind(), NotFound | ConnectionRefused) => Ok(None),
+        Err(error) => Err(error).with_context(|| format!("cannot connect to {}", socket.display())),
+    }
+}
+
+/// A path to a socket that fits into a socket's address, however deep the site's folder lies.
+pub(crate) struct Near {
+    path: PathBuf,
+    /// Keeps the shortened path valid.
+    _folder: Option<OwnedFd>,
+}
+
+impl Near {
+    /// Shortens the path where it has to be, by way of an open descriptor of its folder.
+    pub(crate) fn of(socket: &Path) -> std::io::Result<Self> {
+        let (Some(folder), Some(name)) = (socket.parent(), socket.file_name()) else {
+            return Ok(Self { path: socket.to_owned(), _folder: None });
+        };
+        if socket.as_os_str().len() <= MAX_SOCKET_PATH {
+            return Ok(Self { path: socket.to_owned(), _folder: None });
+        }
+        let folder: OwnedFd = std::fs::File::open(folder)?.into();
+        let path = PathBuf::from(format!("/proc/self/fd/{}", folder.as_raw_fd())).join(name);
+        Ok(Self { path, _folder: Some(folder) })
+    }
+
+    /// The path, valid as long as this value lives.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+}

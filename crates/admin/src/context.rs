@@ -1,0 +1,105 @@
+//! What a command is given when it runs.
+
+use crate::arguments::Arguments;
+use crate::command::Exit;
+use crate::output::Console;
+use crate::site::Site;
+use env::random::Random;
+use mail::id::TraceId;
+use roles::Call;
+use roles::directory::Directory;
+use roles::manager::Manager;
+use roles::queue::MailQueue;
+use roles::store::MessageStore;
+use roles::submission::Submission;
+use std::sync::Arc;
+
+/// Everything that a command may use.
+pub struct Context {
+    /// The site it works on; see [`Context::site`].
+    pub folder: Option<Arc<Site>>,
+    /// Its command line, read by its row.
+    pub arguments: Arguments,
+    /// Its output and input.
+    pub console: Console,
+    /// The servers; see [`Context::roles`].
+    pub servers: Option<Roles>,
+    /// Chance, for ids of requests.
+    pub random: Random,
+}
+
+/// The servers of a site, as commands see them: in the same process or not.
+#[derive(Clone)]
+pub struct Roles {
+    /// Accounts, addresses, classes of service.
+    pub directory: Arc<dyn Directory>,
+    /// Mailboxes and messages.
+    pub store: Arc<dyn MessageStore>,
+    /// Mail that waits.
+    pub queue: Arc<dyn MailQueue>,
+    /// Takes new messages.
+    pub submission: Arc<dyn Submission>,
+    /// The servers themselves.
+    pub manager: Arc<dyn Manager>,
+}
+
+/// Why a command has no exit code of its own.
+#[derive(Debug, thiserror::Error)]
+pub enum Failure {
+    /// The command line was wrong in a way the row cannot say. Exit 2, with the usage.
+    #[error("{0}")]
+    Usage(String),
+    /// It could not be done. Exit 1.
+    #[error("{0:#}")]
+    Failed(#[from] anyhow::Error),
+    /// It could not be done, and the exit code says why.
+    #[error("{1}")]
+    With(Exit, String),
+    /// Nobody reads the output any more, or nobody is there to give the input. Said to nobody.
+    #[error("the other side of the console is gone")]
+    Gone,
+}
+
+impl Failure {
+    /// It could not be done, for this reason.
+    pub fn because(reason: impl std::fmt::Display + std::fmt::Debug + Send + Sync + 'static) -> Self {
+        Self::Failed(anyhow::Error::msg(reason))
+    }
+
+    /// The exit code.
+    pub fn exit(&self) -> Exit {
+        match self {
+            Self::Usage(_) => Exit::USAGE,
+            Self::Failed(_) => Exit::FAILED,
+            Self::With(exit, _) => *exit,
+            Self::Gone => Exit::GONE,
+        }
+    }
+}
+
+impl Context {
+    /// The site.
+    ///
+    /// # Errors
+    /// Where neither `--site` nor `$INTERMAIL` names one.
+    pub fn site(&self) -> Result<Arc<Site>, Failure> {
+        self.folder.clone().ok_or_else(|| Failure::because(NO_SITE))
+    }
+
+    /// The servers.
+    ///
+    /// # Errors
+    /// Where the command runs without them: no daemon is running, and it is not one that opens the site.
+    pub fn roles(&self) -> Result<&Roles, Failure> {
+        self.servers.as_ref().ok_or_else(|| Failure::because("the site is not running"))
+    }
+
+    /// A new request to the servers.
+    pub fn call(&self) -> Call {
+        let request = self.random.request_id();
+        Call::new(request, TraceId::new(&format!("{:032x}", request.0)))
+    }
+}
+
+/// What is said where no site is named.
+pub const NO_SITE: &str = "no site folder: set $INTERMAIL or give -site DIR";

@@ -1,0 +1,114 @@
+//! The site folder, as commands see it: where its files are, how its host is called, what is configured.
+//!
+//! Nothing is created here. The daemon and its commands agree on the names of files by this module.
+
+use anyhow::Context as _;
+use catalog::tree::Tree;
+use mail::id::HostName;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+
+/// Most bytes of `config.db` that are read.
+pub const MAX_CONFIGURATION: u64 = 64 * 1024 * 1024;
+
+/// A site folder on this host.
+#[derive(Debug, Clone)]
+pub struct Site {
+    folder: PathBuf,
+    host: HostName,
+}
+
+impl Site {
+    /// The site in this folder. Its host name is what `config/hostname` says (ITS 21719), never the system's.
+    ///
+    /// # Errors
+    /// Where the folder is none, or `config/hostname` is there but cannot be read.
+    pub fn open(folder: &Path) -> anyhow::Result<Self> {
+        let folder =
+            folder.canonicalize().with_context(|| format!("{} is not a site folder", folder.display()))?;
+        anyhow::ensure!(folder.is_dir(), "{} is not a site folder", folder.display());
+        let file = folder.join("config/hostname");
+        let host = match std::fs::read_to_string(&file) {
+            Ok(text) => HostName::new(text.lines().next().unwrap_or_default()),
+            Err(error) if error.kind() == ErrorKind::NotFound => HostName::new(""),
+            Err(error) => return Err(error).with_context(|| format!("cannot read {}", file.display())),
+        };
+        Ok(Self { folder, host })
+    }
+
+    /// The folder, absolute.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// The logical name of this host.
+    pub fn host(&self) -> &HostName {
+        &self.host
+    }
+
+    /// `config/config.db`.
+    pub fn configuration_file(&self) -> PathBuf {
+        self.folder.join("config/config.db")
+    }
+
+    /// Held locked while the configuration is changed.
+    pub fn configuration_lock(&self) -> PathBuf {
+        self.folder.join("config/config.db.lock")
+    }
+
+    /// The socket on which the running daemon takes commands. Mode 0600.
+    pub fn control_socket(&self) -> PathBuf {
+        self.folder.join("run/control.sock")
+    }
+
+    /// The process id of the running daemon, one number and a line end. Mode 0600 (ITS 18571).
+    pub fn pid_file(&self) -> PathBuf {
+        self.folder.join("run/intermail.pid")
+    }
+
+    /// What a daemon that was started in the background says before its logs are open.
+    pub fn start_log(&self) -> PathBuf {
+        self.folder.join("log/intermail.out")
+    }
+
+    /// What is configured now: the tree of `config.db`, empty where the file is not there.
+    ///
+    /// # Errors
+    /// Where the file cannot be read, is larger than [`MAX_CONFIGURATION`], or has a line outside the grammar.
+    pub fn configuration(&self) -> anyhow::Result<Tree> {
+        let file = self.configuration_file();
+        let said = || format!("cannot read {}", file.display());
+        match std::fs::metadata(&file) {
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Tree::default()),
+            Err(error) => return Err(error).with_context(said),
+            Ok(data) => anyhow::ensure!(data.len() <= MAX_CONFIGURATION, "{} is too large", file.display()),
+        }
+        let text = std::fs::read_to_string(&file).with_context(said)?;
+        Tree::parse(&text).with_context(|| format!("{} is not valid", file.display()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_host_is_what_the_site_says() {
+        let folder = tempfile::tempdir().unwrap();
+        assert_eq!(Site::open(folder.path()).unwrap().host().as_str(), "localhost");
+        std::fs::create_dir(folder.path().join("config")).unwrap();
+        std::fs::write(folder.path().join("config/hostname"), "Venus\n").unwrap();
+        assert_eq!(Site::open(folder.path()).unwrap().host().as_str(), "venus");
+        assert!(Site::open(&folder.path().join("none")).is_err());
+    }
+
+    #[test]
+    fn a_bad_line_is_named_with_its_number() {
+        let folder = tempfile::tempdir().unwrap();
+        let site = Site::open(folder.path()).unwrap();
+        assert_eq!(site.configuration().unwrap(), Tree::default());
+        std::fs::create_dir(folder.path().join("config")).unwrap();
+        std::fs::write(site.configuration_file(), "# fine\nbogus\n").unwrap();
+        assert!(format!("{:#}", site.configuration().unwrap_err()).contains("line 2: bogus"));
+    }
+}

@@ -1,0 +1,47 @@
+//! Events of accounts: who came in, who did not, where their mail was sent on.
+
+use crate::events;
+
+events! {
+    #[doc = "A user has logged in."]
+    AcctLogin: Note { user, protocol, peer }
+        cause "Normal operation." action "None.";
+    #[doc = "A login failed because the password was wrong."]
+    AcctBadPassword: Warn { user, protocol, peer }
+        cause "A typing error, an old password in a client, or somebody who guesses."
+        action "Many from one address: put it into blockTheseIPs or a connection limit.";
+    #[doc = "A login failed because there is no such user."]
+    AcctUnknownUser: Warn { user, protocol, peer }
+        cause "A typing error, a removed account, or somebody who guesses."
+        action "Many from one address: put it into blockTheseIPs or a connection limit.";
+    #[doc = "A login was refused because of the account's status."]
+    AcctNotActive: Warn { user, status, protocol, peer }
+        cause "The account is in maintenance, suspended, locked or deleted."
+        action "If that is not meant, set its status to A.";
+    #[doc = "A login was refused because it came through an interface that is not trusted."]
+    AcctNontrustedLogin: Warn { user, protocol, peer, interface }
+        cause "The account's class allows access from trusted interfaces only."
+        action "If the way is safe, add the interface to trustedInterfaces.";
+    #[doc = "A POP login was refused by the class of service."]
+    AcctPopNotAllowed: Note { user, peer }
+        cause "pref_popaccess is `none` for this account." action "None, or change the class.";
+    #[doc = "A login by POP over TLS was refused by the class of service."]
+    AcctSslPopNotAllowed: Note { user, peer }
+        cause "pref_popsslaccess is `none` for this account." action "None, or change the class.";
+    #[doc = "An IMAP login was refused by the class of service."]
+    AcctImapNotAllowed: Note { user, peer }
+        cause "pref_imapaccess is `none` for this account." action "None, or change the class.";
+    #[doc = "A login by IMAP over TLS was refused by the class of service."]
+    AcctSslImapNotAllowed: Note { user, peer }
+        cause "pref_imapsslaccess is `none` for this account." action "None, or change the class.";
+    #[doc = "A message was sent on to the forward of an account."]
+    AcctForwardTo: Note { account, target, id }
+        cause "Normal operation." action "None.";
+    #[doc = "A forward of an account cannot be read and was skipped."]
+    AcctForwardInfoInvalid: Warn { account, value }
+        cause "It is not an address." action "Remove it or write it anew with imdbcontrol.";
+    #[doc = "An account says that it forwards but has no forward."]
+    AcctForwardInfoMissing: Warn { account }
+        cause "The last forward was removed while forwarding stayed on."
+        action "Add a forward or turn forwarding off; mail stays in the mailbox until then.";
+}

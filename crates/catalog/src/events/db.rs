@@ -1,0 +1,13 @@
+//! Events of the databases.
+
+use crate::events;
+
+events! {
+    #[doc = "A database takes no changes; reading goes on."]
+    DbWritesBlocked: Urgt { database, reason }
+        cause "The disk is full or a write to it failed."
+        action "Make room. Writing resumes by itself; mail is deferred meanwhile, never dropped.";
+    #[doc = "A database takes changes again."]
+    DbWritesUnblocked: Note { database, seconds }
+        cause "The reason of DbWritesBlocked is gone." action "None.";
+}

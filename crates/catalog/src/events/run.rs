@@ -1,0 +1,12 @@
+//! Events of quotas.
+
+use crate::events;
+
+events! {
+    #[doc = "A message was not put into a mailbox because the mailbox holds as many messages as it may."]
+    RunMssQuotaMaxMsgs: Note { mailbox, count, limit }
+        cause "totalMsgQuota." action "None, or raise the quota of the account or class.";
+    #[doc = "A message was not put into a mailbox because the mailbox holds as many bytes as it may."]
+    RunMssQuotaMaxBytes: Note { mailbox, used, limit, bytes }
+        cause "totalBytes." action "None, or raise the quota of the account or class.";
+}

@@ -1,0 +1,19 @@
+//! Keys that say which servers run on a host. They stand under the server name `sysadmin`.
+
+use crate::key::Kind;
+use crate::keys;
+
+keys! {
+    #[doc = "Whether this host runs the directory."]
+    IMDIRCACHESERV_RUN: bool = "imdircacheserv_run" in ["sysadmin"], Kind::Bool, ["on"], Restart, since "3.2";
+    #[doc = "Whether this host runs the message store."]
+    MSS_RUN: bool = "mss_run" in ["sysadmin"], Kind::Bool, ["on"], Restart, since "3.2";
+    #[doc = "Whether this host runs the mail queue."]
+    IMQUEUESERV_RUN: bool = "imqueueserv_run" in ["sysadmin"], Kind::Bool, ["on"], Restart, since "4.0";
+    #[doc = "Whether this host runs the MTA."]
+    MTA_RUN: bool = "mta_run" in ["sysadmin"], Kind::Bool, ["on"], Restart, since "3.2";
+    #[doc = "Whether this host runs the POP server."]
+    POPSERV_RUN: bool = "popserv_run" in ["sysadmin"], Kind::Bool, ["on"], Restart, since "3.2";
+    #[doc = "Whether this host runs the IMAP server."]
+    IMAPSERV_RUN: bool = "imapserv_run" in ["sysadmin"], Kind::Bool, ["on"], Restart, since "3.2";
+}

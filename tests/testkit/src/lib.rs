@@ -1,0 +1,6 @@
+//! Doubles and scripted peers for tests: what the outside world and the other servers might do, without them.
+//!
+//! Nothing here is used by a program. A double does what its script says and remembers what was done to it.
+
+pub mod dns;
+pub mod smtp_server;
