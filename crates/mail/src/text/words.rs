@@ -40,7 +40,7 @@ pub fn decode(value: &[u8]) -> String {
         }
         rest = &from[word.len..];
         match &mut open {
-            Some((charset, octets)) if charset.eq_ignore_ascii_case(word.charset) => {
+            Some((charset, octets)) if is_joined(charset, word.charset) => {
                 octets.extend_from_slice(&word.octets);
             }
             _ => {
@@ -52,6 +52,13 @@ pub fn decode(value: &[u8]) -> String {
     flush(&mut open, &mut out);
     out.push_str(&Charset::Guess.decode(rest));
     out
+}
+
+/// Charsets that shift (ISO-2022) begin anew in each word, and two shifts side by side are an error in them.
+fn is_joined(charset: &[u8], next: &[u8]) -> bool {
+    let shifts = charset.get(..4).is_some_and(|start| start.eq_ignore_ascii_case(b"iso-"))
+        && charset.get(4..8).is_some_and(|year| year == b"2022");
+    !shifts && charset.eq_ignore_ascii_case(next)
 }
 
 fn flush(open: &mut Option<(&[u8], Vec<u8>)>, out: &mut String) {
@@ -115,7 +122,8 @@ mod tests {
 
     #[test]
     fn what_real_mail_has() {
-        let cases: [(&[u8], &str); 7] = [
+        let cases: [(&[u8], &str); 8] = [
+            (b"=?ISO-2022-JP?B?GyRCJDMbKEI=?= =?iso-2022-jp?B?GyRCJDMbKEI=?=", "\u{3053}\u{3053}"),
             // A character cut in two.
             (b"=?utf-8?Q?=E2=82?= =?utf-8?Q?=AC?=", "\u{20ac}"),
             (b"x =?utf-8?q?end_?=y", "x end y"),
