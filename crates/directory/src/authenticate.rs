@@ -71,7 +71,7 @@ impl Shared {
     /// Whether the password is the account's: as known from lately, else by hashing.
     async fn check(&self, login: &Login, card: &Card, password: &Secret) -> Result<bool, Fault> {
         let tag = self.proofs.tag(card.row.id, card.row.version, password);
-        if self.proofs.holds(&tag, self.keys.get().proof_for) {
+        if self.proofs.holds(&tag, self.keys.get().proof_for, self.env.clock.moment()) {
             return Ok(true);
         }
         let stored = match &card.password {
@@ -83,7 +83,7 @@ impl Shared {
         };
         let right = self.hash(login, stored, password).await?;
         if right {
-            self.proofs.keep(tag);
+            self.proofs.keep(tag, self.env.clock.moment());
         }
         Ok(right)
     }

@@ -4,7 +4,7 @@
 //! grows with every change of the account, so a change ends what was known before it. The memory of a process that
 //! is read by a thief gives no password, only a way to try them fast.
 
-use env::clock::{Clock, Moment};
+use env::clock::Moment;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use mail::id::AccountId;
 use mail::secret::Secret;
@@ -18,7 +18,6 @@ const PROOFS: usize = 131_072;
 /// The authentication cache.
 pub(crate) struct Proofs {
     key: Secret,
-    clock: Clock,
     since: Cache<Tag, Moment>,
 }
 
@@ -26,8 +25,8 @@ pub(crate) struct Proofs {
 pub(crate) type Tag = [u8; 32];
 
 impl Proofs {
-    pub(crate) fn new(key: Secret, clock: Clock) -> Self {
-        Self { key, clock, since: Cache::new(PROOFS) }
+    pub(crate) fn new(key: Secret) -> Self {
+        Self { key, since: Cache::new(PROOFS) }
     }
 
     pub(crate) fn tag(&self, account: AccountId, version: i64, password: &Secret) -> Tag {
@@ -35,14 +34,14 @@ impl Proofs {
         keyed(self.key.expose(), &[&fixed, password.expose()])
     }
 
-    /// Whether it was right within this span.
-    pub(crate) fn holds(&self, tag: &Tag, span: Duration) -> bool {
+    /// Whether it was right within this span before now.
+    pub(crate) fn holds(&self, tag: &Tag, span: Duration, now: Moment) -> bool {
         let since = self.since.get(tag);
-        since.is_some_and(|s| self.clock.moment().saturating_duration_since(s) < span)
+        since.is_some_and(|s| now.saturating_duration_since(s) < span)
     }
 
-    pub(crate) fn keep(&self, tag: Tag) {
-        self.since.insert(tag, self.clock.moment());
+    pub(crate) fn keep(&self, tag: Tag, now: Moment) {
+        self.since.insert(tag, now);
     }
 }
 
@@ -56,17 +55,16 @@ pub(crate) fn keyed(key: &[u8], parts: &[&[u8]]) -> [u8; 32] {
 mod tests {
     use super::*;
 
-    #[tokio::test(start_paused = true)]
-    async fn a_proof_ends_with_its_span_and_with_a_change() {
-        let proofs = Proofs::new(Secret::new([7; 32]), Clock::system());
+    #[test]
+    fn a_proof_ends_with_its_span_and_with_a_change() {
+        let proofs = Proofs::new(Secret::new([7; 32]));
         let (password, span) = (Secret::new("x"), Duration::from_secs(60));
-        let tag = proofs.tag(AccountId(1), 4, &password);
-        assert!(!proofs.holds(&tag, span));
-        proofs.keep(tag);
-        assert!(proofs.holds(&tag, span) && !proofs.holds(&tag, Duration::ZERO));
-        assert!(!proofs.holds(&proofs.tag(AccountId(1), 5, &password), span));
-        assert!(!proofs.holds(&proofs.tag(AccountId(1), 4, &Secret::new("y")), span));
-        tokio::time::advance(span).await;
-        assert!(!proofs.holds(&tag, span));
+        let (tag, now) = (proofs.tag(AccountId(1), 4, &password), env::clock::Clock::system().moment());
+        assert!(!proofs.holds(&tag, span, now));
+        proofs.keep(tag, now);
+        assert!(proofs.holds(&tag, span, now) && !proofs.holds(&tag, Duration::ZERO, now));
+        assert!(!proofs.holds(&proofs.tag(AccountId(1), 5, &password), span, now));
+        assert!(!proofs.holds(&proofs.tag(AccountId(1), 4, &Secret::new("y")), span, now));
+        assert!(!proofs.holds(&tag, span, now + span));
     }
 }

@@ -86,13 +86,15 @@ impl Shared {
             return Ok(Step::Arrived(arrive(&card, None)));
         }
         if let Some((base, detail)) = rules.split_detail(address.local())
-            && let Some(card) = self.find(&key(base)).await? {
-                return Ok(Step::Arrived(arrive(&card, Some(detail.to_owned()))));
-            }
+            && let Some(card) = self.find(&key(base)).await?
+        {
+            return Ok(Step::Arrived(arrive(&card, Some(detail.to_owned()))));
+        }
         if address.local().eq_ignore_ascii_case("postmaster")
-            && let Some(next) = rules.postmaster.as_ref().filter(|next| next.key() != address.key()) {
-                return Ok(Step::Onward(next.clone()));
-            }
+            && let Some(next) = rules.postmaster.as_ref().filter(|next| next.key() != address.key())
+        {
+            return Ok(Step::Onward(next.clone()));
+        }
         Ok(Step::Arrived(match domain.kind {
             DomainKind::NonAuthoritative => Route::Relay(target(domain)),
             _ => Route::Unknown,

@@ -88,8 +88,8 @@ impl DirectoryServer {
         let nobody = StoredPassword::of_nobody(&salt, &digest);
         let logins = SERVERS.map(|server| env.settings.for_server(server).live(LoginRules::read));
         let shared = Shared {
-            cache: Cache::new(env.clock.clone()),
-            proofs: Proofs::new(Secret::new(key), env.clock.clone()),
+            cache: Cache::new(),
+            proofs: Proofs::new(Secret::new(key)),
             nobody: nobody.map_err(|e| DirectoryError::Broken(e.to_string()))?,
             keys: env.settings.live(|s| Keys {
                 proof_for: s.get(AUTH_CACHE_SECONDS),
@@ -164,7 +164,7 @@ impl Shared {
         if let Some(id) = self.cache.name(&text) {
             return self.card(id).await;
         }
-        if self.cache.is_absent(&text) {
+        if self.cache.is_absent(&text, self.env.clock.moment()) {
             return Ok(None);
         }
         let (read_at, name) = (self.cache.epoch(), name.clone());
@@ -180,7 +180,7 @@ impl Shared {
             Ok::<_, Fault>(id.map(|id| Card::read(rows, id)).transpose()?.flatten())
         });
         let Some(card) = self.noted(card.await)?.map(Arc::new) else {
-            self.cache.put_absent(read_at, &text);
+            self.cache.put_absent(read_at, &text, self.env.clock.moment());
             return Ok(None);
         };
         self.cache.put_name(read_at, &text, card.row.id);
@@ -208,7 +208,7 @@ impl Shared {
             return Ok(Some(domain));
         }
         let text = format!("d:{name}");
-        if self.cache.is_absent(&text) {
+        if self.cache.is_absent(&text, self.env.clock.moment()) {
             return Ok(None);
         }
         let (read_at, wanted) = (self.cache.epoch(), name.to_owned());
@@ -216,7 +216,7 @@ impl Shared {
         let domain = self.noted(domain)?.map(Arc::new);
         match &domain {
             Some(domain) => self.cache.put_domain(read_at, Arc::clone(domain)),
-            None => self.cache.put_absent(read_at, &text),
+            None => self.cache.put_absent(read_at, &text, self.env.clock.moment()),
         }
         Ok(domain)
     }

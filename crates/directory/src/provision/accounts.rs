@@ -29,13 +29,14 @@ pub(super) fn create(e: &Edit<'_>, site: &Site, new: &NewAccount, stored: Stored
     free_login(e, &NameKey::new(name, domain))?;
     free_address(e, &NameKey::new(local_part, domain))?;
     if let Some(id) = mailbox
-        && let Some(other) = e.account_of_mailbox(id)? {
-            let reason = format!(
-                "the mailbox {id} belongs to {}: choose another, or - for the next free one",
-                other.key()
-            );
-            return Err(conflict(reason));
-        }
+        && let Some(other) = e.account_of_mailbox(id)?
+    {
+        let reason = format!(
+            "the mailbox {id} belongs to {}: choose another, or - for the next free one",
+            other.key()
+        );
+        return Err(conflict(reason));
+    }
     let account = tables::NewAccount {
         name: name.to_owned(),
         domain: domain.to_owned(),
