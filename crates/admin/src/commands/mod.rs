@@ -1,5 +1,6 @@
 //! All commands, one file each under the folder of its group.
 
+pub mod configuration;
 pub mod general;
 pub mod servers;
 
@@ -11,6 +12,8 @@ pub const ALL: &[&Command] = &[
     &servers::imctrl::COMMAND,
     &servers::imservping::COMMAND,
     &servers::imservdisplay::COMMAND,
+    &configuration::imconfget::COMMAND,
+    &configuration::imconfcontrol::COMMAND,
     &general::imcmdlist::COMMAND,
     &general::im_version::COMMAND,
 ];
