@@ -150,6 +150,19 @@ impl Connection {
         Ok(rest)
     }
 
+    /// The next line, or nothing where the other side closes without another word.
+    ///
+    /// # Errors
+    /// Where it does neither in time.
+    pub fn line_or_end(&mut self) -> Result<String> {
+        while !self.buffer[self.at..].contains(&b'\n') {
+            if self.fill()? == 0 {
+                return self.until_closed();
+            }
+        }
+        self.line()
+    }
+
     /// Reads once; 0 is the end. A reset is an end too: the other side had bytes of ours left to read.
     fn fill(&mut self) -> Result<usize> {
         self.buffer.drain(..self.at);

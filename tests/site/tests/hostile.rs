@@ -70,7 +70,7 @@ fn a_line_without_end_is_refused_on_every_port() -> Result<()> {
         flood(&mut connection, &[b'A'; 65_536], 512);
         // Refused with a line, or cut off; in any case not waited for.
         let _ = connection.send(b"\r\n");
-        let said = connection.until_closed_or_answered()?;
+        let said = connection.line_or_end()?;
         let refusal = ["500", "421", "-ERR", "* BAD", "* BYE"].iter().any(|r| said.starts_with(r));
         ensure!(said.is_empty() || refusal, "{service:?} answers {said:?}");
     }
@@ -114,7 +114,7 @@ fn a_literal_of_four_gigabytes_is_refused_before_it_is_sent() -> Result<()> {
     // Not waiting for the answer, with LITERAL+: what follows must not be taken for commands.
     let mut imap = Imap::login(&scene.site, ALICE)?;
     imap.connection.send(b"x3 APPEND INBOX {4294967295+}\r\nx4 DELETE INBOX\r\n")?;
-    let said = imap.connection.until_closed_or_answered()?;
+    let said = imap.connection.line_or_end()?;
     ensure!(!said.contains("x4 OK"), "{said}");
     drop(imap);
 
