@@ -57,4 +57,5 @@ with imaplib.IMAP4("127.0.0.1", port, timeout=30) as c:
     ok(c.select("INBOX"))
     ok(c.delete("work2"))
     ok(c.noop())
-    assert "IDLE" in c.capabilities and "UIDPLUS" in c.capabilities, c.capabilities
+    capabilities = ok(c.capability())[0].split()
+    assert b"IDLE" in capabilities and b"UIDPLUS" in capabilities, capabilities

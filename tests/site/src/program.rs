@@ -1,7 +1,7 @@
 //! The real program, serving a fresh site in a temporary folder on ports of its own.
 //!
-//! A site ends with the test that began it, by its process id, and takes its folder along. Where the test
-//! fails, the end of the site's log is printed first.
+//! A site ends with the test that began it, by its process id, and takes its folder along; the end of its log
+//! is printed first, which the test harness shows where the test fails.
 
 use crate::connection::Connection;
 use anyhow::{Context as _, Result, bail, ensure};
@@ -295,9 +295,8 @@ impl Site {
 
 impl Drop for Site {
     fn drop(&mut self) {
-        if std::thread::panicking() {
-            eprintln!("{}", self.logs());
-        }
+        // Shown by the test harness only where the test fails.
+        println!("{}", self.logs());
         if let Err(error) = self.kill() {
             eprintln!("the program could not be ended: {error}");
         }

@@ -62,7 +62,9 @@ fn curl_reads_over_all_four_ports() -> Result<()> {
     ] {
         for words in [&["-k"][..], &["-k", "--ssl-reqd"]] {
             let Some(mut curl) = client("curl") else { return Ok(()) };
-            curl.args(["-sS", "-m", "60", "-u"]).arg(format!("{}:{}", ALICE.address, ALICE.password)).args(words);
+            curl.args(["-sS", "-m", "60", "-u"])
+                .arg(format!("{}:{}", ALICE.address, ALICE.password))
+                .args(words);
             curl.arg(url.replace("{}", &site.port(service).to_string()));
             let message = run(curl).with_context(|| format!("{url} {words:?}"))?;
             ensure!(message.contains("Subject: number 7"), "{url}: {message}");
@@ -70,7 +72,8 @@ fn curl_reads_over_all_four_ports() -> Result<()> {
     }
     let Some(mut curl) = client("curl") else { return Ok(()) };
     curl.args(["-sS", "-m", "60", "-u"]).arg(format!("{}:{}", ALICE.address, ALICE.password));
-    curl.args(["-X", "SEARCH SUBJECT \"number 7\""]).arg(format!("imap://127.0.0.1:{}/INBOX", site.port(Service::Imap)));
+    curl.args(["-X", "SEARCH SUBJECT \"number 7\""])
+        .arg(format!("imap://127.0.0.1:{}/INBOX", site.port(Service::Imap)));
     let found = run(curl)?;
     ensure!(found.contains("* SEARCH 7"), "{found}");
     Ok(())
@@ -111,7 +114,7 @@ fn mbsync_carries_a_new_folder_a_flag_and_a_removal_to_the_site() -> Result<()> 
     }
     fs::write(near.join("work/cur/1.x:2,F"), "Subject: made here\n\nbody\n")?;
     let text = format!(
-        "IMAPAccount far\nHost 127.0.0.1\nPort {}\nUser {}\nPass {}\nSSLType IMAPS\nCertificateFile {}\n\n\
+        "IMAPAccount far\nHost localhost\nPort {}\nUser {}\nPass {}\nSSLType IMAPS\nCertificateFile {}\n\n\
          IMAPStore far\nAccount far\n\nMaildirStore near\nSubFolders Verbatim\nPath {near}/\nInbox {near}/INBOX\n\n\
          Channel all\nFar :far:\nNear :near:\nPatterns *\nCreate Both\nExpunge Both\nSyncState *\n",
         site.port(Service::Imaps),
@@ -155,11 +158,18 @@ fn fetchmail_takes_everything_by_pop_and_by_imap() -> Result<()> {
         );
         let config = private_file(&site, "fetchmailrc", &text)?;
         let Some(mut fetchmail) = client("fetchmail") else { return Ok(()) };
-        fetchmail.arg("-f").arg(config).args(["-N", "--nosslcertck", "--pidfile"]).arg(site.scratch().join("pid"));
+        fetchmail
+            .arg("-f")
+            .arg(config)
+            .args(["-N", "--nosslcertck", "--pidfile"])
+            .arg(site.scratch().join("pid"));
         run(fetchmail.env_home(&site)).context(protocol)?;
         let text = fs::read_to_string(taken)?;
         for number in 1..=MESSAGES {
-            ensure!(text.matches(&format!("Subject: number {number}\n")).count() == 1, "{protocol}: {number}");
+            ensure!(
+                text.matches(&format!("Subject: number {number}\n")).count() == 1,
+                "{protocol}: {number}"
+            );
         }
         ensure!(site::pop3::Pop3::login(&site, ALICE)?.count()? == 0, "{protocol}: not deleted");
     }
@@ -180,7 +190,9 @@ impl EnvHome for std::process::Command {
 
 #[test]
 fn getmail_takes_everything_by_pop_and_by_imap() -> Result<()> {
-    for (kind, service) in [("SimplePOP3Retriever", Service::Pop3), ("SimpleIMAPSSLRetriever", Service::Imaps)] {
+    for (kind, service) in
+        [("SimplePOP3Retriever", Service::Pop3), ("SimpleIMAPSSLRetriever", Service::Imaps)]
+    {
         let site = filled()?;
         let maildir = site.scratch().join("taken");
         for part in ["cur", "new", "tmp"] {
@@ -251,7 +263,9 @@ fn python(script: &str, plain: Service, tls: Service) -> Result<()> {
     let site = filled()?;
     let Some(mut python) = client("python3") else { return Ok(()) };
     python.arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("clients").join(script));
-    python.args([site.port(plain), site.port(tls)].map(|p| p.to_string())).args([ALICE.address, ALICE.password]);
+    python
+        .args([site.port(plain), site.port(tls)].map(|p| p.to_string()))
+        .args([ALICE.address, ALICE.password]);
     run(python).map(|_| ())
 }
 

@@ -66,14 +66,19 @@ fn swaks(site: &Site, service: Service, words: &[&str]) -> Option<std::process::
 fn swaks_relays_to_several_recipients_with_pipelining_and_an_attachment() -> Result<()> {
     let site = Site::fresh()?;
     let blob = site.scratch().join("blob");
-    fs::write(&blob, (0..300_000_u32).map(|n| (n * 7919 >> 3) as u8).collect::<Vec<_>>())?;
+    fs::write(&blob, (0..300_000_u32).map(|n| ((n * 7919) >> 3) as u8).collect::<Vec<_>>())?;
     let to = format!("{},{}", ALICE.address, BOB.address);
     let attachment = format!("@{}", blob.display());
     let words = ["--pipeline", "--from", "carol@remote.test", "--to", &to, "--attach", &attachment];
     let Some(swaks) = swaks(&site, Service::Smtp, &words) else { return Ok(()) };
     run(swaks)?;
     let (first, second) = (only_message(&site, ALICE)?, only_message(&site, BOB)?);
-    ensure!(first.len() > 400_000 && first.len().abs_diff(second.len()) < 200, "{} {}", first.len(), second.len());
+    ensure!(
+        first.len() > 400_000 && first.len().abs_diff(second.len()) < 200,
+        "{} {}",
+        first.len(),
+        second.len()
+    );
     Ok(())
 }
 
@@ -81,7 +86,8 @@ fn swaks_relays_to_several_recipients_with_pipelining_and_an_attachment() -> Res
 fn swaks_submits_with_every_password_mechanism() -> Result<()> {
     let site = Site::fresh()?;
     for mechanism in ["PLAIN", "LOGIN"] {
-        let words = ["--tls", "--auth", mechanism, "--auth-user", ALICE.address, "--auth-password", ALICE.password];
+        let words =
+            ["--tls", "--auth", mechanism, "--auth-user", ALICE.address, "--auth-password", ALICE.password];
         let words = [&words[..], &["--from", ALICE.address, "--to", BOB.address]].concat();
         let Some(swaks) = swaks(&site, Service::Submission, &words) else { return Ok(()) };
         run(swaks).context(mechanism)?;
@@ -109,7 +115,9 @@ fn swaks_is_refused_without_a_login_or_with_a_wrong_one_on_submission() -> Resul
 fn swaks_is_refused_a_foreign_domain_and_an_unknown_user_at_rcpt() -> Result<()> {
     let site = Wish::default().entry("/*/mta/relaySourcePolicy: [denyAll]").start()?;
     for to in ["nobody@elsewhere.test", "nobody@example.test"] {
-        let Some(swaks) = swaks(&site, Service::Smtp, &["--from", "a@remote.test", "--to", to]) else { return Ok(()) };
+        let Some(swaks) = swaks(&site, Service::Smtp, &["--from", "a@remote.test", "--to", to]) else {
+            return Ok(());
+        };
         let refused = output(swaks)?;
         ensure!(refused.status.code() == Some(24), "{to} was not refused at RCPT: {}", said(&refused));
     }
@@ -119,7 +127,8 @@ fn swaks_is_refused_a_foreign_domain_and_an_unknown_user_at_rcpt() -> Result<()>
 #[test]
 fn swaks_hands_in_by_lmtp() -> Result<()> {
     let site = Site::fresh()?;
-    let words = ["--protocol", "LMTP", "--from", "a@remote.test", "--to", ALICE.address, "--body", "over lmtp"];
+    let words =
+        ["--protocol", "LMTP", "--from", "a@remote.test", "--to", ALICE.address, "--body", "over lmtp"];
     let Some(swaks) = swaks(&site, Service::Lmtp, &words) else { return Ok(()) };
     run(swaks)?;
     let message = only_message(&site, ALICE)?;
@@ -217,7 +226,9 @@ fn a_message_that_is_refused_elsewhere_comes_back_as_a_report() -> Result<()> {
     run(swaks)?;
     until("the report is in the mailbox", || Ok(Pop3::login(&site, ALICE)?.count()? == 1))?;
     let report = only_message(&site, ALICE)?;
-    for part in ["multipart/report", "message/delivery-status", "rfc822;", "dave@remote.test", "Action: failed"] {
+    for part in
+        ["multipart/report", "message/delivery-status", "rfc822;", "dave@remote.test", "Action: failed"]
+    {
         ensure!(report.to_ascii_lowercase().contains(&part.to_ascii_lowercase()), "no {part} in\n{report}");
     }
     ensure!(report.contains("Subject: no luck"), "the original is not quoted:\n{report}");

@@ -54,7 +54,9 @@ fn compare_imap(site: &Site, batch: &[PathBuf]) -> Result<()> {
         let name = || format!("by IMAP: {}", file.display());
         let came = imap.fetch(at + 1).with_context(name)?;
         same(&message(file)?, &came).with_context(name)?;
-        let facts = imap.must(&format!("FETCH {} (RFC822.SIZE ENVELOPE BODYSTRUCTURE)", at + 1)).with_context(name)?;
+        let facts = imap
+            .must(&format!("FETCH {} (RFC822.SIZE ENVELOPE BODYSTRUCTURE)", at + 1))
+            .with_context(name)?;
         let size = format!("RFC822.SIZE {}", came.len());
         ensure!(facts.iter().any(|u| u.text.contains(&size)), "{}: {size} is not in {facts:?}", name());
     }

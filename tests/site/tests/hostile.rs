@@ -36,7 +36,8 @@ impl Scene {
         self.witness.must("NOOP")?;
         site::smtp::deliver(&self.site, BOB, b"Subject: still here\r\n\r\nx\r\n")?;
         until("the witness sees new mail", || {
-            Ok(self.witness.must("NOOP")?.iter().any(|u| u.text.ends_with(" EXISTS")) || self.witness.select("INBOX")? > 0)
+            Ok(self.witness.must("NOOP")?.iter().any(|u| u.text.ends_with(" EXISTS"))
+                || self.witness.select("INBOX")? > 0)
         })?;
         let grown = resident_kb(&self.site)?.saturating_sub(self.before_kb);
         ensure!(grown < GROWTH_KB, "the program has grown by {grown} KB");
@@ -165,7 +166,9 @@ fn odd_message(name: &str, message: &[u8]) -> Result<()> {
         let mut imap = Imap::login(&scene.site, ALICE)?;
         ensure!(imap.select("INBOX")? == 1);
         site::corpus::same(message, &imap.fetch(1)?)?;
-        for item in ["ENVELOPE", "BODYSTRUCTURE", "BODY.PEEK[HEADER]", "BODY.PEEK[1.1.1.1]", "BODY.PEEK[1.MIME]"] {
+        for item in
+            ["ENVELOPE", "BODYSTRUCTURE", "BODY.PEEK[HEADER]", "BODY.PEEK[1.1.1.1]", "BODY.PEEK[1.MIME]"]
+        {
             let (_, end) = imap.command(&format!("FETCH 1 ({item})"))?;
             ensure!(end.starts_with("OK") || end.starts_with("NO"), "{name}: FETCH {item}: {end}");
         }
@@ -201,7 +204,10 @@ fn mime_nested_ten_thousand_deep() -> Result<()> {
     message.push_str("Content-Type: text/plain\r\n\r\nat last\r\n");
     odd_message("multipart", message.as_bytes())?;
     let attached = "Content-Type: message/rfc822\r\n\r\n".repeat(10_000);
-    odd_message("message/rfc822", format!("Subject: x\r\nMIME-Version: 1.0\r\n{attached}\r\nx\r\n").as_bytes())
+    odd_message(
+        "message/rfc822",
+        format!("Subject: x\r\nMIME-Version: 1.0\r\n{attached}\r\nx\r\n").as_bytes(),
+    )
 }
 
 #[test]
@@ -241,7 +247,13 @@ fn a_bare_line_feed_or_carriage_return_ends_neither_a_message_nor_a_command() ->
 fn nul_and_control_characters_in_commands_are_refused() -> Result<()> {
     let scene = Scene::new()?;
     let mut smtp = Smtp::connect(&scene.site, Service::Smtp)?;
-    for line in ["MAIL FROM:<a\0@remote.test>", "MAIL FROM:<a\r@remote.test>", "MAIL\0", "\0\0\0", "MAIL FROM:<\x1b[2J@x>"] {
+    for line in [
+        "MAIL FROM:<a\0@remote.test>",
+        "MAIL FROM:<a\r@remote.test>",
+        "MAIL\0",
+        "\0\0\0",
+        "MAIL FROM:<\x1b[2J@x>",
+    ] {
         let reply = smtp.command(line)?;
         ensure!((500..600).contains(&reply.code), "{line:?}: {reply:?}");
     }
