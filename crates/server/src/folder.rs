@@ -1,0 +1,116 @@
+//! A site folder: what lies where, and making what is missing.
+//!
+//! Nothing that exists is changed. Folders are private to the user of the site.
+
+use admin::site::Site;
+use anyhow::Context as _;
+use std::os::unix::fs::DirBuilderExt as _;
+use std::path::{Path, PathBuf};
+
+/// Folders of a site, below it.
+const FOLDERS: [&str; 8] =
+    ["config", "log", "run", "tmp", "lib/certs", "directory", "mss", "imqueueserv"];
+
+/// Makes the folders and the files that a site must have, and opens it.
+///
+/// # Errors
+/// Where something cannot be made: names it.
+pub(crate) fn create(folder: &Path, host: &str) -> anyhow::Result<Site> {
+    for part in FOLDERS {
+        make(&folder.join(part))?;
+    }
+    for server in catalog::servers::SERVERS {
+        make(&folder.join("tmp").join(server.name))?;
+    }
+    write_new(&folder.join("config/hostname"), &format!("{host}\n"))?;
+    write_new(&folder.join("config/config.db"), "# /<host>/<server>/<key>: [value]\n")?;
+    Site::open(folder)
+}
+
+fn make(folder: &Path) -> anyhow::Result<()> {
+    let made = std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder);
+    made.with_context(|| format!("cannot make the folder {}", folder.display()))
+}
+
+fn write_new(file: &Path, text: &str) -> anyhow::Result<()> {
+    if file.exists() {
+        return Ok(());
+    }
+    std::fs::write(file, text).with_context(|| format!("cannot write {}", file.display()))
+}
+
+/// Where the directory's database is.
+pub(crate) fn directory_file(site: &Site) -> PathBuf {
+    site.folder().join("directory/isd.db")
+}
+
+/// Where the shards of the message store are.
+pub(crate) fn store_folder(site: &Site) -> PathBuf {
+    site.folder().join("mss")
+}
+
+/// Where the shard of the queue is.
+pub(crate) fn queue_folder(site: &Site) -> PathBuf {
+    site.folder().join("imqueueserv")
+}
+
+/// The certificate that the site makes for itself where the operator has named none.
+pub(crate) fn own_certificate(site: &Site) -> PathBuf {
+    site.folder().join("lib/certs/im_default_certs.txt")
+}
+
+/// The run directory of a server: `runDir`, else `tmp/<server>`.
+pub(crate) fn run_folder(site: &Site, server: &str, configured: &str) -> PathBuf {
+    match configured {
+        "" => site.folder().join("tmp").join(server),
+        path => site.folder().join(path),
+    }
+}
+
+/// The lock that one process holds on a site.
+pub(crate) struct Lock {
+    _file: nix::fcntl::Flock<std::fs::File>,
+}
+
+/// Takes the site for this process.
+///
+/// # Errors
+/// Where another process has it: says so.
+pub(crate) fn lock(site: &Site) -> anyhow::Result<Lock> {
+    let path = site.folder().join("run/site.lock");
+    let open = std::fs::OpenOptions::new().create(true).truncate(false).write(true).open(&path);
+    let file = open.with_context(|| format!("cannot open {}", path.display()))?;
+    match nix::fcntl::Flock::lock(file, nix::fcntl::FlockArg::LockExclusiveNonblock) {
+        Ok(file) => Ok(Lock { _file: file }),
+        Err((_, nix::errno::Errno::EWOULDBLOCK)) => anyhow::bail!(
+            "another process has the site {}: stop it with `imservctrl stop`, or wait until it has ended",
+            site.folder().display()
+        ),
+        Err((_, error)) => Err(error).with_context(|| format!("cannot lock {}", path.display())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_site_is_made_once_and_then_kept() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a/site");
+        assert_eq!(create(&path, "venus").unwrap().host().as_str(), "venus");
+        std::fs::write(path.join("config/config.db"), "# mine\n").unwrap();
+        assert_eq!(create(&path, "mars").unwrap().host().as_str(), "venus");
+        assert_eq!(std::fs::read_to_string(path.join("config/config.db")).unwrap(), "# mine\n");
+    }
+
+    #[test]
+    fn a_site_is_held_by_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let site = create(folder.path(), "venus").unwrap();
+        let held = lock(&site).unwrap();
+        assert!(lock(&site).is_err());
+        drop(held);
+        assert!(lock(&site).is_ok());
+    }
+}

@@ -1,0 +1,192 @@
+//! From the command line to the last goodbye: ports, rights, servers, signals, drain.
+//!
+//! Order: read the configuration, take the site, open the ports (as root where need be), become the user, open log and
+//! databases, start the servers, serve, and on SIGTERM or Ctrl-C drain for at most [`DRAIN`].
+
+use crate::manager::SiteManager;
+use crate::ports::{self, ServerPorts};
+use crate::wiring::{Servers, Surroundings};
+use crate::{folder, opener};
+use admin::context::Roles;
+use admin::control_socket::{self, Served};
+use admin::site::Site;
+use anyhow::{Context as _, bail};
+use catalog::servers::{SERVERS, Server};
+use env::random::Random;
+use env::settings::Settings;
+use mail::id::TraceId;
+use roles::Call;
+use std::future::Future;
+use std::path::PathBuf;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How long sessions may take to end.
+const DRAIN: Duration = Duration::from_secs(8);
+/// Threads that file work of sessions with large messages shares.
+const BLOCKING_THREADS: usize = 16;
+
+/// What to serve.
+pub(crate) struct Plan {
+    /// The site folder.
+    pub(crate) site: PathBuf,
+    /// Only these servers; all that the configuration asks for where it is empty.
+    pub(crate) servers: Vec<String>,
+    /// The user to become.
+    pub(crate) user: Option<String>,
+}
+
+/// Runs once the servers serve.
+pub(crate) type Ready =
+    Box<dyn for<'a> FnOnce(&'a Roles) -> Pin<Box<dyn Future<Output = anyhow::Result<()>> + Send + 'a>>>;
+
+/// A call of the house itself, for work that no client asked for.
+pub(crate) fn own_call() -> Call {
+    let request = Random::system().request_id();
+    Call::new(request, TraceId::new(&format!("{:032x}", request.0)))
+}
+
+/// Serves until a signal ends it.
+///
+/// # Errors
+/// Where something of the order above fails: says which and why.
+pub(crate) fn run(plan: &Plan, ready: Option<Ready>) -> anyhow::Result<()> {
+    let site = folder::create(&plan.site, "localhost")?;
+    let tree = site.configuration()?;
+    let settings = Settings::new(site.host().as_str(), "common", tree);
+    let wanted = wanted(&settings, &plan.servers)?;
+    let lock = folder::lock(&site)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .max_blocking_threads(BLOCKING_THREADS)
+        .build()
+        .context("cannot start the runtime")?;
+    let ended = runtime.block_on(async {
+        let mut ports = Vec::new();
+        for server in wanted {
+            ports.push((server, ports::bind(&site, &settings, server)?));
+        }
+        if let Some(user) = &plan.user {
+            become_user(&site, user)?;
+        }
+        serve(site, settings, ports, ready).await
+    });
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    drop(lock);
+    ended
+}
+
+/// The servers to start, in their order.
+fn wanted(settings: &Settings, named: &[String]) -> anyhow::Result<Vec<&'static Server>> {
+    if let Some(unknown) = named.iter().find(|n| catalog::servers::find(n).is_none()) {
+        let known: Vec<_> = SERVERS.iter().map(|s| s.name).collect();
+        bail!("there is no server {unknown}; the servers are {}", known.join(", "));
+    }
+    let sysadmin = settings.for_server("sysadmin");
+    let asked = |s: &&Server| match named {
+        [] => sysadmin.get(s.run),
+        named => named.iter().any(|n| n.eq_ignore_ascii_case(s.name)),
+    };
+    Ok(SERVERS.iter().filter(asked).collect())
+}
+
+async fn serve(
+    site: Site,
+    settings: Settings,
+    ports: Vec<(&'static Server, ServerPorts)>,
+    ready: Option<Ready>,
+) -> anyhow::Result<()> {
+    let site = Arc::new(site);
+    let (surroundings, log_writer) = Surroundings::new(&site, settings)?;
+    opener::check_configuration(&surroundings.env);
+    let servers = Arc::new(Servers::open(&site, &surroundings).await?);
+    let manager = SiteManager::new(Arc::clone(&site), surroundings.env.clone(), Arc::clone(&servers));
+    for (server, ports) in ports {
+        manager.start_bound(server, ports);
+    }
+    let roles = servers.roles(manager.clone());
+    let socket = control_socket::bind(&site.control_socket()).context("cannot make the control socket")?;
+    let served = Served { site: Arc::clone(&site), roles: roles.clone(), tasks: surroundings.env.tasks.clone() };
+    surroundings.env.tasks.spawn(control_socket::serve(socket, served));
+    write_pid(&site)?;
+    if let Some(ready) = ready {
+        ready(&roles).await?;
+    }
+    wait_for_signal().await?;
+    manager.stop_all(DRAIN).await;
+    surroundings.env.tasks.drain(Duration::from_secs(1)).await;
+    let _ = std::fs::remove_file(site.pid_file());
+    let _ = std::fs::remove_file(site.control_socket());
+    servers.close().await;
+    drop(log_writer);
+    Ok(())
+}
+
+async fn wait_for_signal() -> anyhow::Result<()> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?;
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    Ok(())
+}
+
+/// One number and a line end, private (ITS 18571), in one step.
+fn write_pid(site: &Site) -> anyhow::Result<()> {
+    use std::io::Write as _;
+    use std::os::unix::fs::OpenOptionsExt as _;
+    let (path, new) = (site.pid_file(), site.pid_file().with_extension("new"));
+    let open = std::fs::OpenOptions::new().create(true).truncate(true).write(true).mode(0o600).open(&new);
+    let written = open.and_then(|mut f| writeln!(f, "{}", std::process::id()));
+    written.and_then(|()| std::fs::rename(&new, &path)).with_context(|| format!("cannot write {}", path.display()))
+}
+
+/// Gives the site to the user and becomes that user, for good.
+fn become_user(site: &Site, name: &str) -> anyhow::Result<()> {
+    use nix::unistd::{User, chown, initgroups, setgid, setuid};
+    let user = User::from_name(name).context("cannot look up the user")?;
+    let user = user.with_context(|| format!("there is no user {name}"))?;
+    give(site.folder(), &|path| chown(path, Some(user.uid), Some(user.gid)))
+        .with_context(|| format!("cannot give {} to {name}", site.folder().display()))?;
+    let group_name = std::ffi::CString::new(name).context("the user's name is not valid")?;
+    initgroups(&group_name, user.gid).context("cannot take the user's groups")?;
+    setgid(user.gid).context("cannot take the user's group")?;
+    setuid(user.uid).with_context(|| format!("cannot become {name}: start as root"))?;
+    Ok(())
+}
+
+/// Gives the folder and its own files away; the large trees below belong to the user from their first day.
+fn give(folder: &std::path::Path, chown: &dyn Fn(&std::path::Path) -> nix::Result<()>) -> anyhow::Result<()> {
+    chown(folder)?;
+    for below in ["config", "log", "run", "tmp", "lib", "lib/certs", "directory", "mss", "imqueueserv"] {
+        let below = folder.join(below);
+        chown(&below)?;
+        for entry in std::fs::read_dir(&below)? {
+            chown(&entry?.path())?;
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use catalog::tree::Tree;
+
+    fn names(tree: &str, named: &[&str]) -> anyhow::Result<Vec<&'static str>> {
+        let settings = Settings::new("venus", "common", Tree::parse(tree).unwrap());
+        let named: Vec<String> = named.iter().map(ToString::to_string).collect();
+        Ok(wanted(&settings, &named)?.iter().map(|s| s.name).collect())
+    }
+
+    #[test]
+    fn the_configuration_or_the_command_line_chooses() {
+        let off = "/venus/sysadmin/popserv_run: [off]\n";
+        assert!(!names(off, &[]).unwrap().contains(&"popserv"));
+        assert_eq!(names(off, &["POPSERV"]).unwrap(), ["popserv"]);
+        assert!(names("", &["pop"]).unwrap_err().to_string().contains("there is no server pop"));
+    }
+}

@@ -1,0 +1,204 @@
+//! The servers of this host, as `imservctrl`, `imservping` and `imservdisplay` see them.
+//!
+//! All servers share this process. Those with ports (mta, popserv, imapserv) are started and stopped one by one: stopping
+//! closes the ports and drains the sessions. The directory, the store and the queue are what the others stand on:
+//! they start and stop with the process, and say so.
+
+use crate::opener;
+use crate::ports::{self, ServerPorts};
+use crate::wiring::Servers;
+use admin::site::Site;
+use catalog::events::proc::{ProcServerStarted, ProcServerStopped};
+use catalog::servers::{self, SERVERS, Server};
+use env::Env;
+use env::clock::Moment;
+use env::tasks::Tasks;
+use mail::id::MailboxId;
+use roles::manager::{Manager, ManagerError, Reloaded, ServerState, ServerStatus};
+use roles::{Answer, Call};
+use std::collections::HashMap;
+use std::net::Ipv4Addr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use tokio::io::AsyncReadExt as _;
+use tokio::net::TcpStream;
+
+/// How long a server that is stopped alone may take.
+const STOP_WITHIN: Duration = Duration::from_secs(8);
+const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// Starts, stops and answers for the servers of this process.
+#[derive(Clone)]
+pub(crate) struct SiteManager(Arc<Inner>);
+
+struct Inner {
+    site: Arc<Site>,
+    env: Env,
+    servers: Arc<Servers>,
+    running: Mutex<HashMap<&'static str, Running>>,
+}
+
+struct Running {
+    tasks: Tasks,
+    ports: Vec<u16>,
+    state: ServerState,
+    since: Moment,
+}
+
+impl SiteManager {
+    /// With no server running yet.
+    pub(crate) fn new(site: Arc<Site>, env: Env, servers: Arc<Servers>) -> Self {
+        Self(Arc::new(Inner { site, env, servers, running: Mutex::default() }))
+    }
+
+    /// Starts a server on ports that are open already.
+    pub(crate) fn start_bound(&self, server: &'static Server, ports: ServerPorts) {
+        let tasks = Tasks::new();
+        let env = Env { tasks: tasks.clone(), ..self.0.env.for_server(server.name) };
+        let numbers = ports.bound.iter().map(|b| b.port).collect();
+        for bound in ports.bound {
+            if let Some(protocol) = self.0.servers.protocol(bound.service, &env, &ports.tls) {
+                env.tasks.spawn(bound.listener.run(env.clone(), protocol));
+            }
+        }
+        self.0.servers.start_workers(server.name, &env);
+        env.log.emit(&ProcServerStarted { server: server.name, version: VERSION });
+        let running = Running { tasks, ports: numbers, state: ServerState::Running, since: env.clock.moment() };
+        self.running().insert(server.name, running);
+    }
+
+    /// Stops all servers, in the opposite of their start order, within this time together.
+    pub(crate) async fn stop_all(&self, within: Duration) {
+        let until = self.0.env.clock.moment() + within;
+        let names: Vec<_> = self.running().keys().copied().collect();
+        names.iter().for_each(|name| self.begin_stop(name));
+        for server in SERVERS.iter().rev().filter(|s| names.contains(&s.name)) {
+            let left = until.saturating_duration_since(self.0.env.clock.moment());
+            self.end_stop(server, left).await;
+        }
+    }
+
+    fn running(&self) -> MutexGuard<'_, HashMap<&'static str, Running>> {
+        self.0.running.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn begin_stop(&self, name: &str) {
+        if let Some(running) = self.running().get_mut(name) {
+            running.state = ServerState::Stopping;
+            running.tasks.stop();
+        }
+    }
+
+    async fn end_stop(&self, server: &'static Server, within: Duration) {
+        let tasks = self.running().get(server.name).map(|r| r.tasks.clone());
+        if let Some(tasks) = tasks {
+            tasks.drain(within).await;
+            self.running().remove(server.name);
+            self.0.env.for_server(server.name).log.emit(&ProcServerStopped { server: server.name });
+        }
+    }
+
+    fn status(&self, server: &'static Server) -> ServerStatus {
+        let running = self.running();
+        let found = running.get(server.name);
+        ServerStatus {
+            name: server.name.to_owned(),
+            state: found.map_or(ServerState::Stopped, |r| r.state),
+            pid: found.map(|_| std::process::id()),
+            ports: found.map(|r| r.ports.clone()).unwrap_or_default(),
+            version: VERSION.to_owned(),
+            since: found.map_or(Duration::ZERO, |r| r.since.elapsed()),
+        }
+    }
+
+    async fn probe(&self, call: &Call, name: &str) -> Result<(), ManagerError> {
+        let server = known(name)?;
+        let status = self.status(server);
+        if status.state != ServerState::Running {
+            return Err(ManagerError::Failed(format!("server {name} is not running")));
+        }
+        let answer = tokio::time::timeout(call.deadline, async {
+            match status.ports.first() {
+                Some(port) => greeting(*port).await,
+                None => self.probe_inside(call, server.name).await,
+            }
+        });
+        answer.await.map_err(|_| ManagerError::TimedOut)?
+    }
+
+    /// A question that a server without ports answers from its database.
+    async fn probe_inside(&self, call: &Call, name: &str) -> Result<(), ManagerError> {
+        let failed = |error: String| ManagerError::Failed(error);
+        let servers = &self.0.servers;
+        match name {
+            "mss" => {
+                let usage = servers.store().mailbox_usage(call, MailboxId(0)).await;
+                usage.map(|_| ()).map_err(|e| failed(e.to_string()))
+            }
+            "imqueueserv" => servers.queue().counts(call).await.map(|_| ()).map_err(|e| failed(e.to_string())),
+            _ => match servers.directory().account_find(call, "postmaster".into()).await {
+                Ok(_) | Err(roles::directory::DirectoryError::Missing(_)) => Ok(()),
+                Err(error) => Err(failed(error.to_string())),
+            },
+        }
+    }
+
+    async fn start(&self, name: &str) -> Result<(), ManagerError> {
+        let server = known(name)?;
+        if self.status(server).state != ServerState::Stopped {
+            return Ok(());
+        }
+        let ports = ports::bind(&self.0.site, &self.0.env.settings, server);
+        let ports = ports.map_err(|error| ManagerError::Failed(format!("{error:#}")))?;
+        self.start_bound(server, ports);
+        Ok(())
+    }
+
+    async fn stop(&self, name: &str) -> Result<(), ManagerError> {
+        let server = known(name)?;
+        if server.ports.is_empty() {
+            let text = format!("{name} shares its process with the servers that stand on it: stop the whole site");
+            return Err(ManagerError::Failed(text));
+        }
+        self.begin_stop(server.name);
+        self.end_stop(server, STOP_WITHIN).await;
+        Ok(())
+    }
+}
+
+fn known(name: &str) -> Result<&'static Server, ManagerError> {
+    servers::find(name).ok_or_else(|| ManagerError::NoServer(name.to_owned()))
+}
+
+/// Connects to the server's own port and waits for its first byte.
+async fn greeting(port: u16) -> Result<(), ManagerError> {
+    let failed = |error: std::io::Error| ManagerError::Failed(format!("port {port}: {error}"));
+    let mut socket = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await.map_err(failed)?;
+    let mut first = [0u8; 1];
+    match socket.read(&mut first).await.map_err(failed)? {
+        0 => Err(ManagerError::Failed(format!("port {port}: closed without a greeting"))),
+        _ => Ok(()),
+    }
+}
+
+impl Manager for SiteManager {
+    fn server_list<'a>(&'a self, _call: &'a Call) -> Answer<'a, Vec<ServerStatus>, ManagerError> {
+        Box::pin(async { Ok(SERVERS.iter().map(|s| self.status(s)).collect()) })
+    }
+
+    fn server_probe<'a>(&'a self, call: &'a Call, name: String) -> Answer<'a, (), ManagerError> {
+        Box::pin(async move { self.probe(call, &name).await })
+    }
+
+    fn server_start<'a>(&'a self, _call: &'a Call, name: String) -> Answer<'a, (), ManagerError> {
+        Box::pin(async move { self.start(&name).await })
+    }
+
+    fn server_stop<'a>(&'a self, _call: &'a Call, name: String) -> Answer<'a, (), ManagerError> {
+        Box::pin(async move { self.stop(&name).await })
+    }
+
+    fn configuration_reload<'a>(&'a self, _call: &'a Call) -> Answer<'a, Reloaded, ManagerError> {
+        Box::pin(async { opener::reload(&self.0.site, &self.0.env) })
+    }
+}

@@ -1,0 +1,78 @@
+//! The ports of a site, as the configuration has them, and binding them.
+
+use crate::certificate;
+use admin::site::Site;
+use anyhow::Context as _;
+use catalog::keys::common::{LISTEN_ADDRESSES, SSL_CERT_CHAIN_PATH_AND_FILE};
+use catalog::servers::{Server, Service};
+use env::settings::Settings;
+use net::listener::Listener;
+use net::tls::ServerTls;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::Arc;
+
+/// A bound port.
+pub(crate) struct Bound {
+    /// What is spoken there.
+    pub(crate) service: Service,
+    /// Its number.
+    pub(crate) port: u16,
+    /// The socket, which does not accept yet.
+    pub(crate) listener: Listener,
+}
+
+/// The ports of one server with its certificate.
+pub(crate) struct ServerPorts {
+    /// All of them, on all addresses.
+    pub(crate) bound: Vec<Bound>,
+    /// For implicit TLS and STARTTLS.
+    pub(crate) tls: Arc<ServerTls>,
+}
+
+/// Binds the ports of a server; port 0 in the configuration means that it is not served.
+///
+/// # Errors
+/// Names the address and what the system said of it.
+pub(crate) fn bind(site: &Site, settings: &Settings, server: &Server) -> anyhow::Result<ServerPorts> {
+    let settings = settings.for_server(server.name);
+    let tls = Arc::new(certificate::load(site, &settings.get(SSL_CERT_CHAIN_PATH_AND_FILE))?);
+    let mut bound = Vec::new();
+    for port in server.ports {
+        let number = u16::try_from(settings.get(port.key)).unwrap_or(0);
+        if number == 0 {
+            continue;
+        }
+        for ip in addresses(&settings.get(LISTEN_ADDRESSES))? {
+            let address = SocketAddr::new(ip, number);
+            let implicit = port.service.is_tls().then(|| Arc::clone(&tls));
+            let listener = Listener::bind(address, implicit)
+                .with_context(|| format!("cannot listen on {address} for {}", port.service.name()))?;
+            bound.push(Bound { service: port.service, port: number, listener });
+        }
+    }
+    Ok(ServerPorts { bound, tls })
+}
+
+/// The addresses to listen on; none configured means all of the host.
+fn addresses(configured: &[String]) -> anyhow::Result<Vec<IpAddr>> {
+    if configured.is_empty() {
+        // One socket on :: would take both families on most systems but not on all: ask for what is there.
+        let v6 = std::net::UdpSocket::bind((Ipv6Addr::LOCALHOST, 0)).is_ok();
+        let all: IpAddr = if v6 { Ipv6Addr::UNSPECIFIED.into() } else { Ipv4Addr::UNSPECIFIED.into() };
+        return Ok(vec![all]);
+    }
+    let parse = |text: &String| text.trim().parse().with_context(|| format!("listenAddresses: {text} is no address"));
+    configured.iter().map(parse).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_are_read_or_named() {
+        assert_eq!(addresses(&["127.0.0.1".into()]).unwrap(), [IpAddr::V4(Ipv4Addr::LOCALHOST)]);
+        assert!(addresses(&["here".into()]).unwrap_err().to_string().contains("here is no address"));
+        assert!(addresses(&[]).unwrap()[0].is_unspecified());
+    }
+}
