@@ -101,7 +101,10 @@ impl Deferred {
             .commit(move |tx| {
                 let body = tx.store(&[], &*new.body)?;
                 let NewItem { id, origin, trace, arrived, groups, .. } = new;
-                tx.put(&rows::item_key(id), &rows::write_item(&ItemRow { origin, trace, arrived, held: Held::No, body }))?;
+                tx.put(
+                    &rows::item_key(id),
+                    &rows::write_item(&ItemRow { origin, trace, arrived, held: Held::No, body }),
+                )?;
                 for (number, group) in (0..).zip(&groups) {
                     let key = GroupKey { item: id, number };
                     put_group(tx, key, group, Held::No)?;
@@ -245,7 +248,8 @@ impl Deferred {
     ) -> Result<Vec<(QueueId, ItemRow, Vec<GroupRow>)>, ShardError> {
         self.shard
             .read(move |view| {
-                let from = after.map_or_else(|| vec![rows::ITEMS], |id| rows::item_key(QueueId(id.0.saturating_add(1))));
+                let from = after
+                    .map_or_else(|| vec![rows::ITEMS], |id| rows::item_key(QueueId(id.0.saturating_add(1))));
                 let mut items = Vec::new();
                 view.scan(KeyRange::prefix_from(&[rows::ITEMS], from), &mut |key, value| {
                     items.extend(rows::item_of_key(key).zip(rows::read_item(value)));
@@ -288,7 +292,7 @@ impl Deferred {
             .await
     }
 
-    /// Removes an item with all that belongs to it; whether there was one.
+    /// Removes an item with all that belongs to it, also what cannot be read; what it was.
     ///
     /// # Errors
     /// What a commit may say.
@@ -296,11 +300,18 @@ impl Deferred {
         self.shard
             .commit(move |tx| {
                 let Some(row) = tx.get(&rows::item_key(id))? else { return Ok(None) };
-                for (key, group) in groups_of(tx, id)? {
-                    if let Some(due) = group.due() {
+                let mut groups = Vec::new();
+                tx.scan(KeyRange::prefix(rows::groups_of(id)), &mut |key, value| {
+                    groups.push((key.to_vec(), rows::group_of_key(key).zip(rows::read_group_row(value))));
+                    ControlFlow::Continue(())
+                })?;
+                for (row_key, group) in groups {
+                    tx.delete(&row_key)?;
+                    if let Some((key, group)) = group
+                        && let Some(due) = group.due()
+                    {
                         tx.delete(&rows::due_key(group.domain, due, key))?;
                     }
-                    tx.delete(&rows::group_key(key))?;
                 }
                 let item = rows::read_item(&row).ok_or_else(|| corrupt("an item"))?;
                 remove_item_if_done(tx, id, &item)?;
@@ -374,7 +385,8 @@ fn due_of_domain(
 
 /// An item and one of its groups; `None` where either is not there or cannot be read.
 fn load(view: &dyn Rows, key: GroupKey) -> Result<Option<(ItemRow, GroupRow)>, ShardError> {
-    let (Some(item), Some(group)) = (view.get(&rows::item_key(key.item))?, view.get(&rows::group_key(key))?) else {
+    let (Some(item), Some(group)) = (view.get(&rows::item_key(key.item))?, view.get(&rows::group_key(key))?)
+    else {
         return Ok(None);
     };
     Ok(rows::read_item(&item).zip(rows::read_group_row(&group)))
@@ -389,7 +401,12 @@ fn groups_of(view: &dyn Rows, id: QueueId) -> Result<Vec<(GroupKey, GroupRow)>, 
     Ok(groups)
 }
 
-fn put_group(tx: &mut Transaction<'_>, key: GroupKey, group: &GroupRow, held: Held) -> Result<(), ShardError> {
+fn put_group(
+    tx: &mut Transaction<'_>,
+    key: GroupKey,
+    group: &GroupRow,
+    held: Held,
+) -> Result<(), ShardError> {
     tx.put(&rows::group_key(key), &rows::write_group(group))?;
     match (held, group.due()) {
         (Held::No, Some(due)) => tx.put(&rows::due_key(group.domain, due, key), &[]),

@@ -4,4 +4,5 @@
 //! and hand their decisions down as tasks of a [`shard::Shard`] or as statements.
 
 mod codec;
+pub mod deferred;
 pub mod shard;
