@@ -217,7 +217,7 @@ pub(super) fn write_group(group: &GroupRow) -> Vec<u8> {
             put_bytes(&mut out, original.as_bytes());
         }
         if let Some(reply) = &row.last_reply {
-            put_bytes(&mut out, reply[..reply.floor_char_boundary(MAX_REPLY)].as_bytes());
+            put_bytes(&mut out, &reply.as_bytes()[..reply.floor_char_boundary(MAX_REPLY)]);
         }
     }
     out
