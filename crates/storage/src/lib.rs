@@ -5,3 +5,4 @@
 
 mod codec;
 pub mod shard;
+pub mod sim;
