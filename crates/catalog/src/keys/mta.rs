@@ -34,6 +34,14 @@ keys! {
     REJECT_SENDER_BAD_ADDRESS: String = "rejectSenderBadAddress" in ["mta"], Kind::Choice(&["off", "syntax", "domain"]), ["syntax"], Live, since "4.1.2";
     #[doc = "Whether the submission ports ask for a login before MAIL."]
     REQUIRE_AUTHENTICATION: bool = "requireAuthentication" in ["mta"], Kind::Bool, ["true"], Live, since "4.0";
+    #[doc = "Under which sender addresses a user who has logged in may send: `off` any, `localDomains` in domains of this site only the account's own addresses, `always` only its own addresses."]
+    SUBMISSION_SENDER_POLICY: String = "submissionSenderPolicy" in ["mta"], Kind::Choice(&["off", "localDomains", "always"]), ["localDomains"], Live, since "5.0";
+    #[doc = "Whether users may log in on the relay port too, once TLS has started there."]
+    RELAY_PORT_LOGIN: bool = "relayPortLogin" in ["mta"], Kind::Bool, ["false"], Live, since "5.0";
+    #[doc = "Commands that may be refused in one session before it is ended with 421; from half as many on, replies are delayed by badCommandDelay."]
+    MAX_BAD_COMMANDS: u64 = "maxBadCommands" in ["mta"], Kind::Number(1..=100_000), ["50"], Live, since "5.0";
+    #[doc = "Seconds by which the replies of a session with many refused commands are delayed."]
+    BAD_COMMAND_DELAY: Duration = "badCommandDelay" in ["mta"], Kind::Number(0..=60), ["1"], Live, since "5.0";
     #[doc = "Longest command line taken from a client and longest reply line taken from a remote server, in bytes."]
     SERVER_LINE_LENGTH_LIMIT: u64 = "serverLineLengthLimit" in ["mta"], Kind::Number(1_000..=65_536), ["8192"], Live, since "4.0";
     #[doc = "Other names of this host: an MX that names one of them is this host, so mail does not loop."]

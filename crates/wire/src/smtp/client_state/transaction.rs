@@ -193,7 +193,7 @@ impl Running {
     }
 
     /// The server hangs up with this reply. RFC 5321 3.8.
-    pub(super) fn finish_all(mut self: Box<Self>, reply: &Reply) -> Vec<Fate> {
+    pub(super) fn finish_all(mut self, reply: &Reply) -> Vec<Fate> {
         let stage = match self.phase {
             Phase::Commands if self.answered == 0 => Stage::Mail,
             Phase::Commands if self.answered < self.data_at() => Stage::Rcpt,
@@ -204,7 +204,7 @@ impl Running {
     }
 
     /// What is known.
-    pub(super) fn fates(self: Box<Self>) -> Vec<Option<Fate>> {
+    pub(super) fn fates(self) -> Vec<Option<Fate>> {
         self.fates
     }
 }

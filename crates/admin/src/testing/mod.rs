@@ -1,5 +1,7 @@
 //! What the tests of this crate share: a terminal that plays a script, and roles that answer from memory.
 
+pub(crate) mod roles;
+
 use crate::output::{Gone, Step, Stream, Terminal};
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
