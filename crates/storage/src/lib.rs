@@ -8,4 +8,5 @@ mod codec;
 pub mod deferred;
 pub mod directory;
 pub mod shard;
+pub mod sim;
 pub mod sql;

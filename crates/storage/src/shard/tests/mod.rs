@@ -1,5 +1,8 @@
 //! Tests of the whole shard: what it promises, without faults.
 
+mod crash;
+mod faults;
+
 use super::*;
 use std::ops::ControlFlow;
 
@@ -151,7 +154,7 @@ async fn hooks_run_after_readers_can_see_it() {
     let (tell, told) = oneshot::channel();
     shard
         .commit(|tx| {
-            tx.after_commit(|| drop(tell.send(())));
+            tx.after_commit(|| assert_eq!(tell.send(()), Ok(())));
             tx.put(b"a", b"1")
         })
         .await
