@@ -1,13 +1,12 @@
-//! net
-pub mod dial;
-pub mod dns;
-pub mod tls_client;
 //! Sockets for the protocols of the outside world: listening, buffered connections, TLS, and spooling a body.
 //!
 //! Nothing here knows a verb or a reply of any protocol. A server implements [`listener::Protocol`] and is
 //! handed one [`connection::Connection`] a client. Upwards: the sessions of `mta`, `pop` and `imap`.
 
 pub mod connection;
+pub mod dial;
+pub mod dns;
 pub mod listener;
 pub mod spool;
 pub mod tls;
+pub mod tls_client;
