@@ -104,7 +104,9 @@ impl Work {
                     self.decide(place, What::Deferred, Status::SYSTEM, reply);
                 }
             },
-            Route::Unknown => self.decide(place, What::Failed, Status::BAD_MAILBOX, "there is no such address"),
+            Route::Unknown => {
+                self.decide(place, What::Failed, Status::BAD_MAILBOX, "there is no such address")
+            }
             Route::Deferred => {
                 let status = Status::new(Class::Transient, 2, 1);
                 self.decide(place, What::Deferred, status, "the mailbox takes no mail now");
@@ -127,7 +129,9 @@ async fn report_ends(outbound: &Outbound, claimed: &Claimed, verdicts: &mut [Ver
     let now = outbound.mta.env.clock.now();
     let ended = claimed.to.iter().zip(verdicts.iter());
     let fates: Vec<_> = ended
-        .filter_map(|(pending, verdict)| verdict.action().map(|action| bounce::fate(pending, verdict, action, now)))
+        .filter_map(|(pending, verdict)| {
+            verdict.action().map(|action| bounce::fate(pending, verdict, action, now))
+        })
         .collect();
     let failures: Vec<_> = fates.iter().filter(|f| f.action == Action::Failed).cloned().collect();
     let successes: Vec<_> = fates.into_iter().filter(|f| f.action != Action::Failed).collect();
@@ -206,7 +210,9 @@ fn log_verdicts(
 ) {
     let (id, from, log) = (&claimed.trace, &claimed.origin.sender, &outbound.mta.env.log);
     let retry = match settled {
-        Ok(settled) => settled.next.map_or_else(|| "never".to_owned(), |at: Timestamp| at.rfc3339().to_string()),
+        Ok(settled) => {
+            settled.next.map_or_else(|| "never".to_owned(), |at: Timestamp| at.rfc3339().to_string())
+        }
         Err(error) => error.to_string(),
     };
     for (pending, verdict) in claimed.to.iter().zip(verdicts) {

@@ -20,7 +20,12 @@ const MAX_RETURNED: u64 = 1 << 20;
 const PIECE: usize = 16 << 10;
 
 /// What is reported of a recipient.
-pub(super) fn fate<'a>(pending: &'a Pending, verdict: &'a Verdict, action: Action, now: Timestamp) -> Fate<'a> {
+pub(super) fn fate<'a>(
+    pending: &'a Pending,
+    verdict: &'a Verdict,
+    action: Action,
+    now: Timestamp,
+) -> Fate<'a> {
     Fate {
         recipient: &pending.recipient,
         action,

@@ -54,7 +54,8 @@ async fn to_mailboxes(mta: &Mta, letter: &Letter<'_>, to: &[(Recipient, Box<Loca
         local.account.as_ref().map(|_| recipient.address.clone())
     };
     let addresses: Vec<_> = to.iter().filter_map(copy).collect();
-    let accounts = to.iter().filter_map(|(_, local)| local.account.as_ref().map(|a| (a, local.detail.as_deref())));
+    let accounts =
+        to.iter().filter_map(|(_, local)| local.account.as_ref().map(|a| (a, local.detail.as_deref())));
     let copies: Vec<_> = addresses
         .iter()
         .zip(accounts)

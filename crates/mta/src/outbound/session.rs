@@ -13,9 +13,7 @@ use std::io;
 use std::time::Duration;
 use wire::line::BadLine;
 use wire::smtp::Dialect;
-use wire::smtp::client_state::{
-    Chunking, Client, Closed, Fate, Next, Settings, Tls, Transaction, Transfer,
-};
+use wire::smtp::client_state::{Chunking, Client, Closed, Fate, Next, Settings, Tls, Transaction, Transfer};
 use wire::smtp::data::Stuffer;
 use wire::smtp::reply::{BadReply, Reply};
 
@@ -114,7 +112,8 @@ impl Session {
             chunking: Chunking::Never,
             line_limit: rules.line_limit,
         });
-        let mut session = Self { connection, client, host: candidate.host.clone(), transactions: 0, content_begun: false };
+        let mut session =
+            Self { connection, client, host: candidate.host.clone(), transactions: 0, content_begun: false };
         let mut next = session.until(PATIENCE).await?;
         if next == Next::StartTls {
             session.start_tls(dialing).await?;
@@ -143,7 +142,8 @@ impl Session {
             None => self.host.as_str().to_owned(),
         };
         let tls: &TlsClient = dialing.tls;
-        let handshake = self.connection.start_tls_client(tls, &name, Demand::Opportunistic, dialing.unix_time());
+        let handshake =
+            self.connection.start_tls_client(tls, &name, Demand::Opportunistic, dialing.unix_time());
         handshake.await.map_err(Trouble::Tls)?;
         self.client.tls_started(self.connection.output());
         Ok(())

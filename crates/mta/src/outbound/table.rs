@@ -109,7 +109,8 @@ mod tests {
     #[test]
     fn without_an_entry_the_mx_counts_and_bad_entries_are_named() {
         let mut bad = Vec::new();
-        let entries = ["nonsense", "a.example:h#0", "a.example:h#x", "a..b:h", "a.example:", "", "c.example:h"];
+        let entries =
+            ["nonsense", "a.example:h#0", "a.example:h#x", "a..b:h", "a.example:", "", "c.example:h"];
         let table = RoutingTable::read(&entries.map(str::to_owned), |entry| bad.push(entry.to_owned()));
         assert_eq!(bad, entries[..5]);
         assert_eq!(table.next_hop(&Domain::parse("a.example").unwrap()).to_string(), "a.example");
