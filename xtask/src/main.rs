@@ -2,6 +2,9 @@
 //!
 //! Each command is one file. Nothing here is needed to run the product, and nothing needs a shell.
 
+#![expect(clippy::disallowed_methods, reason = "it runs beside the house and measures it: it has no env")]
+
+mod bench;
 mod catalog_use;
 mod ci;
 mod corpus;
@@ -29,6 +32,7 @@ struct Command {
 const COMMANDS: &[Command] = &[
     Command { name: "ci", about: "everything a change must pass", run: ci::run },
     Command { name: "test", about: "unit, transcript, scenario and real-client tests", run: test::run },
+    Command { name: "bench", about: "a load against ours and against Postfix + Dovecot", run: bench::run },
     Command { name: "corpus", about: "every message of the real corpus in and back", run: corpus::run },
     Command { name: "layers", about: "who depends on whom, against layers.toml", run: layers::run },
     Command {
