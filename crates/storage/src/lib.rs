@@ -5,6 +5,8 @@
 //! async door each.
 
 mod codec;
+pub mod deferred;
 pub mod directory;
 pub mod shard;
+pub mod sim;
 pub mod sql;
