@@ -6,6 +6,7 @@
 
 mod codec;
 pub mod directory;
+pub mod mailboxes;
 pub mod shard;
 pub mod sim;
 pub mod sql;
