@@ -2,6 +2,9 @@
 //!
 //! Each command is one file. Nothing here is needed to run the product, and nothing needs a shell.
 
+#![expect(clippy::disallowed_methods, reason = "it runs beside the house and measures it: it has no env")]
+
+mod bench;
 mod catalog_use;
 mod ci;
 mod corpus;
@@ -13,6 +16,7 @@ mod licences;
 mod sizes;
 mod source;
 mod test;
+mod torture;
 mod workspace;
 
 use anyhow::{Result, bail};
@@ -29,6 +33,7 @@ struct Command {
 const COMMANDS: &[Command] = &[
     Command { name: "ci", about: "everything a change must pass", run: ci::run },
     Command { name: "test", about: "unit, transcript, scenario and real-client tests", run: test::run },
+    Command { name: "bench", about: "a load against ours and against Postfix + Dovecot", run: bench::run },
     Command { name: "corpus", about: "every message of the real corpus in and back", run: corpus::run },
     Command { name: "layers", about: "who depends on whom, against layers.toml", run: layers::run },
     Command {
@@ -43,6 +48,11 @@ const COMMANDS: &[Command] = &[
     },
     Command { name: "docs", about: "writes docs/reference; --check fails if it is stale", run: docs::run },
     Command { name: "its", about: "recorded items against the tests that cover them", run: its::run },
+    Command {
+        name: "torture",
+        about: "kill -9, full disk, failing sync, 50 MB, with a ledger",
+        run: torture::run,
+    },
     Command { name: "licences", about: "the licence, ban and source fence of deny.toml", run: licences::run },
 ];
 

@@ -73,7 +73,10 @@ impl Workspace {
 
     /// Every text file that git tracks or would track.
     pub(crate) fn text_files(&self) -> Result<Vec<TextFile>> {
-        let listed = self.output("git", &["-c", "safe.directory=*", "ls-files", "-z", "--cached", "--others", "--exclude-standard"])?;
+        let listed = self.output(
+            "git",
+            &["-c", "safe.directory=*", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        )?;
         let paths = listed.split('\0').filter(|p| !p.is_empty());
         let read = |p: &str| fs::read(self.root.join(p)).ok().and_then(|bytes| String::from_utf8(bytes).ok());
         Ok(paths.filter_map(|p| Some(TextFile { path: p.to_owned(), text: read(p)? })).collect())
