@@ -5,7 +5,7 @@
 //! they start and stop with the process, and say so.
 
 use crate::ports::{self, ServerPorts};
-use crate::wiring::{Servers, Surroundings};
+use crate::wiring::{Servers, Speaker, Surroundings};
 use admin::site::Site;
 use catalog::events::proc::{ProcServerStarted, ProcServerStopped};
 use catalog::servers::{self, SERVERS, Server};
@@ -58,12 +58,15 @@ impl SiteManager {
         let tasks = Tasks::new();
         let env = Env { tasks: tasks.clone(), ..self.0.env.for_server(server.name) };
         let numbers = ports.bound.iter().map(|b| b.port).collect();
-        for bound in ports.bound {
-            if let Some(protocol) = self.0.servers.protocol(bound.service, bound.port, &env, &ports.tls) {
+        if let Some(speaker) = self.0.servers.speaker(&env, &ports.tls) {
+            for bound in ports.bound {
+                let protocol = speaker.protocol(bound.service, bound.port);
                 env.tasks.spawn(bound.listener.run(env.clone(), protocol));
             }
+            if let Speaker::Mta(mta) = &speaker {
+                self.0.servers.start_outbound(&env, mta);
+            }
         }
-        self.0.servers.start_workers(server.name, &env);
         env.log.emit(&ProcServerStarted { server: server.name, version: VERSION });
         let running = Running { tasks, ports: numbers, state: ServerState::Running, since: env.clock.moment() };
         self.running().insert(server.name, running);

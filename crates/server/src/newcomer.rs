@@ -86,10 +86,13 @@ fn set(text: &str, key: &str, value: &str) -> anyhow::Result<String> {
 /// Makes an account, and its domain with it, unless it is there.
 async fn make_account(roles: &admin::context::Roles, wanted: Wanted) -> anyhow::Result<()> {
     let account = NewAccount::simple(&wanted.address, NewPassword::Clear(wanted.password));
-    let request = Request::CreateAccount(Box::new(account));
-    match roles.provisioning.provision(&lifecycle::own_call(), request).await {
-        Ok(_) | Err(DirectoryError::Conflict(_)) => Ok(()),
-        Err(error) => Err(error).with_context(|| format!("cannot make the account {}", wanted.address)),
+    let requests = vec![Request::CreateAccount(Box::new(account))];
+    let answers = roles.provisioning.provision(&lifecycle::own_call(), requests).await?;
+    match answers.into_iter().next() {
+        Some(Err(error)) if !matches!(error, DirectoryError::Conflict(_)) => {
+            Err(error).with_context(|| format!("cannot make the account {}", wanted.address))
+        }
+        _ => Ok(()),
     }
 }
 

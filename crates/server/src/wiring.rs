@@ -22,6 +22,9 @@ use env::tasks::Tasks;
 use mta::Mta;
 use mta::inbound::Port;
 use mta::outbound::Outbound;
+use imap::Imap;
+use pop::Pop;
+use rustls::RootCertStore;
 use net::dns::{Dns, SystemDns};
 use net::listener::Protocol;
 use net::tls::ServerTls;
@@ -144,41 +147,32 @@ impl Servers {
         }
     }
 
-    /// What is spoken on a port. Sessions run in the environment of their server.
-    pub(crate) fn protocol(
-        &self,
-        service: Service,
-        number: u16,
-        env: &Env,
-        tls: &Arc<ServerTls>,
-    ) -> Arc<dyn Protocol> {
-        let (directory, store) = (Arc::new(self.directory.clone()), Arc::new(self.store.clone()));
+    /// The server of this name, if it speaks with clients. Its sessions and workers run in `env`.
+    pub(crate) fn speaker(&self, env: &Env, tls: &Arc<ServerTls>) -> Option<Speaker> {
         let tls = Some(Arc::clone(tls));
-        match service {
-            Service::Smtp => Port::new(self.mta(env, tls), mta::inbound::Service::Relay, number),
-            Service::Submission | Service::Submissions => {
-                Port::new(self.mta(env, tls), mta::inbound::Service::Submission, number)
+        let run_dir = run_folder(&self.site, env);
+        match env.settings.server() {
+            "mta" => {
+                let parts = parts(&self.site, env, &self.directory, &self.store, &self.queue, &self.dns, tls);
+                Some(Speaker::Mta(Mta::new(env.clone(), parts)))
             }
-            Service::Lmtp => Port::new(self.mta(env, tls), mta::inbound::Service::Lmtp, number),
-            Service::Pop3 | Service::Pop3s => {
-                pop::Pop::new(env.clone(), pop::Parts { directory, store, tls })
+            "popserv" => {
+                let (directory, store) = (Arc::new(self.directory.clone()), Arc::new(self.store.clone()));
+                Some(Speaker::Pop(Pop::new(env.clone(), pop::Parts { directory, store, tls })))
             }
-            Service::Imap | Service::Imaps => {
-                let run_dir = run_folder(&self.site, env);
-                imap::Imap::new(env.clone(), imap::Parts { directory, store, tls, run_dir })
+            "imapserv" => {
+                let (directory, store) = (Arc::new(self.directory.clone()), Arc::new(self.store.clone()));
+                Some(Speaker::Imap(Imap::new(env.clone(), imap::Parts { directory, store, tls, run_dir })))
             }
+            _ => None,
         }
     }
 
-    /// Starts what a server does besides its ports.
-    pub(crate) fn start_workers(&self, server: &str, env: &Env) {
-        if server != "mta" {
-            return;
-        }
-        let roots = TlsClient::roots(AUTHORITIES.as_ref()).unwrap_or_else(|_| net::tls_client::no_roots());
+    /// Starts the worker of outgoing mail.
+    pub(crate) fn start_outbound(&self, env: &Env, mta: &Arc<Mta>) {
+        let roots = TlsClient::roots(AUTHORITIES.as_ref()).unwrap_or_else(|_| RootCertStore::empty());
         if let Ok(tls) = TlsClient::new(roots) {
-            let worker = Outbound::new(self.mta(env, None), self.own.clone(), tls);
-            env.tasks.spawn(worker.run());
+            env.tasks.spawn(Outbound::new(Arc::clone(mta), self.own.clone(), tls).run());
         }
     }
 
@@ -188,10 +182,34 @@ impl Servers {
         self.store.close().await;
         self.directory.close().await;
     }
+}
 
-    fn mta(&self, env: &Env, tls: Option<Arc<ServerTls>>) -> Arc<Mta> {
-        let parts = parts(&self.site, env, &self.directory, &self.store, &self.queue, &self.dns, tls);
-        Mta::new(env.clone(), parts)
+/// A server that speaks with clients.
+pub(crate) enum Speaker {
+    /// SMTP and LMTP.
+    Mta(Arc<Mta>),
+    /// POP3.
+    Pop(Arc<Pop>),
+    /// IMAP.
+    Imap(Arc<Imap>),
+}
+
+impl Speaker {
+    /// What it speaks on a port.
+    pub(crate) fn protocol(&self, service: Service, number: u16) -> Arc<dyn Protocol> {
+        match self {
+            Self::Mta(mta) => Port::new(Arc::clone(mta), inbound(service), number),
+            Self::Pop(pop) => pop.clone(),
+            Self::Imap(imap) => imap.clone(),
+        }
+    }
+}
+
+fn inbound(service: Service) -> mta::inbound::Service {
+    match service {
+        Service::Submission | Service::Submissions => mta::inbound::Service::Submission,
+        Service::Lmtp => mta::inbound::Service::Lmtp,
+        _ => mta::inbound::Service::Relay,
     }
 }
 
