@@ -15,6 +15,9 @@ pub mod inbound;
 pub mod policy;
 pub mod rules;
 pub mod stamp;
+mod submission;
+#[cfg(test)]
+mod testing;
 
 use env::Env;
 use env::settings::Live;
