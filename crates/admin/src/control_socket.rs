@@ -6,7 +6,6 @@
 
 use crate::arguments::{self, Asked};
 use crate::command::{Command, Place};
-use crate::commands;
 use crate::connect::{self, Near};
 use crate::context::Roles;
 use crate::frame::{self, Frame, REVISION, Request};
@@ -39,6 +38,8 @@ pub struct Served {
     pub site: Arc<Site>,
     /// The servers of this process.
     pub roles: Roles,
+    /// What may be run: [`commands::ALL`](crate::commands::ALL).
+    pub commands: &'static [&'static Command],
     /// Runs the connections, and tells of the daemon's end.
     pub tasks: Tasks,
 }
@@ -104,7 +105,7 @@ async fn attend(stream: UnixStream, served: &Served, refused: Option<&str>) -> R
     }
     let first = timeout(FIRST_FRAME, frame::read(&mut from)).await??;
     let Some(Frame::Run(request)) = first else { return Err(ErrorKind::InvalidData.into()) };
-    match understand(&request) {
+    match understand(served.commands, &request) {
         Err(why) => frame::write(&mut to, &Frame::Refused(why)).await,
         Ok((row, arguments)) => {
             frame::write(&mut to, &Frame::Begun).await?;
@@ -130,11 +131,17 @@ async fn attend(stream: UnixStream, served: &Served, refused: Option<&str>) -> R
 
 /// The command behind a request. Both sides read the line by the same row, so what is refused here comes from another
 /// release or another program.
-fn understand(request: &Request) -> std::result::Result<(&'static Command, arguments::Arguments), String> {
+fn understand(
+    commands: &[&'static Command],
+    request: &Request,
+) -> std::result::Result<(&'static Command, arguments::Arguments), String> {
     if request.revision != REVISION {
         return Err("the daemon and the command are of different releases; restart the daemon".into());
     }
-    let row = commands::find(&request.name).ok_or_else(|| format!("there is no command {}", request.name))?;
+    let row = commands
+        .iter()
+        .find(|row| row.name == request.name)
+        .ok_or_else(|| format!("there is no command {}", request.name))?;
     match arguments::read(row, &request.line) {
         Ok(Asked::Run(arguments)) if row.place != Place::Here => Ok((row, arguments)),
         Ok(_) => Err(format!("{} does not run in the daemon", row.name)),

@@ -53,17 +53,11 @@ pub fn help(row: &Command) -> String {
     text
 }
 
-/// The commands of one or all groups, a line each: what `imcmdlist` prints.
-pub fn list(rows: &[&Command]) -> String {
-    let width = rows.iter().map(|row| row.name.len()).max().unwrap_or(0);
-    rows.iter().map(|row| format!("{:width$}  {}\n", row.name, row.summary)).collect()
-}
-
 /// The chapter `docs/reference/commands.md`.
 pub fn markdown(rows: &[&Command]) -> String {
-    let mut text = String::from(
-        "# Commands\n\nGenerated from the rows of `crates/admin`; do not edit.\n\n\
-         Every command finds its site by `$INTERMAIL` or `--site DIR`, and may be called by its own name or as\n\
+    let mut text = catalog::render::heading("Commands");
+    text.push_str(
+        "Every command finds its site by `$INTERMAIL` or `--site DIR`, and may be called by its own name or as\n\
          `intermail NAME`. Options are understood with one dash or two.\n",
     );
     let mut group = None;
@@ -162,7 +156,7 @@ pub fn by_group<'a>(rows: &[&'a Command]) -> Vec<&'a Command> {
 fn options(row: &Command) -> impl Iterator<Item = Opt> + '_ {
     let common = COMMON.iter().filter(|opt| {
         let hidden = row.options.iter().any(|own| own.name == opt.name);
-        !hidden && !(opt.name == "json" && row.grammar == Grammar::Own)
+        !hidden && (opt.name != "json" || row.grammar != Grammar::Own)
     });
     row.options.iter().chain(common).copied()
 }

@@ -3,13 +3,11 @@
 //! Nothing is created here. The daemon and its commands agree on the names of files by this module.
 
 use anyhow::Context as _;
-use catalog::tree::Tree;
+use catalog::tree::{Tree, check};
+use control::configuration::Files;
 use mail::id::HostName;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
-
-/// Most bytes of `config.db` that are read.
-pub const MAX_CONFIGURATION: u64 = 64 * 1024 * 1024;
 
 /// A site folder on this host.
 #[derive(Debug, Clone)]
@@ -46,14 +44,9 @@ impl Site {
         &self.host
     }
 
-    /// `config/config.db`.
-    pub fn configuration_file(&self) -> PathBuf {
-        self.folder.join("config/config.db")
-    }
-
-    /// Held locked while the configuration is changed.
-    pub fn configuration_lock(&self) -> PathBuf {
-        self.folder.join("config/config.db.lock")
+    /// `config/config.db` and what belongs to it.
+    pub fn configuration_files(&self) -> Files {
+        Files::in_folder(&self.folder.join("config"))
     }
 
     /// The socket on which the running daemon takes commands. Mode 0600.
@@ -61,7 +54,8 @@ impl Site {
         self.folder.join("run/control.sock")
     }
 
-    /// The process id of the running daemon, one number and a line end. Mode 0600 (ITS 18571).
+    /// Held by the running daemon as a [`control::lock_file::LockFile`], with its process id in it. Mode 0600
+    /// (ITS 18571).
     pub fn pid_file(&self) -> PathBuf {
         self.folder.join("run/intermail.pid")
     }
@@ -71,20 +65,14 @@ impl Site {
         self.folder.join("log/intermail.out")
     }
 
-    /// What is configured now: the tree of `config.db`, empty where the file is not there.
+    /// What is configured now, with the successors of obsolete keys put in; empty where nothing is.
     ///
     /// # Errors
-    /// Where the file cannot be read, is larger than [`MAX_CONFIGURATION`], or has a line outside the grammar.
+    /// Where `config.db` cannot be read, is too large, or has a line outside the grammar.
     pub fn configuration(&self) -> anyhow::Result<Tree> {
-        let file = self.configuration_file();
-        let said = || format!("cannot read {}", file.display());
-        match std::fs::metadata(&file) {
-            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Tree::default()),
-            Err(error) => return Err(error).with_context(said),
-            Ok(data) => anyhow::ensure!(data.len() <= MAX_CONFIGURATION, "{} is too large", file.display()),
-        }
-        let text = std::fs::read_to_string(&file).with_context(said)?;
-        Tree::parse(&text).with_context(|| format!("{} is not valid", file.display()))
+        let mut tree = control::configuration::read(&self.configuration_files().current)?;
+        check::translate(&mut tree);
+        Ok(tree)
     }
 }
 
@@ -108,7 +96,7 @@ mod tests {
         let site = Site::open(folder.path()).unwrap();
         assert_eq!(site.configuration().unwrap(), Tree::default());
         std::fs::create_dir(folder.path().join("config")).unwrap();
-        std::fs::write(site.configuration_file(), "# fine\nbogus\n").unwrap();
-        assert!(format!("{:#}", site.configuration().unwrap_err()).contains("line 2: bogus"));
+        std::fs::write(site.configuration_files().current, "# fine\nbogus\n").unwrap();
+        assert!(site.configuration().unwrap_err().to_string().contains("line 2: bogus"));
     }
 }

@@ -2,6 +2,7 @@
 //! attributes. Each is declared once, here, as data; parsers, checks, manuals and completion are made
 //! from the rows. Rows and rendering only: what a key *does* lives in the server that reads it.
 
+pub mod account;
 pub mod cos;
 pub mod event;
 pub mod events;

@@ -5,13 +5,14 @@
 //! it. It keeps nothing itself: who an address is knows the directory, mail lies in stores and in the queue.
 //!
 //! `inbound` speaks with clients, `policy` decides what is allowed, `accept` is the moment of responsibility,
-//! `submission` takes messages of our own.
+//! `submission` takes messages of our own, `outbound` sees that what waits in the queue goes on.
 
 pub mod accept;
 pub mod deliver;
 pub mod headers;
 pub mod ids;
 pub mod inbound;
+pub mod outbound;
 pub mod policy;
 pub mod rules;
 pub mod stamp;

@@ -3,8 +3,10 @@
 //! An idle connection holds no buffer: [`Connection::fill`] allocates when bytes have arrived, and both buffers are let
 //! go when they are empty. That is what makes thousands of idle sessions cheap.
 
+use crate::tls_client::{Demand, Proven, TlsClient};
 use bytes::{Buf, BytesMut};
 use roles::directory::Transport;
+use rustls_pki_types::UnixTime;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
@@ -216,6 +218,25 @@ impl Connection {
         let tls = tokio::time::timeout(HANDSHAKE_TIMEOUT, handshake).await.map_err(|_| Gone::Timeout)??;
         self.stream = Stream::Tls(Box::new(tls));
         Ok(())
+    }
+
+    /// Turns an outgoing connection into TLS, as its client. Gives what was proven of the other side.
+    ///
+    /// # Errors
+    /// As [`Connection::start_tls`]; the connection is of no further use then.
+    pub async fn start_tls_client(
+        &mut self,
+        tls: &TlsClient,
+        host: &str,
+        demand: Demand,
+        now: UnixTime,
+    ) -> Result<Proven, Gone> {
+        let Stream::Plain(socket) = std::mem::replace(&mut self.stream, Stream::None) else {
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "TLS is active already").into());
+        };
+        let (stream, proven) = tls.connect(socket, host, demand, now, HANDSHAKE_TIMEOUT).await?;
+        self.stream = Stream::Other(Box::new(stream));
+        Ok(proven)
     }
 
     /// Writes what is left and says goodbye properly; errors no longer matter.

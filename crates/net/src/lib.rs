@@ -1,3 +1,7 @@
+//! Sockets for the protocols of the outside world: listening, dialling, buffered connections, TLS, names, and spooling
+//! a body.
+//! Sockets for the protocols of the outside world: listening, buffered connections, TLS, and spooling a body;
+//! the name service, and connecting to others.
 //! Sockets for the protocols of the outside world: listening, buffered connections, TLS, and spooling a body.
 //!
 //! Nothing here knows a verb or a reply of any protocol. A server implements [`listener::Protocol`] and is

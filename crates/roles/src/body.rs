@@ -56,6 +56,12 @@ impl Body {
         Self::new(Arc::new(InMemory(bytes.into())))
     }
 
+    /// These one after the other, such as header lines of our own before a message. Copies only what
+    /// a read takes from more than one part.
+    pub fn joined(parts: Vec<Self>) -> Self {
+        Self::new(Arc::new(Joined(parts)))
+    }
+
     /// Length in bytes.
     pub fn len(&self) -> u64 {
         self.len
@@ -149,9 +155,109 @@ impl BodySource for InMemory {
     }
 }
 
+struct Joined(Vec<Body>);
+
+impl Joined {
+    /// The part that has the byte at `offset`, and that byte's place in it.
+    fn part(&self, mut offset: u64) -> Option<(&Body, u64)> {
+        for part in &self.0 {
+            if offset < part.len() {
+                return Some((part, offset));
+            }
+            offset -= part.len();
+        }
+        None
+    }
+}
+
+impl BodySource for Joined {
+    fn len(&self) -> u64 {
+        self.0.iter().map(Body::len).sum()
+    }
+
+    fn in_memory(&self) -> Option<Bytes> {
+        None
+    }
+
+    fn read_blocking(&self, offset: u64, at_most: usize) -> io::Result<Bytes> {
+        let mut gathered = Gathered::new(at_most);
+        while let Some((part, within)) = gathered.next(self, offset) {
+            gathered.add(part.read_blocking(within, gathered.wanted())?);
+        }
+        Ok(gathered.finish())
+    }
+
+    fn read<'a>(
+        &'a self,
+        offset: u64,
+        at_most: usize,
+    ) -> Pin<Box<dyn Future<Output = io::Result<Bytes>> + Send + 'a>> {
+        Box::pin(async move {
+            let mut gathered = Gathered::new(at_most);
+            while let Some((part, within)) = gathered.next(self, offset) {
+                gathered.add(part.read(within, gathered.wanted()).await?);
+            }
+            Ok(gathered.finish())
+        })
+    }
+}
+
+/// One read over several parts: the first piece as it is, and copied only where another follows.
+struct Gathered {
+    first: Bytes,
+    all: Vec<u8>,
+    at_most: usize,
+    ended: bool,
+}
+
+impl Gathered {
+    fn new(at_most: usize) -> Self {
+        Self { first: Bytes::new(), all: Vec::new(), at_most, ended: false }
+    }
+
+    fn len(&self) -> usize {
+        self.first.len().max(self.all.len())
+    }
+
+    fn wanted(&self) -> usize {
+        self.at_most - self.len()
+    }
+
+    /// The part that the read goes on with; none when it has enough, or at the end.
+    fn next<'a>(&self, parts: &'a Joined, offset: u64) -> Option<(&'a Body, u64)> {
+        if self.wanted() == 0 || self.ended { None } else { parts.part(offset + self.len() as u64) }
+    }
+
+    fn add(&mut self, piece: Bytes) {
+        self.ended = piece.is_empty();
+        if self.len() == 0 {
+            self.first = piece;
+        } else {
+            if self.all.is_empty() {
+                self.all = self.first.to_vec();
+            }
+            self.all.extend_from_slice(&piece);
+        }
+    }
+
+    fn finish(self) -> Bytes {
+        if self.all.is_empty() { self.first } else { self.all.into() }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn joined_parts_read_as_one() {
+        let parts = ["Return-Path: <>\r\n", "", "0123456789"].map(Body::from_bytes).to_vec();
+        let body = Body::joined(parts).slice(13, 11);
+        assert_eq!(body.read_blocking(0, 100).unwrap(), "<>\r\n0123456");
+        assert_eq!(body.read_blocking(1, 4).unwrap(), ">\r\n0");
+        assert_eq!(body.read_blocking(6, 2).unwrap(), "23");
+        assert!(body.read_blocking(11, 5).unwrap().is_empty());
+    }
 
     #[test]
     fn slices_of_slices_stay_inside() {

@@ -1,8 +1,30 @@
-//! Events of the message store.
+//! Events of the message store and its shards.
 
 use crate::events;
 
 events! {
+    #[doc = "A shard was opened after a crash; groups of commits that its index did not have were found in its log."]
+    MsShardRecovered: Note { path, groups }
+        cause "The process or the host ended without closing the store." action "None.";
+    #[doc = "A shard refuses commits because its disk is full. Reads go on; commits are taken again once there is space."]
+    MsDiskFull: Urgt { path }
+        cause "The file system of the store, or a quota on it, has no space left." action "Make space.";
+    #[doc = "A write or a sync of a shard's log failed. The shard takes no more commits in this process; reads go on."]
+    MsShardBroken: Urgt { path, error }
+        cause "The disk or its controller fails."
+        action "Look at the system's log, repair the disk, then restart the server: nothing acknowledged is lost.";
+    #[doc = "The index of a shard took more than a second to apply a group of commits."]
+    MsIndexSlow: Warn { path, millis }
+        cause "The disk is slow, or the index compacts." action "None, unless it goes on: then restart the server.";
+    #[doc = "The index of a shard failed to apply a group of commits. It will be opened again and caught up from the log."]
+    MsIndexFailed: Erro { path, error }
+        cause "The disk is full or fails." action "Look for events of the disk.";
+    #[doc = "The index of a shard was opened again and has all that the log has."]
+    MsIndexReopened: Note { path }
+        cause "It had failed before." action "None.";
+    #[doc = "A segment without live messages could not be removed. It is tried again later."]
+    MsSegmentNotRemoved: Warn { path, segment, error }
+        cause "The disk fails, or rights of the folder were changed." action "Look at the folder.";
     #[doc = "The message store could not start."]
     MsInitFailure: Fatl { step, error }
         cause "A shard cannot be opened: another process owns it, or its files are damaged."

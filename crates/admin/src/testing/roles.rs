@@ -1,0 +1,333 @@
+//! Roles that answer from memory: one account with a few folders, a list of what was submitted, two servers.
+
+use crate::context::Roles;
+use bytes::Bytes;
+use mail::address::Address;
+use mail::flags::Flags;
+use mail::id::{AccountId, FolderId, HostName, MailboxId, ModSeq, QueueId, TraceId, Uid, UidValidity};
+use mail::search::{Criterion, Place};
+use mail::sequence::NumberSet;
+use mail::time::Timestamp;
+use roles::directory::{Account, Directory, DirectoryError, Login, Origin, Route, ScramKeys};
+use roles::manager::{Manager, ManagerError, Reloaded, ServerState, ServerStatus};
+use roles::queue::{
+    Claimed, Handling, Listed, MailQueue, NewItem, Outcome, QueueCounts, QueueError, Settled,
+};
+use roles::store::*;
+use roles::submission::{Submission, Submit, SubmitError};
+use roles::{Answer, Body, Call};
+use std::future::ready;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+/// The whole site. Clones share it.
+#[derive(Clone, Default)]
+pub(crate) struct Double(Arc<State>);
+
+#[derive(Default)]
+struct State {
+    folders: Mutex<Vec<(String, Vec<(u32, Bytes)>)>>,
+    submitted: Mutex<Vec<Submit>>,
+    refuse: Mutex<Option<SubmitError>>,
+    /// Servers that do not run.
+    stopped: Mutex<Vec<String>>,
+    reload: Mutex<Option<Result<Reloaded, ManagerError>>>,
+}
+
+/// The mailbox of `user@example.org`.
+pub(crate) const MAILBOX: MailboxId = MailboxId(432_234);
+
+impl Double {
+    /// Messages in a folder: UIDs count from 1.
+    pub(crate) fn with_folder(self, name: &str, messages: &[&str]) -> Self {
+        let numbered = (1..).zip(messages.iter().map(|text| Bytes::copy_from_slice(text.as_bytes())));
+        self.0.folders.lock().unwrap().push((name.to_owned(), numbered.collect()));
+        self
+    }
+
+    /// What the reload of the configuration answers.
+    pub(crate) fn with_reload(self, answer: Result<Reloaded, ManagerError>) -> Self {
+        *self.0.reload.lock().unwrap() = Some(answer);
+        self
+    }
+
+    /// From now on every submission gets this answer.
+    pub(crate) fn refuse(&self, error: SubmitError) {
+        *self.0.refuse.lock().unwrap() = Some(error);
+    }
+
+    /// Stops a server.
+    pub(crate) fn stop(&self, server: &str) {
+        self.0.stopped.lock().unwrap().push(server.to_owned());
+    }
+
+    /// What was submitted.
+    pub(crate) fn submitted(&self) -> Vec<Submit> {
+        self.0.submitted.lock().unwrap().clone()
+    }
+
+    /// UIDs of the messages in a folder.
+    pub(crate) fn uids(&self, folder: &str) -> Vec<u32> {
+        let folders = self.0.folders.lock().unwrap();
+        let found = folders.iter().find(|(name, _)| name == folder);
+        found.map(|(_, messages)| messages.iter().map(|(uid, _)| *uid).collect()).unwrap_or_default()
+    }
+
+    pub(crate) fn roles(&self) -> Roles {
+        Roles {
+            directory: Arc::new(self.clone()),
+            store: Arc::new(self.clone()),
+            queue: Arc::new(self.clone()),
+            submission: Arc::new(self.clone()),
+            manager: Arc::new(self.clone()),
+        }
+    }
+
+    fn folder(&self, at: usize) -> Folder {
+        let folders = self.0.folders.lock().unwrap();
+        let (name, messages) = &folders[at];
+        let id = u32::try_from(at).unwrap() + 1;
+        let count = u32::try_from(messages.len()).unwrap();
+        Folder {
+            id: FolderId(id),
+            name: name.clone(),
+            uid_validity: UidValidity(1),
+            uid_next: Uid(count + 1),
+            highest_modseq: ModSeq(1),
+            messages: count,
+            unseen: count,
+            deleted: 0,
+            bytes: messages.iter().map(|(_, text)| text.len() as u64).sum(),
+            subscribed: true,
+            special_use: None,
+        }
+    }
+
+    fn find(&self, mailbox: MailboxId, name: &str) -> Result<usize, StoreError> {
+        if mailbox != MAILBOX {
+            return Err(StoreError::NoMailbox);
+        }
+        let folders = self.0.folders.lock().unwrap();
+        folders.iter().position(|(n, _)| n == name).ok_or(StoreError::NoFolder)
+    }
+
+    fn messages(&self, folder: FolderId, uids: &NumberSet) -> Vec<(u32, Bytes)> {
+        let folders = self.0.folders.lock().unwrap();
+        let all = &folders[usize::try_from(folder.0).unwrap() - 1].1;
+        all.iter().filter(|(uid, _)| uids.contains(*uid)).cloned().collect()
+    }
+}
+
+fn answer<'a, T: Send + 'a, E: Send + 'a>(result: Result<T, E>) -> Answer<'a, T, E> {
+    Box::pin(ready(result))
+}
+
+/// Methods that no command of this crate calls.
+macro_rules! unasked {
+    ($error:ty: $($name:ident($($arg:ty),*) -> $out:ty;)*) => {
+        $(fn $name<'a>(&'a self, _: &'a Call, $(_: $arg),*) -> Answer<'a, $out, $error> {
+            answer(Err(<$error>::Unavailable))
+        })*
+    };
+}
+
+impl Directory for Double {
+    unasked! { DirectoryError:
+        authenticate(Login) -> Account;
+        scram_keys(String, Origin) -> ScramKeys;
+        address_route(Address) -> Route;
+        sender_allowed(AccountId, Address) -> bool;
+    }
+
+    fn account_find<'a>(&'a self, _: &'a Call, name: String) -> Answer<'a, Account, DirectoryError> {
+        if name != "user@example.org" {
+            return answer(Err(DirectoryError::Missing(format!("there is no account {name}"))));
+        }
+        answer(Ok(Account {
+            id: AccountId(1),
+            login: name,
+            mailbox: MAILBOX,
+            home: HostName::new("venus"),
+            quota: Quota { bytes: 1_000_000, messages: 0 },
+            max_message: 0,
+        }))
+    }
+}
+
+impl MessageStore for Double {
+    unasked! { StoreError:
+        mailbox_create(MailboxId) -> ();
+        mailbox_delete(MailboxId) -> ();
+        mailbox_watch(MailboxId) -> Box<dyn Watch>;
+        mailbox_lock(MailboxId) -> ();
+        message_deliver(Deliver) -> Delivered;
+        message_append(Append) -> Placed;
+        message_copy(MailboxId, FolderId, NumberSet, String, Quota) -> Copied;
+        message_move(MailboxId, FolderId, NumberSet, String) -> Copied;
+        message_expunge(MailboxId, FolderId, NumberSet) -> NumberSet;
+        flags_change(FlagsChange) -> FlagsChanged;
+        folder_create(MailboxId, String, Option<SpecialUse>) -> FolderId;
+        folder_delete(MailboxId, String) -> ();
+        folder_rename(MailboxId, String, String) -> ();
+        folder_subscribe(MailboxId, String, Subscription) -> ();
+        folder_changes(MailboxId, FolderId, ModSeq) -> Changes;
+    }
+
+    fn mailbox_unlock(&self, _: &Call, _: MailboxId) {}
+
+    fn mailbox_usage<'a>(&'a self, _: &'a Call, mailbox: MailboxId) -> Answer<'a, Usage, StoreError> {
+        let all: Vec<_> = (0..self.0.folders.lock().unwrap().len()).map(|at| self.folder(at)).collect();
+        let usage = Usage {
+            bytes: all.iter().map(|f| f.bytes).sum(),
+            messages: all.iter().map(|f| u64::from(f.messages)).sum(),
+        };
+        answer(if mailbox == MAILBOX { Ok(usage) } else { Err(StoreError::NoMailbox) })
+    }
+
+    fn folder_list<'a>(&'a self, _: &'a Call, _: MailboxId) -> Answer<'a, Folders, StoreError> {
+        let count = self.0.folders.lock().unwrap().len();
+        answer(Ok(Folders { folders: (0..count).map(|at| self.folder(at)).collect(), ghosts: Vec::new() }))
+    }
+
+    fn folder_status<'a>(
+        &'a self,
+        _: &'a Call,
+        mailbox: MailboxId,
+        name: String,
+    ) -> Answer<'a, Folder, StoreError> {
+        answer(self.find(mailbox, &name).map(|at| self.folder(at)))
+    }
+
+    fn folder_open<'a>(
+        &'a self,
+        _: &'a Call,
+        mailbox: MailboxId,
+        name: String,
+    ) -> Answer<'a, Opened, StoreError> {
+        answer(self.find(mailbox, &name).map(|at| {
+            let mut uids = NumberSet::default();
+            self.uids(&name).into_iter().for_each(|uid| uids.insert(uid));
+            Opened { folder: self.folder(at), uids, keywords: Vec::new(), first_unseen: None }
+        }))
+    }
+
+    fn message_read<'a>(&'a self, _: &'a Call, read: Read) -> Answer<'a, Page, StoreError> {
+        let mut found = self.messages(read.folder, &read.uids);
+        let next = found.get(read.limit).map(|(uid, _)| Uid(*uid));
+        found.truncate(read.limit);
+        let message = |(uid, text): (u32, Bytes)| Message {
+            uid: Uid(uid),
+            flags: Flags::default(),
+            modseq: ModSeq(1),
+            size: text.len() as u64,
+            received: Timestamp::from_secs(0),
+            outline: None,
+            body: (read.need == Need::Body).then(|| Body::from_bytes(text)),
+        };
+        answer(Ok(Page { messages: found.into_iter().map(message).collect(), next }))
+    }
+
+    fn message_search<'a>(
+        &'a self,
+        _: &'a Call,
+        _: MailboxId,
+        folder: FolderId,
+        criterion: Criterion,
+    ) -> Answer<'a, NumberSet, StoreError> {
+        let Criterion::Text(Place::Header(field), needle) = criterion else {
+            return answer(Err(StoreError::Unavailable));
+        };
+        let mut found = NumberSet::default();
+        for (uid, text) in self.messages(folder, &NumberSet::all()) {
+            let text = String::from_utf8_lossy(&text).to_lowercase();
+            let named = format!("{field}:");
+            if text.lines().any(|line| line.starts_with(&named) && needle.occurs_in(line)) {
+                found.insert(uid);
+            }
+        }
+        answer(Ok(found))
+    }
+
+    fn message_delete<'a>(
+        &'a self,
+        _: &'a Call,
+        _: MailboxId,
+        folder: FolderId,
+        uids: NumberSet,
+    ) -> Answer<'a, NumberSet, StoreError> {
+        let mut gone = NumberSet::default();
+        self.messages(folder, &uids).iter().for_each(|(uid, _)| gone.insert(*uid));
+        let mut folders = self.0.folders.lock().unwrap();
+        folders[usize::try_from(folder.0).unwrap() - 1].1.retain(|(uid, _)| !uids.contains(*uid));
+        answer(Ok(gone))
+    }
+}
+
+impl MailQueue for Double {
+    unasked! { QueueError:
+        item_store(NewItem) -> QueueId;
+        item_claim(usize, Duration) -> Vec<Claimed>;
+        item_settle(QueueId, u64, Vec<(Address, Outcome)>) -> Settled;
+        item_list(Option<QueueId>, usize) -> Vec<Listed>;
+        item_handle(QueueId, Handling) -> ();
+        domain_start(mail::address::Domain) -> u64;
+        counts() -> QueueCounts;
+        wait_due(Duration) -> ();
+    }
+}
+
+impl Submission for Double {
+    fn submit<'a>(&'a self, call: &'a Call, submit: Submit) -> Answer<'a, TraceId, SubmitError> {
+        if let Some(error) = self.0.refuse.lock().unwrap().clone() {
+            return answer(Err(error));
+        }
+        self.0.submitted.lock().unwrap().push(submit);
+        answer(Ok(call.trace.clone()))
+    }
+}
+
+impl Double {
+    fn status(&self, name: &str, ports: &[u16]) -> ServerStatus {
+        let stopped = self.0.stopped.lock().unwrap().iter().any(|s| s == name);
+        ServerStatus {
+            name: name.to_owned(),
+            state: if stopped { ServerState::Stopped } else { ServerState::Running },
+            pid: (!stopped).then_some(27_650),
+            ports: ports.to_vec(),
+            version: "0.1.0".to_owned(),
+            since: Duration::from_secs(93_784),
+        }
+    }
+
+    fn known(name: &str) -> Result<(), ManagerError> {
+        match name {
+            "mta" | "popserv" => Ok(()),
+            _ => Err(ManagerError::NoServer(name.to_owned())),
+        }
+    }
+}
+
+impl Manager for Double {
+    fn server_list<'a>(&'a self, _: &'a Call) -> Answer<'a, Vec<ServerStatus>, ManagerError> {
+        answer(Ok(vec![self.status("mta", &[25, 587]), self.status("popserv", &[110])]))
+    }
+
+    fn server_probe<'a>(&'a self, _: &'a Call, name: String) -> Answer<'a, (), ManagerError> {
+        let running = self.status(&name, &[]).state == ServerState::Running;
+        answer(Self::known(&name).and(if running { Ok(()) } else { Err(ManagerError::TimedOut) }))
+    }
+
+    fn server_start<'a>(&'a self, _: &'a Call, name: String) -> Answer<'a, (), ManagerError> {
+        self.0.stopped.lock().unwrap().retain(|stopped| *stopped != name);
+        answer(Self::known(&name))
+    }
+
+    fn server_stop<'a>(&'a self, _: &'a Call, name: String) -> Answer<'a, (), ManagerError> {
+        self.stop(&name);
+        answer(Self::known(&name))
+    }
+
+    fn configuration_reload<'a>(&'a self, _: &'a Call) -> Answer<'a, Reloaded, ManagerError> {
+        answer(self.0.reload.lock().unwrap().clone().unwrap_or(Ok(Reloaded::default())))
+    }
+}

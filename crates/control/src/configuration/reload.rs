@@ -1,0 +1,155 @@
+//! Puts a changed configuration in force in a running daemon.
+
+use super::load::{Files, LoadError, Loaded, Origin, judged, keep, parse, text};
+use catalog::event::Severity;
+use catalog::events::conf::{ConfChanged, ConfNotAConfiguredHost, ConfParmError};
+use catalog::key::Effect;
+use catalog::keys;
+use catalog::tree::check::{self, Finding};
+use catalog::tree::{Path, Tree};
+use env::log::Log;
+use env::settings::Settings;
+use roles::manager::Reloaded;
+use std::sync::{Mutex, PoisonError};
+
+/// The configuration of a running process.
+pub struct InForce {
+    files: Files,
+    settings: Settings,
+    log: Log,
+    /// Held while one reload runs: two at once could put the older one in force last (ITS 22751).
+    turn: Mutex<()>,
+}
+
+impl InForce {
+    /// Follows these files with these settings, which hold what [`super::load`] gave.
+    pub fn new(files: Files, settings: Settings, log: Log) -> Self {
+        Self { files, settings, log, turn: Mutex::new(()) }
+    }
+
+    /// Reads `config.db` again and puts it in force: live keys hold from the next read on, others when their server
+    /// starts next. Says so in the log.
+    ///
+    /// # Errors
+    /// Where the file cannot be used: what was in force stays so.
+    pub fn reload(&self) -> Result<Reloaded, LoadError> {
+        let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
+        let loaded = self.read().inspect_err(|error| refuse(&self.log, error))?;
+        report(&loaded, self.settings.host(), &self.log);
+        let done = compare(&self.settings.tree(), &loaded.tree, self.settings.host());
+        if done != Reloaded::default() {
+            let (keys, restart) = (done.applied.join(","), done.at_restart.join(","));
+            self.settings.replace(loaded.tree);
+            self.log.emit(&ConfChanged { keys, restart });
+        }
+        Ok(done)
+    }
+
+    fn read(&self) -> Result<Loaded, LoadError> {
+        let text = text(&self.files.current)?;
+        let tree = parse(&self.files.current, &text)?;
+        keep(&self.files, &text);
+        Ok(judged(tree, Origin::Current))
+    }
+}
+
+/// Says in the log what is to be said about a configuration: entries without effect, a host that has no entries, a
+/// file that could not be used.
+pub fn report(loaded: &Loaded, host: &str, log: &Log) {
+    if let Origin::LastGood(error) = &loaded.origin {
+        refuse(log, error);
+    }
+    for Finding { line, path, severity, reason } in &loaded.findings {
+        let value = loaded.tree.get(path).map(catalog::tree::write_values).unwrap_or_default();
+        if *severity >= Severity::Warn {
+            log.emit(&ConfParmError { key: path, value, reason: format!("line {line}: {reason}") });
+        }
+    }
+    let hosts = check::hosts(&loaded.tree);
+    if !hosts.is_empty() && !hosts.contains(host) {
+        log.emit(&ConfNotAConfiguredHost { host });
+    }
+}
+
+fn refuse(log: &Log, error: &LoadError) {
+    log.emit(&ConfParmError { key: "config.db", value: "", reason: error });
+}
+
+/// The entries that differ and may concern this host, by when their change takes effect. Sorted.
+fn compare(before: &Tree, after: &Tree, host: &str) -> Reloaded {
+    let changed = |tree: &Tree, other: &Tree| -> Vec<Path> {
+        let differs = tree.entries().filter(|(path, _, values)| other.get(path) != Some(*values));
+        differs.map(|(path, _, _)| path.clone()).collect()
+    };
+    let mut paths = changed(before, after);
+    paths.extend(changed(after, before));
+    paths.sort();
+    paths.dedup();
+    paths.retain(|path| path.host == "*" || path.host == host);
+    let (at_restart, applied): (Vec<_>, Vec<_>) = paths.into_iter().partition(needs_restart);
+    let texts = |paths: Vec<Path>| paths.iter().map(ToString::to_string).collect();
+    Reloaded { applied: texts(applied), at_restart: texts(at_restart) }
+}
+
+/// Whether a change of this entry waits for a restart.
+pub(super) fn needs_restart(path: &Path) -> bool {
+    keys::set_by(&path.server, &path.key).any(|row| row.effect == Effect::Restart)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::configuration::load;
+    use catalog::keys::mta::MAX_MESSAGE_SIZE;
+
+    fn running(text: &str) -> (tempfile::TempDir, Files, Settings, Log, InForce) {
+        let folder = tempfile::tempdir().unwrap();
+        let files = Files::in_folder(folder.path());
+        std::fs::write(&files.current, text).unwrap();
+        let settings = Settings::new("venus", "mta", load(&files).unwrap().tree);
+        let log = Log::in_memory("immgrserv");
+        let in_force = InForce::new(files.clone(), settings.clone(), log.clone());
+        (folder, files, settings, log, in_force)
+    }
+
+    #[test]
+    fn live_keys_hold_at_once_and_others_are_named() {
+        let (_folder, files, settings, log, in_force) = running("/*/mta/maxMessageSize: [7]\n");
+        let text = "/*/mta/maxMessageSize: [8]\n/venus/mss/numMssPorts: [4]\n/mars/mss/numMssPorts: [9]\n";
+        std::fs::write(&files.current, text).unwrap();
+        let done = in_force.reload().unwrap();
+        assert_eq!(done.applied, ["/*/mta/maxMessageSize"]);
+        assert_eq!(done.at_restart, ["/venus/mss/numMssPorts"]);
+        assert_eq!(settings.get(MAX_MESSAGE_SIZE), 8);
+        assert!(
+            log.lines()[0].contains("ConfChanged keys=/*/mta/maxMessageSize restart=/venus/mss/numMssPorts")
+        );
+        assert_eq!(in_force.reload().unwrap(), Reloaded::default());
+        assert_eq!(log.lines().len(), 1, "a reload without a change says nothing");
+    }
+
+    #[test]
+    fn a_bad_file_changes_nothing_and_is_reported() {
+        let (_folder, files, settings, log, in_force) = running("/*/mta/maxMessageSize: [7]\n");
+        std::fs::write(&files.current, "/*/mta/maxMessageSize: 8\n").unwrap();
+        assert!(in_force.reload().is_err());
+        assert_eq!(settings.get(MAX_MESSAGE_SIZE), 7);
+        let lines = log.lines();
+        assert!(
+            lines[0].contains("Erro ConfParmError key=config.db") && lines[0].contains("line 1: "),
+            "{lines:?}"
+        );
+    }
+
+    #[test]
+    fn entries_without_effect_and_a_host_without_entries_are_reported() {
+        let (_folder, files, settings, log, _) = running("/mars/mta/bogus: [7]\n");
+        report(&load(&files).unwrap(), settings.host(), &log);
+        let lines = log.lines();
+        assert!(
+            lines[0].contains("ConfParmError key=/mars/mta/bogus value=[7] reason=\"line 1: unknown key\""),
+            "{lines:?}"
+        );
+        assert!(lines[1].contains("Erro ConfNotAConfiguredHost host=venus"), "{lines:?}");
+    }
+}

@@ -1,0 +1,171 @@
+//! The few things a shard asks of a disk, as a trait, so that a test can lose what was not synced.
+//!
+//! [`Folder`] is the real one. It promises only what POSIX does: a write is durable after `sync_data`, a new or
+//! removed name after `sync_folder`. `storage::sim` has the double.
+
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// One open segment file. Calls may come from several threads; writes only from one.
+pub trait SegmentFile: Send + Sync {
+    /// Fills the buffer from `offset`.
+    ///
+    /// # Errors
+    /// `UnexpectedEof` where the file ends before.
+    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()>;
+
+    /// Writes all bytes at `offset`; the file grows where it must.
+    ///
+    /// # Errors
+    /// Of the system; what was written by then is unknown.
+    fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()>;
+
+    /// Makes what was written durable, with the length of the file.
+    ///
+    /// # Errors
+    /// Of the system. It must not be tried again: the system may have dropped the bytes and forgotten it.
+    fn sync_data(&self) -> io::Result<()>;
+
+    /// Cuts the file.
+    ///
+    /// # Errors
+    /// Of the system.
+    fn truncate(&self, len: u64) -> io::Result<()>;
+
+    /// The length in bytes.
+    ///
+    /// # Errors
+    /// Of the system.
+    fn len(&self) -> io::Result<u64>;
+
+    /// Whether it holds nothing.
+    ///
+    /// # Errors
+    /// Of the system.
+    fn is_empty(&self) -> io::Result<bool> {
+        Ok(self.len()? == 0)
+    }
+}
+
+/// Bytes of a file system.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Space {
+    /// What an unprivileged process may still use.
+    pub free: u64,
+    /// Its size.
+    pub total: u64,
+}
+
+/// A folder of segment files.
+pub trait Disk: Send + Sync {
+    /// Makes a new file, open for reading and writing.
+    ///
+    /// # Errors
+    /// `AlreadyExists`, or of the system.
+    fn create(&self, name: &str) -> io::Result<Arc<dyn SegmentFile>>;
+
+    /// Opens a file for reading and writing.
+    ///
+    /// # Errors
+    /// `NotFound`, or of the system.
+    fn open(&self, name: &str) -> io::Result<Arc<dyn SegmentFile>>;
+
+    /// The names of all files.
+    ///
+    /// # Errors
+    /// Of the system.
+    fn names(&self) -> io::Result<Vec<String>>;
+
+    /// Removes a file; who has it open reads on.
+    ///
+    /// # Errors
+    /// `NotFound`, or of the system.
+    fn remove(&self, name: &str) -> io::Result<()>;
+
+    /// Makes created and removed names durable.
+    ///
+    /// # Errors
+    /// Of the system.
+    fn sync_folder(&self) -> io::Result<()>;
+
+    /// How much room there is.
+    ///
+    /// # Errors
+    /// Of the system.
+    fn space(&self) -> io::Result<Space>;
+}
+
+/// A folder of a real file system.
+#[derive(Debug, Clone)]
+pub struct Folder(PathBuf);
+
+impl Folder {
+    /// The folder at this path, made with its parents where it does not exist.
+    ///
+    /// # Errors
+    /// Of the system.
+    pub fn new(path: &Path) -> io::Result<Self> {
+        std::fs::create_dir_all(path)?;
+        Ok(Self(path.to_path_buf()))
+    }
+}
+
+impl Disk for Folder {
+    fn create(&self, name: &str) -> io::Result<Arc<dyn SegmentFile>> {
+        let file = OpenOptions::new().read(true).write(true).create_new(true).open(self.0.join(name))?;
+        Ok(Arc::new(file))
+    }
+
+    fn open(&self, name: &str) -> io::Result<Arc<dyn SegmentFile>> {
+        Ok(Arc::new(OpenOptions::new().read(true).write(true).open(self.0.join(name))?))
+    }
+
+    fn names(&self) -> io::Result<Vec<String>> {
+        let mut names = Vec::new();
+        for entry in std::fs::read_dir(&self.0)? {
+            names.extend(entry?.file_name().into_string().ok());
+        }
+        Ok(names)
+    }
+
+    fn remove(&self, name: &str) -> io::Result<()> {
+        std::fs::remove_file(self.0.join(name))
+    }
+
+    fn sync_folder(&self) -> io::Result<()> {
+        File::open(&self.0)?.sync_all()
+    }
+
+    fn space(&self) -> io::Result<Space> {
+        let fs = rustix::fs::statvfs(&self.0)?;
+        Ok(Space {
+            free: fs.f_bavail.saturating_mul(fs.f_frsize),
+            total: fs.f_blocks.saturating_mul(fs.f_frsize),
+        })
+    }
+}
+
+impl SegmentFile for File {
+    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
+        FileExt::read_exact_at(self, buffer, offset)
+    }
+
+    fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
+        FileExt::write_all_at(self, bytes, offset)
+    }
+
+    fn sync_data(&self) -> io::Result<()> {
+        File::sync_data(self)
+    }
+
+    fn truncate(&self, len: u64) -> io::Result<()> {
+        self.set_len(len)
+    }
+
+    fn len(&self) -> io::Result<u64> {
+        Ok(self.metadata()?.len())
+    }
+}

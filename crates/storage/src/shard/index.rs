@@ -1,0 +1,178 @@
+//! The ordered rows of a shard, in fjall.
+//!
+//! The index is never the only copy of what was acknowledged since it was last persisted: the log is. Each group is
+//! applied as one batch, without a sync, together with the position of the log after it; what a crash takes from
+//! the index, the log gives back (`recover`). All rows are in one keyspace, so that they cannot come apart.
+
+use super::error::ShardError;
+use super::options::ShardOptions;
+use super::rows::{EachRow, KeyRange, OWN, Value};
+use crate::codec::{Reader, put_number};
+use fjall::config::{BlockSizePolicy, PinningPolicy};
+use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode, Readable, Slice, Snapshot};
+use std::ops::{Bound, ControlFlow};
+use std::path::Path;
+use std::time::Duration;
+
+/// A point of the log: the end of a group.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Position {
+    /// The group that ends here; 0 where none has been written.
+    pub(crate) group: u64,
+    pub(crate) segment: u32,
+    pub(crate) offset: u64,
+}
+
+/// The changed rows of a group: `None` deletes.
+pub(crate) type Change = (Slice, Option<Slice>);
+
+/// The index of one shard.
+pub(crate) struct Index {
+    db: Database,
+    rows: Keyspace,
+}
+
+impl Index {
+    /// Opens the index in a folder, or makes one.
+    pub(crate) fn open(path: &Path, options: &ShardOptions) -> Result<Self, ShardError> {
+        let db = Database::builder(path)
+            .cache_size(options.index_cache)
+            .max_journaling_size(64 << 20)
+            .worker_threads(2)
+            .open()
+            .map_err(|e| failed(&e))?;
+        let make = || {
+            KeyspaceCreateOptions::default()
+                .max_memtable_size(options.index_memtable)
+                .data_block_size_policy(BlockSizePolicy::all(4096))
+                .filter_block_pinning_policy(PinningPolicy::all(false))
+                .index_block_pinning_policy(PinningPolicy::all(false))
+        };
+        let rows = db.keyspace("rows", make).map_err(|e| failed(&e))?;
+        Ok(Self { db, rows })
+    }
+
+    /// The newest value of a row.
+    pub(crate) fn get(&self, key: &[u8]) -> Result<Option<Value>, ShardError> {
+        Ok(self.rows.get(key).map_err(|e| failed(&e))?.map(Value))
+    }
+
+    /// The newest rows of a range.
+    pub(crate) fn range(&self, range: &KeyRange) -> fjall::Iter {
+        self.rows.range::<&[u8], _>(bounds(range))
+    }
+
+    /// The rows as they are now, and stay for who holds it.
+    pub(crate) fn snapshot(&self) -> IndexSnapshot<'_> {
+        IndexSnapshot { index: self, at: self.db.snapshot() }
+    }
+
+    /// Applies the rows of a group. On failure nothing or all of them stand, and the index takes no more.
+    pub(crate) fn apply(
+        &self,
+        changes: impl ExactSizeIterator<Item = Change>,
+        position: Position,
+    ) -> Result<(), ShardError> {
+        let mut batch = fjall::OwnedWriteBatch::with_capacity(self.db.clone(), changes.len() + 1);
+        for (key, value) in changes {
+            match value {
+                Some(value) => batch.insert(&self.rows, key, value),
+                None => batch.remove(&self.rows, key),
+            }
+        }
+        batch.insert(&self.rows, POSITION, encode_position(position));
+        batch.commit().map_err(|e| failed(&e))
+    }
+
+    /// Waits, for at most `patience`, until the index has caught up with writing its tables. fjall itself waits
+    /// without end where four tables are due (fjall issue 257), so nothing is handed to it before that.
+    /// `false` where it has not.
+    pub(crate) fn wait_for_room(&self, patience: Duration) -> bool {
+        let step = Duration::from_millis(2);
+        let mut waited = Duration::ZERO;
+        while self.rows.sealed_memtable_count() >= 3 {
+            if waited >= patience {
+                return false;
+            }
+            std::thread::sleep(step);
+            waited += step;
+        }
+        true
+    }
+
+    /// Where the log was after the last group that was applied.
+    pub(crate) fn position(&self) -> Result<Option<Position>, ShardError> {
+        let Some(row) = self.get(POSITION)? else { return Ok(None) };
+        let position = decode_position(&row).ok_or_else(|| ShardError::corrupt("the position row"))?;
+        Ok(Some(position))
+    }
+
+    /// Makes all that was applied durable.
+    pub(crate) fn persist(&self) -> Result<(), ShardError> {
+        self.db.persist(PersistMode::SyncAll).map_err(|e| failed(&e))
+    }
+}
+
+/// The index at one moment.
+pub(crate) struct IndexSnapshot<'a> {
+    index: &'a Index,
+    at: Snapshot,
+}
+
+impl IndexSnapshot<'_> {
+    pub(crate) fn get(&self, key: &[u8]) -> Result<Option<Value>, ShardError> {
+        Ok(self.at.get(&self.index.rows, key).map_err(|e| failed(&e))?.map(Value))
+    }
+
+    pub(crate) fn range(&self, range: &KeyRange) -> fjall::Iter {
+        self.at.range::<&[u8], _>(&self.index.rows, bounds(range))
+    }
+}
+
+/// The key and value of an item of a range.
+pub(crate) fn row(item: fjall::Guard) -> Result<(Slice, Slice), ShardError> {
+    item.into_inner().map_err(|e| failed(&e))
+}
+
+/// Hands the rows of an iterator to the caller's closure.
+pub(crate) fn walk(rows: impl Iterator<Item = fjall::Guard>, each: EachRow<'_>) -> Result<(), ShardError> {
+    for item in rows {
+        let (key, value) = row(item)?;
+        if each(&key, &value) == ControlFlow::Break(()) {
+            break;
+        }
+    }
+    Ok(())
+}
+
+fn bounds(range: &KeyRange) -> (Bound<&[u8]>, Bound<&[u8]>) {
+    let to = range.to.as_deref().map_or(Bound::Unbounded, Bound::Excluded);
+    (Bound::Included(&range.from), to)
+}
+
+fn encode_position(position: Position) -> Vec<u8> {
+    let mut out = Vec::with_capacity(16);
+    put_number(&mut out, position.group);
+    put_number(&mut out, u64::from(position.segment));
+    put_number(&mut out, position.offset);
+    out
+}
+
+fn decode_position(row: &[u8]) -> Option<Position> {
+    let mut r = Reader::new(row);
+    Some(Position { group: r.number()?, segment: r.number32()?, offset: r.number()? })
+}
+
+/// What failed in fjall, in our terms.
+fn failed(error: &fjall::Error) -> ShardError {
+    match error {
+        fjall::Error::Locked => ShardError::Locked,
+        fjall::Error::Io(e) if super::error::is_full(e) => ShardError::Full,
+        fjall::Error::Io(_) | fjall::Error::Poisoned => {
+            ShardError::broken(format!("the index failed: {error:?}"))
+        }
+        _ => ShardError::corrupt(format!("the index: {error:?}")),
+    }
+}
+
+const POSITION: &[u8] = &[OWN, b'p'];

@@ -1,0 +1,75 @@
+//! The keeper: a thread beside the committer that persists the index and removes dead segments.
+//!
+//! Woken when a segment is full or has died; does nothing otherwise. A segment goes only when no live blob is in it,
+//! that fact is durable, and the persisted index lies behind all of its groups, so that no recovery needs it.
+
+use super::Shared;
+use catalog::events::ms;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::thread::JoinHandle;
+
+/// The handle of the thread.
+pub(crate) struct Keeper {
+    bell: Option<SyncSender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Keeper {
+    /// Starts the thread.
+    pub(crate) fn start(shared: &Arc<Shared>) -> std::io::Result<Self> {
+        let (bell, rings) = sync_channel(1);
+        let shared = Arc::clone(shared);
+        let thread =
+            std::thread::Builder::new().name("shard-keeper".into()).spawn(move || run(&shared, &rings))?;
+        Ok(Self { bell: Some(bell), thread: Some(thread) })
+    }
+
+    /// Wakes it.
+    pub(crate) fn nudge(&self) {
+        // A full bell means that it will run anyway.
+        let _ = self.bell.as_ref().map(|bell| bell.try_send(()));
+    }
+
+    /// Ends it and waits for the end.
+    pub(crate) fn stop(&mut self) {
+        self.bell = None;
+        self.thread.take().map(JoinHandle::join);
+    }
+}
+
+fn run(shared: &Shared, rings: &Receiver<()>) {
+    while rings.recv().is_ok() {
+        if persist(shared) {
+            remove_dead(shared);
+        }
+    }
+}
+
+fn persist(shared: &Shared) -> bool {
+    // What is applied by now is in what is persisted next.
+    let applied = shared.applied();
+    let guard = shared.index();
+    let Some(index) = guard.as_ref() else { return false };
+    match index.persist() {
+        Ok(()) => {
+            shared.set_persisted(applied);
+            true
+        }
+        // The committer meets the same failure and handles it.
+        Err(_) => false,
+    }
+}
+
+fn remove_dead(shared: &Shared) {
+    for segment in shared.take_dead() {
+        match shared.segments.remove(segment) {
+            Ok(()) => shared.segment_removed(segment),
+            Err(error) => {
+                shared.env.log.emit(&ms::MsSegmentNotRemoved { path: shared.path(), segment, error });
+                shared.dead_segment(segment);
+                return;
+            }
+        }
+    }
+}

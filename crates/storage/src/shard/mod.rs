@@ -1,0 +1,391 @@
+//! One partition of the mail: an append-only log that is both write-ahead log and body store, and an ordered index.
+//!
+//! A shard is a folder: `LOCK`, `log/NNNNNNNNNN.seg`, `index/`. One process owns it, one thread commits to it.
+//! Promises:
+//! - [`Shard::commit`] returns `Ok` only when all that the task did is on the disk and visible to readers; all of it
+//!   or nothing, in one order for all tasks; one sync for all tasks that waited together.
+//! - after any crash, [`Shard::open`] finds everything that was acknowledged, or refuses to open;
+//! - what is read is what was written: all bytes are under checksums.
+//!
+//! It knows nothing of mail: keys, rows and what a task decides are `storage::mailboxes`' and `storage::deferred`'s
+//! business. It does not compact half-dead segments yet: a segment goes when its last blob does.
+//!
+//! The path goes on in `commit` (groups), `log` and `record` (bytes), `index` (rows), `recover`, `keeper`.
+
+mod blob;
+mod commit;
+mod disk;
+mod error;
+mod index;
+mod keeper;
+mod live;
+mod log;
+mod options;
+mod read;
+mod record;
+mod recover;
+mod rows;
+mod segments;
+#[cfg(test)]
+mod tests;
+mod transaction;
+
+pub use blob::{Blob, BlobRef, BlobSource, MAX_RANGE};
+pub use disk::{Disk, Folder, SegmentFile, Space};
+pub use error::ShardError;
+pub use options::ShardOptions;
+pub use read::View;
+pub use record::MAX_META;
+pub use rows::{EachRow, KeyRange, MAX_KEY, MAX_VALUE, Rows, Value};
+pub use transaction::{AfterCommit, MAX_TASK_BYTES, Transaction};
+
+use bytes::Bytes;
+use catalog::events::ms;
+use commit::{Committer, Message, Task};
+use env::Env;
+use env::compute::Compute;
+use index::{Index, Position};
+use keeper::Keeper;
+use rustix::fs::{FlockOperation, flock};
+use segments::Segments;
+use std::collections::BTreeSet;
+use std::fs::File;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
+use tokio::sync::{Semaphore, mpsc, oneshot};
+
+/// An open shard. Clones share it; it is closed by [`Shard::close`], or when the last clone is dropped.
+#[derive(Clone)]
+pub struct Shard {
+    shared: Arc<Shared>,
+    line: mpsc::Sender<Message>,
+    readers: Compute,
+    gate: Arc<Semaphore>,
+}
+
+impl Shard {
+    /// Opens the shard in a folder, or makes one. Blocks while it reads the end of the log, under a second after a
+    /// crash under load.
+    ///
+    /// # Errors
+    /// [`ShardError::Locked`] where it is open already, [`ShardError::Corrupt`] where acknowledged data is damaged or
+    /// missing, [`ShardError::Io`], [`ShardError::Full`].
+    pub fn open(path: &Path, options: ShardOptions, env: &Env) -> Result<Self, ShardError> {
+        let disk = Folder::new(&path.join("log")).map_err(ShardError::io)?;
+        Self::open_on(Arc::new(disk), path, options, env)
+    }
+
+    /// Opens a shard whose segments are on the given disk; lock and index are in the folder.
+    ///
+    /// # Errors
+    /// As [`Shard::open`].
+    pub fn open_on(
+        disk: Arc<dyn Disk>,
+        path: &Path,
+        options: ShardOptions,
+        env: &Env,
+    ) -> Result<Self, ShardError> {
+        let lock = lock(path)?;
+        let index_path = path.join("index");
+        let index = Index::open(&index_path, &options)?;
+        if recover::is_new(&*disk)? && index.position()?.is_none() {
+            recover::create_first(&*disk, env.random.number())?;
+        }
+        let tail = recover::tail(&*disk, &index, None)?;
+        tail.secure()?;
+        tail.replay(&index)?;
+        if tail.len() > 0 {
+            env.log.emit(&ms::MsShardRecovered { path: path.display(), groups: tail.len() });
+        }
+        let live = live::load(&index)?;
+        let segments = Arc::new(Segments::new(Arc::clone(&disk), tail.current.header.salt));
+        let shared = Arc::new(Shared {
+            path: path.to_path_buf(),
+            options,
+            env: env.clone(),
+            disk: Arc::clone(&disk),
+            segments: Arc::clone(&segments),
+            index: RwLock::new(Some(index)),
+            keeping: Mutex::new(Keeping::new(tail.end)),
+            counters: Counters::default(),
+            lock: Mutex::new(Some(lock)),
+        });
+        shared.check_segments(&live, tail.end.segment)?;
+        let buffer = shared.options.group_bytes;
+        let log = log::Log::resume(disk, segments, tail.current, tail.end, buffer);
+        Self::start(shared, log, live)
+    }
+
+    fn start(
+        shared: Arc<Shared>,
+        log: log::Log,
+        live: std::collections::BTreeMap<u32, live::Live>,
+    ) -> Result<Self, ShardError> {
+        let keeper = Keeper::start(&shared).map_err(ShardError::io)?;
+        keeper.nudge();
+        let (line, tasks) = mpsc::channel(shared.options.waiting.max(1));
+        let committer = Committer::new(Arc::clone(&shared), log, live, keeper);
+        let thread = std::thread::Builder::new().name("shard-commit".into());
+        thread.spawn(move || committer.run(tasks)).map_err(ShardError::io)?;
+        let (threads, waiting) = (shared.options.readers.max(1), shared.options.reads_waiting.max(1));
+        let readers = Compute::new(threads, threads + waiting);
+        Ok(Self { shared, line, readers, gate: Arc::new(Semaphore::new(waiting)) })
+    }
+
+    /// Runs the task on the committer's thread and returns what it returned, once its group is durable. Tasks run one
+    /// at a time, in the order in which they came; they must not wait for anything. A task that returns an error
+    /// leaves nothing. Dropping the future does not take the task back.
+    ///
+    /// # Errors
+    /// What the task returned; else [`ShardError::Full`], [`ShardError::Broken`], [`ShardError::Unavailable`],
+    /// [`ShardError::Closed`], [`ShardError::Panicked`].
+    pub async fn commit<T, E, F>(&self, task: F) -> Result<T, E>
+    where
+        F: FnOnce(&mut Transaction<'_>) -> Result<T, E> + Send + 'static,
+        T: Send + 'static,
+        E: From<ShardError> + Send + 'static,
+    {
+        let (task, answer) = Task::new(task);
+        let sent = self.line.send(Message::Task(Box::new(task))).await;
+        sent.map_err(|_| ShardError::Closed)?;
+        answer.await.unwrap_or(Err(ShardError::Closed.into()))
+    }
+
+    /// Runs the closure on a reader's thread with the rows as they are now. Waits where all readers are busy.
+    ///
+    /// # Errors
+    /// What the closure returned; [`ShardError::Closed`]; [`ShardError::Panicked`].
+    pub async fn read<T, E, F>(&self, job: F) -> Result<T, E>
+    where
+        F: FnOnce(&View<'_>) -> Result<T, E> + Send + 'static,
+        T: Send + 'static,
+        E: From<ShardError> + Send + 'static,
+    {
+        let _place = self.gate.acquire().await.map_err(|_| ShardError::Closed)?;
+        let shared = Arc::clone(&self.shared);
+        let run = move || {
+            let guard = shared.index();
+            let index = guard.as_ref().ok_or(ShardError::Closed)?;
+            job(&View { rows: index.snapshot(), segments: &shared.segments })
+        };
+        self.readers.run(run).await.unwrap_or(Err(ShardError::Panicked.into()))
+    }
+
+    /// The meta of a blob.
+    ///
+    /// # Errors
+    /// [`ShardError::Gone`], [`ShardError::Corrupt`], [`ShardError::Io`].
+    pub async fn blob_meta(&self, blob: &BlobRef) -> Result<Bytes, ShardError> {
+        let blob = *blob;
+        self.blob_job(move |segments| Blob::open(segments, &blob)?.meta()).await
+    }
+
+    /// Opens a blob: [`Shard::blob_body`] then reads on even where its segment is removed meanwhile.
+    ///
+    /// # Errors
+    /// [`ShardError::Gone`], [`ShardError::Corrupt`], [`ShardError::Io`].
+    pub async fn blob(&self, blob: &BlobRef) -> Result<Blob, ShardError> {
+        let blob = *blob;
+        self.blob_job(move |segments| Blob::open(segments, &blob)).await
+    }
+
+    /// A range of a body, cut at its end and after [`MAX_RANGE`] bytes.
+    ///
+    /// # Errors
+    /// [`ShardError::Corrupt`], [`ShardError::Io`].
+    pub async fn blob_body(&self, blob: &Blob, range: Range<u64>) -> Result<Bytes, ShardError> {
+        let blob = blob.clone();
+        self.blob_job(move |_| blob.body(range)).await
+    }
+
+    async fn blob_job<T, F>(&self, job: F) -> Result<T, ShardError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Segments) -> Result<T, ShardError> + Send + 'static,
+    {
+        let _place = self.gate.acquire().await.map_err(|_| ShardError::Closed)?;
+        let segments = Arc::clone(&self.shared.segments);
+        self.readers.run(move || job(&segments)).await.unwrap_or(Err(ShardError::Panicked))
+    }
+
+    /// Finishes what waits, makes the index durable and lets go of the folder. Later calls get
+    /// [`ShardError::Closed`].
+    pub async fn close(&self) {
+        let (answer, wait) = oneshot::channel();
+        if self.line.send(Message::Close(answer)).await.is_ok() {
+            let _ = wait.await;
+        }
+    }
+
+    /// Numbers for the operator.
+    pub fn status(&self) -> ShardStatus {
+        let keeping = self.shared.keeping();
+        let counters = &self.shared.counters;
+        ShardStatus {
+            groups: counters.groups.load(Ordering::Relaxed),
+            slow_applies: counters.slow_applies.load(Ordering::Relaxed),
+            refused_full: counters.refused_full.load(Ordering::Relaxed),
+            segment: keeping.applied.segment,
+            dead_segments: keeping.dead.len(),
+        }
+    }
+}
+
+/// Numbers of a shard since it was opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ShardStatus {
+    /// Groups of commits, each with one sync where it changed anything.
+    pub groups: u64,
+    /// Groups that the index took longer than a second to apply.
+    pub slow_applies: u64,
+    /// Groups refused for want of space.
+    pub refused_full: u64,
+    /// The segment that is written.
+    pub segment: u32,
+    /// Dead segments that wait to be removed.
+    pub dead_segments: usize,
+}
+
+/// What committer, keeper and readers share.
+pub(crate) struct Shared {
+    path: PathBuf,
+    options: ShardOptions,
+    env: Env,
+    disk: Arc<dyn Disk>,
+    segments: Arc<Segments>,
+    /// `None` once closed.
+    index: RwLock<Option<Index>>,
+    keeping: Mutex<Keeping>,
+    counters: Counters,
+    lock: Mutex<Option<File>>,
+}
+
+#[derive(Default)]
+struct Counters {
+    groups: AtomicU64,
+    slow_applies: AtomicU64,
+    refused_full: AtomicU64,
+}
+
+/// What committer and keeper tell each other.
+struct Keeping {
+    applied: Position,
+    persisted: Position,
+    dead: BTreeSet<u32>,
+    removed: Vec<u32>,
+}
+
+impl Keeping {
+    fn new(applied: Position) -> Self {
+        let nothing = Position { group: 0, segment: 0, offset: 0 };
+        Self { applied, persisted: nothing, dead: BTreeSet::new(), removed: Vec::new() }
+    }
+}
+
+impl Shared {
+    fn path(&self) -> std::path::Display<'_> {
+        self.path.display()
+    }
+
+    fn index(&self) -> RwLockReadGuard<'_, Option<Index>> {
+        self.index.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn keeping(&self) -> MutexGuard<'_, Keeping> {
+        self.keeping.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn applied(&self) -> Position {
+        self.keeping().applied
+    }
+
+    fn set_applied(&self, position: Position) {
+        self.keeping().applied = position;
+    }
+
+    fn set_persisted(&self, position: Position) {
+        self.keeping().persisted = position;
+    }
+
+    fn dead_segment(&self, segment: u32) {
+        self.keeping().dead.insert(segment);
+    }
+
+    /// The dead segments that no recovery needs any more.
+    fn take_dead(&self) -> Vec<u32> {
+        let mut keeping = self.keeping();
+        let later = keeping.persisted.segment;
+        let kept = keeping.dead.split_off(&later);
+        std::mem::replace(&mut keeping.dead, kept).into_iter().collect()
+    }
+
+    fn segment_removed(&self, segment: u32) {
+        self.keeping().removed.push(segment);
+    }
+
+    fn take_removed(&self) -> Vec<u32> {
+        std::mem::take(&mut self.keeping().removed)
+    }
+
+    /// Finds dead segments, and refuses where a file with live blobs is missing.
+    fn check_segments(
+        &self,
+        live: &std::collections::BTreeMap<u32, live::Live>,
+        current: u32,
+    ) -> Result<(), ShardError> {
+        let names = self.disk.names().map_err(ShardError::io)?;
+        let there: BTreeSet<u32> = names.iter().filter_map(|n| segments::number_of(n)).collect();
+        let mut keeping = self.keeping();
+        for (&segment, count) in live {
+            match (count.live, there.contains(&segment)) {
+                (0, true) if segment < current => drop(keeping.dead.insert(segment)),
+                (0, false) => keeping.removed.push(segment),
+                (_, false) => {
+                    let what = format!("{} is missing", segments::file_name(segment));
+                    return Err(ShardError::corrupt(what));
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Closes the index and opens it again.
+    fn reopen(&self, catch_up: impl FnOnce(&Index) -> Result<(), ShardError>) -> Result<(), ShardError> {
+        let mut held = self.index.write().unwrap_or_else(PoisonError::into_inner);
+        *held = None;
+        let index = Index::open(&self.path.join("index"), &self.options)?;
+        catch_up(&index)?;
+        *held = Some(index);
+        Ok(())
+    }
+
+    /// Persists and closes the index and lets go of the folder.
+    fn shut(&self) {
+        let mut held = self.index.write().unwrap_or_else(PoisonError::into_inner);
+        if let Some(index) = held.take() {
+            // What is not persisted is in the log.
+            let _ = index.persist();
+        }
+        drop(held);
+        self.lock.lock().unwrap_or_else(PoisonError::into_inner).take();
+    }
+}
+
+/// Takes the folder for this process.
+fn lock(path: &Path) -> Result<File, ShardError> {
+    std::fs::create_dir_all(path).map_err(ShardError::io)?;
+    let file = File::options()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(path.join("LOCK"))
+        .map_err(ShardError::io)?;
+    match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => Ok(file),
+        Err(rustix::io::Errno::WOULDBLOCK) => Err(ShardError::Locked),
+        Err(e) => Err(ShardError::io(e.into())),
+    }
+}

@@ -1,0 +1,46 @@
+//! What a reader sees: the shard at one moment.
+
+use super::blob::{Blob, BlobRef};
+use super::error::ShardError;
+use super::index::{IndexSnapshot, walk};
+use super::rows::{EachRow, KeyRange, Rows, Value};
+use super::segments::Segments;
+
+/// The rows at one moment, and the bodies. Only lives inside the closure of [`Shard::read`](super::Shard::read), so
+/// that nothing old is kept for long.
+pub struct View<'a> {
+    pub(crate) rows: IndexSnapshot<'a>,
+    pub(crate) segments: &'a Segments,
+}
+
+impl View<'_> {
+    /// Opens a body.
+    ///
+    /// # Errors
+    /// [`ShardError::Gone`] where its segment was removed since this moment, [`ShardError::Io`].
+    pub fn blob(&self, blob: &BlobRef) -> Result<Blob, ShardError> {
+        Blob::open(self.segments, blob)
+    }
+}
+
+impl Rows for View<'_> {
+    fn get(&self, key: &[u8]) -> Result<Option<Value>, ShardError> {
+        self.rows.get(key)
+    }
+
+    fn scan(&self, range: KeyRange, each: EachRow<'_>) -> Result<(), ShardError> {
+        let range = range.without_own();
+        if range.is_empty() {
+            return Ok(());
+        }
+        walk(self.rows.range(&range), each)
+    }
+
+    fn scan_back(&self, range: KeyRange, each: EachRow<'_>) -> Result<(), ShardError> {
+        let range = range.without_own();
+        if range.is_empty() {
+            return Ok(());
+        }
+        walk(self.rows.range(&range).rev(), each)
+    }
+}

@@ -1,0 +1,106 @@
+//! The open segment files of a shard, shared by the committer and all readers.
+//!
+//! At most [`MAX_OPEN`] stay open; a reader that holds one keeps it, so removing or closing here never disturbs it.
+
+use super::disk::{Disk, SegmentFile};
+use super::error::ShardError;
+use super::record::{Place, SEGMENT_HEADER, SegmentHeader};
+use std::collections::HashMap;
+use std::io;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// Segment files kept open by one shard.
+const MAX_OPEN: usize = 128;
+
+/// One open segment.
+pub(crate) struct Segment {
+    pub(crate) header: SegmentHeader,
+    pub(crate) file: Arc<dyn SegmentFile>,
+}
+
+impl Segment {
+    /// The seed of its sums.
+    pub(crate) fn place(&self) -> Place {
+        Place { salt: self.header.salt, segment: self.header.segment }
+    }
+}
+
+/// All segments of a shard.
+pub(crate) struct Segments {
+    disk: Arc<dyn Disk>,
+    salt: u64,
+    open: Mutex<HashMap<u32, Arc<Segment>>>,
+}
+
+impl Segments {
+    pub(crate) fn new(disk: Arc<dyn Disk>, salt: u64) -> Self {
+        Self { disk, salt, open: Mutex::default() }
+    }
+
+    /// The segment with this number, opened where it is not open yet.
+    pub(crate) fn get(&self, number: u32) -> Result<Arc<Segment>, ShardError> {
+        if let Some(segment) = self.lock().get(&number) {
+            return Ok(Arc::clone(segment));
+        }
+        // Opened outside the lock: two readers may open it twice, which costs less than all of them waiting.
+        let segment = Arc::new(open(&*self.disk, number)?);
+        if segment.header.salt != self.salt {
+            return Err(ShardError::corrupt(format!("segment {number} belongs to another shard")));
+        }
+        self.keep(&segment);
+        Ok(segment)
+    }
+
+    /// Keeps a segment open for readers.
+    pub(crate) fn keep(&self, segment: &Arc<Segment>) {
+        let mut open = self.lock();
+        if open.len() >= MAX_OPEN {
+            // The oldest is the least likely to be asked for: mail is read soon after it came.
+            let oldest = open.keys().min().copied();
+            oldest.map(|n| open.remove(&n));
+        }
+        open.insert(segment.header.segment, Arc::clone(segment));
+    }
+
+    /// Removes the file of a segment; makes the removal durable.
+    pub(crate) fn remove(&self, number: u32) -> io::Result<()> {
+        self.lock().remove(&number);
+        match self.disk.remove(&file_name(number)) {
+            Err(e) if e.kind() != io::ErrorKind::NotFound => Err(e),
+            _ => self.disk.sync_folder(),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<u32, Arc<Segment>>> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The name of a segment's file.
+pub(crate) fn file_name(number: u32) -> String {
+    format!("{number:010}.seg")
+}
+
+/// The number in a segment's file name.
+pub(crate) fn number_of(name: &str) -> Option<u32> {
+    let digits = name.strip_suffix(".seg")?;
+    (digits.len() == 10).then(|| digits.parse().ok())?
+}
+
+/// Opens a segment and verifies that it is what its name says.
+pub(crate) fn open(disk: &dyn Disk, number: u32) -> Result<Segment, ShardError> {
+    let file = disk.open(&file_name(number)).map_err(|e| match e.kind() {
+        io::ErrorKind::NotFound => ShardError::Gone,
+        _ => ShardError::io(e),
+    })?;
+    let mut bytes = [0; SEGMENT_HEADER as usize];
+    let whole = match file.read_at(&mut bytes, 0) {
+        Ok(()) => SegmentHeader::decode(&bytes),
+        Err(e) if e.kind() == io::ErrorKind::UnexpectedEof => None,
+        Err(e) => return Err(ShardError::io(e)),
+    };
+    match whole {
+        Some(header) if header.segment == number => Ok(Segment { header, file }),
+        _ => Err(ShardError::corrupt(format!("{} has no valid header", file_name(number)))),
+    }
+}

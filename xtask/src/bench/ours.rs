@@ -1,0 +1,120 @@
+//! A fresh site of ours.
+
+use super::contender::{Contender, DOMAIN, Group, PASSWORD, Ports, end, wait_for};
+use crate::workspace::must;
+use anyhow::{Context, Result};
+use std::fmt::Write as _;
+use std::fs;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+
+const PORTS: Ports = Ports { smtp: 13_025, lmtp: 13_024, pop3: 13_110, imap: 13_143 };
+
+/// A site of ours in a folder of its own.
+pub(crate) struct Ours {
+    program: PathBuf,
+    folder: PathBuf,
+    users: u64,
+    group: Group,
+    child: Option<Child>,
+}
+
+impl Ours {
+    /// Served by this program, in this folder, with accounts u1 to u`users`.
+    pub(crate) fn new(program: PathBuf, folder: PathBuf, users: u64) -> Self {
+        Self { program, folder, users, group: Group::new("ours"), child: None }
+    }
+
+    /// The process, while it runs.
+    pub(crate) fn pid(&self) -> Option<u32> {
+        self.child.as_ref().map(Child::id)
+    }
+
+    /// kill -9.
+    pub(crate) fn kill(&mut self) -> Result<()> {
+        if let Some(mut child) = self.child.take() {
+            child.kill()?;
+            child.wait()?;
+        }
+        Ok(())
+    }
+
+    fn configuration() -> String {
+        let entries = [
+            ("*/common/listenAddresses", "127.0.0.1".to_owned()),
+            ("*/common/defaultDomain", DOMAIN.to_owned()),
+            ("*/mta/SMTPPort", PORTS.smtp.to_string()),
+            ("*/mta/lmtpPort", PORTS.lmtp.to_string()),
+            ("*/mta/submissionPort", "0".to_owned()),
+            ("*/mta/sslSMTPPort", "0".to_owned()),
+            ("*/popserv/pop3Port", PORTS.pop3.to_string()),
+            ("*/popserv/sslPop3Port", "0".to_owned()),
+            ("*/imapserv/imap4Port", PORTS.imap.to_string()),
+            ("*/imapserv/sslImap4Port", "0".to_owned()),
+        ];
+        let line = |(key, value): &(&str, String)| format!("/{key}: [{value}]\n");
+        entries.iter().map(line).collect()
+    }
+
+    fn accounts(&self) -> String {
+        let mut text = format!("CreateDomain {DOMAIN} local\n");
+        for n in 1..=self.users {
+            let _ = writeln!(text, "CreateAccount u{n} - - u{n} {PASSWORD} clear {DOMAIN} A S default");
+        }
+        text
+    }
+}
+
+impl Contender for Ours {
+    fn name(&self) -> &'static str {
+        "InterMail"
+    }
+
+    fn ports(&self) -> Ports {
+        PORTS
+    }
+
+    fn reset(&mut self) -> Result<()> {
+        self.stop()?;
+        let _ = fs::remove_dir_all(&self.folder);
+        fs::create_dir_all(self.folder.join("config"))?;
+        fs::write(self.folder.join("config/hostname"), "bench\n")?;
+        fs::write(self.folder.join("config/config.db"), Self::configuration())?;
+        let batch = self.folder.join("accounts");
+        fs::write(&batch, self.accounts())?;
+        self.start()?;
+        must(
+            Command::new(&self.program)
+                .args(["imdbcontrol", "--site"])
+                .args([&self.folder, &batch])
+                .stdout(Stdio::null()),
+        )?;
+        self.stop()
+    }
+
+    fn start(&mut self) -> Result<()> {
+        let mut command = self.group.command(&self.program);
+        let child = command.args(["serve", "--site"]).arg(&self.folder).spawn();
+        self.child = Some(child.context("cannot start intermail")?);
+        [PORTS.smtp, PORTS.lmtp, PORTS.pop3, PORTS.imap].into_iter().try_for_each(wait_for)
+    }
+
+    fn stop(&mut self) -> Result<()> {
+        self.child.take().map_or(Ok(()), |mut child| end(&mut child))
+    }
+
+    fn drain(&self) -> String {
+        // A 250 means that the message is in its mailbox.
+        "echo 0".into()
+    }
+
+    fn group(&self) -> &Group {
+        &self.group
+    }
+}
+
+impl Drop for Ours {
+    fn drop(&mut self) {
+        let _ = self.stop();
+    }
+}
