@@ -182,7 +182,7 @@ async fn chunks_make_a_message() {
     .await;
     assert_eq!(codes(&answer), ["250", "250", "250", "250", "250", "221"], "{answer}");
     assert!(stored(&site).ends_with("\r\nSubject: a\r\n\r\nx\r\n."));
-    let early = format!("BDAT 5\r\nNOOP\rEHLO c\r\nMAIL FROM:<a@b>\r\nBDAT 5 LAST\r\nNOOP\rQUIT\r\n");
+    let early = "BDAT 5\r\nNOOP\rEHLO c\r\nMAIL FROM:<a@b>\r\nBDAT 5 LAST\r\nNOOP\rQUIT\r\n";
     assert_eq!(codes(&talk(&site, Service::Relay, early).await), ["503", "250", "250", "503", "221"]);
     let bare = format!("{begin}BDAT 3\r\na\nbBDAT 1 LAST\r\ncQUIT\r\n");
     assert_eq!(codes(&talk(&site, Service::Relay, bare).await), ["250", "250", "250", "250", "554", "221"]);
@@ -317,7 +317,7 @@ async fn the_other_mechanisms() {
     let scram =
         talk(&site, Service::Submission, format!("EHLO c\r\nAUTH SCRAM-SHA-256 {first}\r\n*\r\n")).await;
     assert_eq!(codes(&scram), ["250", "334", "501"]);
-    let challenge = sasl::decode(line(&scram, 2)[4..].as_bytes()).unwrap();
+    let challenge = sasl::decode(&line(&scram, 2).as_bytes()[4..]).unwrap();
     assert!(String::from_utf8(challenge).unwrap().ends_with(",s=AQEBAQEBAQEBAQEBAQEBAQ==,i=4096"));
 }
 
