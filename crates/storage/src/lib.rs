@@ -7,6 +7,7 @@
 mod codec;
 pub mod deferred;
 pub mod directory;
+pub mod mailboxes;
 pub mod shard;
 pub mod sim;
 pub mod sql;
