@@ -4,12 +4,12 @@
 //! closes the ports and drains the sessions. The directory, the store and the queue are what the others stand on:
 //! they start and stop with the process, and say so.
 
-use crate::opener;
 use crate::ports::{self, ServerPorts};
-use crate::wiring::Servers;
+use crate::wiring::{Servers, Surroundings};
 use admin::site::Site;
 use catalog::events::proc::{ProcServerStarted, ProcServerStopped};
 use catalog::servers::{self, SERVERS, Server};
+use control::configuration::InForce;
 use env::Env;
 use env::clock::Moment;
 use env::tasks::Tasks;
@@ -34,6 +34,7 @@ pub(crate) struct SiteManager(Arc<Inner>);
 struct Inner {
     site: Arc<Site>,
     env: Env,
+    configuration: Arc<InForce>,
     servers: Arc<Servers>,
     running: Mutex<HashMap<&'static str, Running>>,
 }
@@ -47,8 +48,9 @@ struct Running {
 
 impl SiteManager {
     /// With no server running yet.
-    pub(crate) fn new(site: Arc<Site>, env: Env, servers: Arc<Servers>) -> Self {
-        Self(Arc::new(Inner { site, env, servers, running: Mutex::default() }))
+    pub(crate) fn new(site: Arc<Site>, surroundings: &Surroundings, servers: Arc<Servers>) -> Self {
+        let (env, configuration) = (surroundings.env.clone(), Arc::clone(&surroundings.configuration));
+        Self(Arc::new(Inner { site, env, configuration, servers, running: Mutex::default() }))
     }
 
     /// Starts a server on ports that are open already.
@@ -57,7 +59,7 @@ impl SiteManager {
         let env = Env { tasks: tasks.clone(), ..self.0.env.for_server(server.name) };
         let numbers = ports.bound.iter().map(|b| b.port).collect();
         for bound in ports.bound {
-            if let Some(protocol) = self.0.servers.protocol(bound.service, &env, &ports.tls) {
+            if let Some(protocol) = self.0.servers.protocol(bound.service, bound.port, &env, &ports.tls) {
                 env.tasks.spawn(bound.listener.run(env.clone(), protocol));
             }
         }
@@ -199,6 +201,7 @@ impl Manager for SiteManager {
     }
 
     fn configuration_reload<'a>(&'a self, _call: &'a Call) -> Answer<'a, Reloaded, ManagerError> {
-        Box::pin(async { opener::reload(&self.0.site, &self.0.env) })
+        let reloaded = self.0.configuration.reload();
+        Box::pin(async { reloaded.map_err(|error| ManagerError::BadConfiguration(error.to_string())) })
     }
 }

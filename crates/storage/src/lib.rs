@@ -5,6 +5,7 @@
 //! async door each.
 
 mod codec;
+pub mod deferred;
 pub mod directory;
 pub mod mailboxes;
 pub mod shard;

@@ -7,7 +7,13 @@ use super::*;
 use std::ops::ControlFlow;
 
 pub(super) fn small() -> ShardOptions {
-    ShardOptions { segment_bytes: 64 << 10, group_bytes: 256 << 10, readers: 1, reserve: 0, ..Default::default() }
+    ShardOptions {
+        segment_bytes: 64 << 10,
+        group_bytes: 256 << 10,
+        readers: 1,
+        reserve: 0,
+        ..Default::default()
+    }
 }
 
 pub(super) fn open(path: &Path) -> Shard {
@@ -221,6 +227,9 @@ async fn a_body_larger_than_a_segment_is_stored_in_pieces() {
     put(&shard, "a", "1").await.unwrap();
     let open = shard.blob(&blob).await.unwrap();
     let end = shard.blob_body(&open, 2_999_990..3_000_001).await.unwrap();
-    assert_eq!(end.iter().map(|&b| u64::from(b)).collect::<Vec<_>>(), (2_999_990..3_000_001).map(|n| n % 251).collect::<Vec<_>>());
+    assert_eq!(
+        end.iter().map(|&b| u64::from(b)).collect::<Vec<_>>(),
+        (2_999_990..3_000_001).map(|n| n % 251).collect::<Vec<_>>()
+    );
     assert_eq!(shard.blob_body(&open, 0..u64::MAX).await.unwrap().len(), 3_000_001);
 }
