@@ -12,7 +12,6 @@ pub mod flags;
 pub mod id;
 pub mod network;
 pub mod message;
-pub mod network;
 pub mod password;
 pub mod report;
 pub mod search;
