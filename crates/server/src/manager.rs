@@ -68,7 +68,8 @@ impl SiteManager {
             }
         }
         env.log.emit(&ProcServerStarted { server: server.name, version: VERSION });
-        let running = Running { tasks, ports: numbers, state: ServerState::Running, since: env.clock.moment() };
+        let running =
+            Running { tasks, ports: numbers, state: ServerState::Running, since: env.clock.moment() };
         self.running().insert(server.name, running);
     }
 
@@ -140,7 +141,9 @@ impl SiteManager {
                 let usage = servers.store().mailbox_usage(call, MailboxId(0)).await;
                 usage.map(|_| ()).map_err(|e| failed(e.to_string()))
             }
-            "imqueueserv" => servers.queue().counts(call).await.map(|_| ()).map_err(|e| failed(e.to_string())),
+            "imqueueserv" => {
+                servers.queue().counts(call).await.map(|_| ()).map_err(|e| failed(e.to_string()))
+            }
             _ => match servers.directory().account_find(call, "postmaster".into()).await {
                 Ok(_) | Err(roles::directory::DirectoryError::Missing(_)) => Ok(()),
                 Err(error) => Err(failed(error.to_string())),
@@ -162,7 +165,8 @@ impl SiteManager {
     async fn stop(&self, name: &str) -> Result<(), ManagerError> {
         let server = known(name)?;
         if server.ports.is_empty() {
-            let text = format!("{name} shares its process with the servers that stand on it: stop the whole site");
+            let text =
+                format!("{name} shares its process with the servers that stand on it: stop the whole site");
             return Err(ManagerError::Failed(text));
         }
         self.begin_stop(server.name);

@@ -34,7 +34,7 @@ pub(crate) fn run(path: &Path, base: u16, accounts: &[String]) -> anyhow::Result
     let texts = if accounts.is_empty() { ACCOUNTS.map(String::from).to_vec() } else { accounts.to_vec() };
     let wanted = texts.iter().map(|text| parse(text)).collect::<anyhow::Result<Vec<_>>>()?;
     let site = folder::create(path, HOST)?;
-    let file = site.configuration_file();
+    let file = site.configuration_files().current;
     let before = std::fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))?;
     let after = configure(&before, base, wanted[0].address.domain().as_str())?;
     if after != before {

@@ -8,8 +8,9 @@ use admin::context::Roles;
 use admin::site::Site;
 use anyhow::Context as _;
 use catalog::keys::common::RUN_DIR;
+use catalog::keys::mss::NUM_MSS_PORTS;
 use catalog::servers::Service;
-use control::configuration::{self, Files, InForce};
+use control::configuration::{self, InForce};
 use directory::DirectoryServer;
 use env::Env;
 use env::budget::Budget;
@@ -19,21 +20,23 @@ use env::log::{Log, Writer};
 use env::random::Random;
 use env::settings::Settings;
 use env::tasks::Tasks;
+use imap::Imap;
 use mta::Mta;
 use mta::inbound::Port;
 use mta::outbound::Outbound;
-use imap::Imap;
-use pop::Pop;
-use rustls::RootCertStore;
-use net::dns::{Dns, SystemDns};
+use net::dns::Dns;
+use net::dns::system::SystemDns;
 use net::listener::Protocol;
 use net::tls::ServerTls;
 use net::tls_client::TlsClient;
+use pop::Pop;
 use queue::Queue;
 use roles::directory::Directory;
 use roles::manager::Manager;
 use roles::queue::MailQueue;
 use roles::store::MessageStore;
+use rustls::RootCertStore;
+use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::sync::Arc;
 use storage::shard::ShardOptions;
@@ -63,7 +66,7 @@ impl Surroundings {
     /// # Errors
     /// Where the configuration is not usable or the log cannot be written.
     pub(crate) fn new(site: &Site) -> anyhow::Result<Self> {
-        let files = Files::in_folder(&site.folder().join("config"));
+        let files = site.configuration_files();
         let loaded = configuration::load(&files)?;
         let clock = Clock::system();
         let folder = site.folder().join("log");
@@ -109,7 +112,10 @@ impl Servers {
         let directory = DirectoryServer::open(env.for_server("imdircacheserv"), &file).await;
         let directory = directory.with_context(|| format!("cannot open the directory {}", file.display()))?;
         let folder = folder::store_folder(site);
-        let store = Store::open(&env.for_server("mss"), &folder).await;
+        let of_store = env.for_server("mss");
+        let shards = u32::try_from(of_store.settings.get(NUM_MSS_PORTS)).ok().and_then(NonZeroU32::new);
+        let shards = shards.unwrap_or(NonZeroU32::MIN);
+        let store = Store::open(&folder, shards, &ShardOptions::default(), &of_store);
         let store = store.with_context(|| format!("cannot open the message store {}", folder.display()))?;
         let folder = folder::queue_folder(site);
         let queue = Queue::open(&folder, ShardOptions::default(), env).await;
@@ -150,7 +156,6 @@ impl Servers {
     /// The server of this name, if it speaks with clients. Its sessions and workers run in `env`.
     pub(crate) fn speaker(&self, env: &Env, tls: &Arc<ServerTls>) -> Option<Speaker> {
         let tls = Some(Arc::clone(tls));
-        let run_dir = run_folder(&self.site, env);
         match env.settings.server() {
             "mta" => {
                 let parts = parts(&self.site, env, &self.directory, &self.store, &self.queue, &self.dns, tls);
@@ -162,6 +167,7 @@ impl Servers {
             }
             "imapserv" => {
                 let (directory, store) = (Arc::new(self.directory.clone()), Arc::new(self.store.clone()));
+                let run_dir = Arc::new(run_folder(&self.site, env));
                 Some(Speaker::Imap(Imap::new(env.clone(), imap::Parts { directory, store, tls, run_dir })))
             }
             _ => None,
@@ -180,7 +186,6 @@ impl Servers {
     pub(crate) async fn close(&self) {
         self.queue.close().await;
         self.store.close().await;
-        self.directory.close().await;
     }
 }
 
