@@ -1,7 +1,7 @@
 //! The keys of the MTA as values, made again only when the configuration changes.
 
 use crate::policy::limits::ConnectionTable;
-use crate::policy::networks::{BadNetwork, Networks};
+use mail::network::{BadNetwork, Networks};
 use crate::policy::recipient::Verify;
 use crate::policy::relay::SourcePolicy;
 use crate::policy::sender::{Ownership, SenderPolicy};
