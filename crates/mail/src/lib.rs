@@ -10,6 +10,7 @@ pub mod address;
 pub mod envelope;
 pub mod flags;
 pub mod id;
+pub mod network;
 pub mod message;
 pub mod password;
 pub mod report;

@@ -1,4 +1,4 @@
-//! Sets of networks, found in well under a microsecond however long the list is (ITS 44372).
+//! Sets of IP networks, found in well under a microsecond however long the list is (ITS 44372).
 //!
 //! IPv4 and IPv6 share one number line: an IPv4 address stands where its mapped form (RFC 4291 2.5.5.2) stands,
 //! so a client is the same on a socket of either family.
