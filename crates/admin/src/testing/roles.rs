@@ -9,6 +9,7 @@ use mail::message::{Limits, Scanner};
 use mail::search::{Criterion, Place};
 use mail::sequence::NumberSet;
 use mail::time::Timestamp;
+use roles::directory::provision::{Provisioning, Reply, Request};
 use roles::directory::{Account, Directory, DirectoryError, Login, Origin, Route, ScramKeys};
 use roles::manager::{Manager, ManagerError, Reloaded, ServerState, ServerStatus};
 use roles::queue::{
@@ -77,6 +78,7 @@ impl Double {
     pub(crate) fn roles(&self) -> Roles {
         Roles {
             directory: Arc::new(self.clone()),
+            provisioning: Arc::new(self.clone()),
             store: Arc::new(self.clone()),
             queue: Arc::new(self.clone()),
             submission: Arc::new(self.clone()),
@@ -137,6 +139,17 @@ macro_rules! unasked {
             answer(Err(<$error>::Unavailable))
         })*
     };
+}
+
+/// A directory that cannot be changed.
+impl Provisioning for Double {
+    fn provision<'a>(
+        &'a self,
+        _call: &'a Call,
+        _requests: Vec<Request>,
+    ) -> Answer<'a, Vec<Result<Reply, DirectoryError>>, DirectoryError> {
+        Box::pin(ready(Err(DirectoryError::Unavailable)))
+    }
 }
 
 impl Directory for Double {
