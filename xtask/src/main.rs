@@ -16,6 +16,7 @@ mod licences;
 mod sizes;
 mod source;
 mod test;
+mod torture;
 mod workspace;
 
 use anyhow::{Result, bail};
@@ -47,6 +48,11 @@ const COMMANDS: &[Command] = &[
     },
     Command { name: "docs", about: "writes docs/reference; --check fails if it is stale", run: docs::run },
     Command { name: "its", about: "recorded items against the tests that cover them", run: its::run },
+    Command {
+        name: "torture",
+        about: "kill -9, full disk, failing sync, 50 MB, with a ledger",
+        run: torture::run,
+    },
     Command { name: "licences", about: "the licence, ban and source fence of deny.toml", run: licences::run },
 ];
 

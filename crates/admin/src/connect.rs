@@ -1,7 +1,7 @@
 //! The program of an `im*` command: reads the command line, decides where the command runs, runs it.
 //!
 //! The mailboxes and the queue belong to the running daemon. So a command that needs them is sent to the daemon's
-//! Unix socket (`docs/decisions/0003-commands-run-in-the-daemon.md`), which runs the same function over its own
+//! Unix socket (`docs/decisions/0008-commands-run-in-the-daemon.md`), which runs the same function over its own
 //! servers; this side then only passes output and input on. Where no daemon runs, the site is opened here for one
 //! command by the [`Opener`] that the program gives. The daemon's side is [`crate::control_socket`].
 
@@ -10,11 +10,13 @@ use crate::command::{Command, Exit, Place};
 use crate::commands;
 use crate::context::{Context, Failure, NO_SITE, Roles};
 use crate::frame::{self, Frame, REVISION, Request};
-use crate::output::{Console, Format, Gone, Stream, Terminal};
+use crate::output::{Console, Format, Gone, Step, Stream, Terminal};
 use crate::render;
 use crate::site::Site;
 use crate::stdio::Stdio;
 use anyhow::Context as _;
+use control::lock_file;
+use control::process::Process;
 use env::random::Random;
 use std::ffi::OsString;
 use std::future::Future;
@@ -31,6 +33,8 @@ use tokio::time::timeout;
 
 /// How long a daemon may take to say that it has begun.
 const ANSWER_WITHIN: Duration = Duration::from_secs(10);
+/// Most bytes that are kept of what a command says.
+const MAX_KEPT: usize = 4 << 20;
 /// Longest path that fits into the address of a Unix socket.
 const MAX_SOCKET_PATH: usize = 100;
 
@@ -234,6 +238,75 @@ impl Daemon {
                 return Ok(Exit::GONE);
             }
         }
+    }
+}
+
+/// What a command that ran in the daemon said.
+pub struct Said {
+    /// Its exit code.
+    pub exit: Exit,
+    /// Its standard output.
+    pub output: Vec<u8>,
+    /// Its standard error.
+    pub errors: Vec<u8>,
+}
+
+/// Runs a command in the daemon without input and keeps what it says; `None` where no daemon runs.
+///
+/// # Errors
+/// As [`Daemon::call`] and [`Daemon::attend`].
+pub async fn ask(site: &Site, name: &str, line: &[&str]) -> anyhow::Result<Option<Said>> {
+    let line = line.iter().map(ToString::to_string).collect();
+    let request = Request { revision: REVISION, name: name.to_owned(), line, colour: false };
+    let Some(daemon) = Daemon::call(site, request).await? else { return Ok(None) };
+    let mut kept = Kept::default();
+    let exit = daemon.attend(&mut kept).await?;
+    Ok(Some(Said { exit, output: kept.output, errors: kept.errors }))
+}
+
+/// The running daemon of a site: the process that listens on its control socket, or holds its pid file. `None` where
+/// there is none. What a file says is not enough: the process of that id may be another by now.
+///
+/// # Errors
+/// Where the system does not let this user look.
+pub async fn daemon_process(site: &Site) -> anyhow::Result<Option<Process>> {
+    let listener = match connect(&site.control_socket()).await? {
+        Some(stream) => stream.peer_cred().context("cannot see who listens on the control socket")?.pid(),
+        None => None,
+    };
+    let pid = match listener.and_then(|pid| u32::try_from(pid).ok()) {
+        Some(pid) => Some(pid),
+        None => lock_file::owner(&site.pid_file()).context("cannot read the pid file")?,
+    };
+    Ok(pid.map(Process::open).transpose().context("cannot reach the daemon's process")?.flatten())
+}
+
+/// A terminal that keeps what is written, up to a limit, and has no input.
+#[derive(Default)]
+struct Kept {
+    output: Vec<u8>,
+    errors: Vec<u8>,
+}
+
+impl Terminal for Kept {
+    fn write<'a>(&'a mut self, to: Stream, bytes: &'a [u8]) -> Step<'a, ()> {
+        let kept = match to {
+            Stream::Output => &mut self.output,
+            Stream::Errors => &mut self.errors,
+        };
+        let fits = kept.len() + bytes.len() <= MAX_KEPT;
+        if fits {
+            kept.extend_from_slice(bytes);
+        }
+        Box::pin(std::future::ready(if fits { Ok(()) } else { Err(Gone) }))
+    }
+
+    fn read(&mut self) -> Step<'_, Vec<u8>> {
+        Box::pin(std::future::ready(Ok(Vec::new())))
+    }
+
+    fn colour(&self) -> bool {
+        false
     }
 }
 

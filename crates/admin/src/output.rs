@@ -11,6 +11,7 @@ use serde_json::{Map, Value};
 use std::fmt::{self, Write as _};
 use std::future::Future;
 use std::pin::Pin;
+use std::time::Duration;
 
 /// Most bytes of one piece of output or input.
 pub const PIECE: usize = 64 * 1024;
@@ -42,7 +43,7 @@ impl From<Gone> for Failure {
 pub type Step<'a, T> = Pin<Box<dyn Future<Output = Result<T, Gone>> + Send + 'a>>;
 
 /// Where a command's words go to and its input comes from.
-pub trait Terminal: Send {
+pub trait Terminal: Send + Sync {
     /// Writes all of these bytes, at most [`PIECE`] of them.
     fn write<'a>(&'a mut self, to: Stream, bytes: &'a [u8]) -> Step<'a, ()>;
     /// The next piece of input, at most [`PIECE`] bytes; empty at its end.
@@ -209,7 +210,7 @@ pub enum Tint {
 }
 
 /// A column of a listing.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Column {
     /// The heading in text.
     pub title: &'static str,
@@ -226,6 +227,10 @@ pub enum Cell {
     Tinted(Tint, String),
     /// A number, set to the right.
     Number(i64),
+    /// Several numbers.
+    Numbers(Vec<i64>),
+    /// How long something has lasted; seconds in JSON.
+    Span(Duration),
     /// Not known or not there.
     Nothing,
 }
@@ -355,7 +360,9 @@ fn push_row(text: &mut String, row: &[Cell], widths: &[usize], console: &Console
         let _ = match cell {
             Cell::Number(_) => write!(text, "{pad}{shown}  "),
             Cell::Tinted(tint, _) => write!(text, "{}{pad}  ", console.tinted(*tint, &shown)),
-            Cell::Text(_) | Cell::Nothing => write!(text, "{shown}{pad}  "),
+            Cell::Text(_) | Cell::Numbers(_) | Cell::Span(_) | Cell::Nothing => {
+                write!(text, "{shown}{pad}  ")
+            }
         };
     }
     text.truncate(start + text[start..].trim_end().len());
@@ -371,7 +378,22 @@ fn plain(cell: &Cell) -> String {
     match cell {
         Cell::Text(text) | Cell::Tinted(_, text) => text.replace(char::is_control, "?"),
         Cell::Number(number) => number.to_string(),
+        Cell::Numbers(numbers) if numbers.is_empty() => "-".to_owned(),
+        Cell::Numbers(numbers) => numbers.iter().map(i64::to_string).collect::<Vec<_>>().join(","),
+        Cell::Span(span) => span_text(*span),
         Cell::Nothing => "-".to_owned(),
+    }
+}
+
+/// `3d 4h`, `4h 5m`, `5m 6s`, `6s`.
+fn span_text(span: Duration) -> String {
+    let seconds = span.as_secs();
+    let (days, hours, minutes) = (seconds / 86_400, seconds / 3600 % 24, seconds / 60 % 60);
+    match (days, hours, minutes) {
+        (0, 0, 0) => format!("{seconds}s"),
+        (0, 0, _) => format!("{minutes}m {}s", seconds % 60),
+        (0, _, _) => format!("{hours}h {minutes}m"),
+        (_, _, _) => format!("{days}d {hours}h"),
     }
 }
 
@@ -379,6 +401,8 @@ fn value(cell: &Cell) -> Value {
     match cell {
         Cell::Text(text) | Cell::Tinted(_, text) => Value::from(text.as_str()),
         Cell::Number(number) => Value::from(*number),
+        Cell::Numbers(numbers) => Value::from(numbers.as_slice()),
+        Cell::Span(span) => Value::from(span.as_secs()),
         Cell::Nothing => Value::Null,
     }
 }

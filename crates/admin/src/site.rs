@@ -4,7 +4,7 @@
 
 use anyhow::Context as _;
 use catalog::tree::{Tree, check};
-use control::configuration::{Files, LoadError};
+use control::configuration::Files;
 use mail::id::HostName;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -69,7 +69,7 @@ impl Site {
     ///
     /// # Errors
     /// Where `config.db` cannot be read, is too large, or has a line outside the grammar.
-    pub fn configuration(&self) -> Result<Tree, LoadError> {
+    pub fn configuration(&self) -> anyhow::Result<Tree> {
         let mut tree = control::configuration::read(&self.configuration_files().current)?;
         check::translate(&mut tree);
         Ok(tree)

@@ -4,6 +4,7 @@
 //! finds a stale file and takes it over (ITS 18500). A process id that has meanwhile been given to another program is
 //! never taken for the owner.
 
+use crate::process::Process;
 use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
 use std::fs::{File, OpenOptions};
@@ -81,6 +82,25 @@ pub fn owner(path: &Path) -> io::Result<Option<u32>> {
     }
 }
 
+/// Removes a file that names a process which has ended, and returns that process's id; `None` where there is nothing
+/// to remove.
+///
+/// # Errors
+/// Where the file cannot be read or removed.
+pub fn clear_stale(path: &Path) -> io::Result<Option<u32>> {
+    let mut file = match File::open(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        file => file?,
+    };
+    // A file whose process lives is left alone, held or not: it may be one that is just starting.
+    let Some(pid) = read_pid(&mut file) else { return Ok(None) };
+    if owner(path)?.is_some() || Process::open(pid)?.is_some() {
+        return Ok(None);
+    }
+    std::fs::remove_file(path)?;
+    Ok(Some(pid))
+}
+
 fn read_pid(file: &mut File) -> Option<u32> {
     let mut text = String::new();
     file.take(16).read_to_string(&mut text).ok()?;
@@ -107,12 +127,27 @@ mod tests {
     }
 
     #[test]
+    fn what_a_dead_owner_left_can_be_cleared() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x.pid");
+        let mut dead = std::process::Command::new("true").spawn().unwrap();
+        let pid = dead.id();
+        dead.wait().unwrap();
+        std::fs::write(&path, format!("{pid}\n")).unwrap();
+        assert_eq!(clear_stale(&path).unwrap(), Some(pid));
+        assert_eq!(clear_stale(&path).unwrap(), None);
+        let _held = LockFile::take(&path).unwrap();
+        assert_eq!(clear_stale(&path).unwrap(), None);
+    }
+
+    #[test]
     fn what_a_dead_owner_left_is_taken_over() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("x.pid");
         // Process 1 lives, but does not hold the file.
         std::fs::write(&path, "1\n").unwrap();
         assert_eq!(owner(&path).unwrap(), None);
+        assert_eq!(clear_stale(&path).unwrap(), None);
         let _held = LockFile::take(&path).unwrap();
         assert_eq!(std::fs::read_to_string(&path).unwrap(), format!("{}\n", std::process::id()));
     }

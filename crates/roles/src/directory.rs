@@ -2,6 +2,8 @@
 //!
 //! Provisioning (creating and changing accounts, domains, classes) is in `directory::provision`.
 
+pub mod provision;
+
 use crate::store::Quota;
 use crate::{Answer, Call, Kind};
 use mail::address::Address;

@@ -5,9 +5,9 @@
 //! as a table in `bench/results`; nothing in them names the machine. A benchmark is never a test: it fails only where
 //! something is lost or does not run.
 
-mod contender;
+pub(crate) mod contender;
 mod dovecot;
-mod ours;
+pub(crate) mod ours;
 mod report;
 mod steps;
 
@@ -89,7 +89,8 @@ pub(crate) fn run(workspace: &Workspace, words: &[String]) -> Result<()> {
     report::write(workspace, &results)
 }
 
-fn build_load(workspace: &Workspace) -> Result<PathBuf> {
+/// Builds the load tool and says where it is.
+pub(crate) fn build_load(workspace: &Workspace) -> Result<PathBuf> {
     must(workspace.cargo().args(["build", "--package", "load", "--release"]))?;
     Ok(test::target(workspace)?.join("release/load"))
 }

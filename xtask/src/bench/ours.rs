@@ -25,6 +25,20 @@ impl Ours {
         Self { program, folder, users, group: Group::new("ours"), child: None }
     }
 
+    /// The process, while it runs.
+    pub(crate) fn pid(&self) -> Option<u32> {
+        self.child.as_ref().map(Child::id)
+    }
+
+    /// kill -9.
+    pub(crate) fn kill(&mut self) -> Result<()> {
+        if let Some(mut child) = self.child.take() {
+            child.kill()?;
+            child.wait()?;
+        }
+        Ok(())
+    }
+
     fn configuration() -> String {
         let entries = [
             ("*/common/listenAddresses", "127.0.0.1".to_owned()),

@@ -1,11 +1,26 @@
 //! All commands, one file each under the folder of its group.
 
+pub mod configuration;
 pub mod general;
+pub mod mailboxes;
+pub mod servers;
 
 use crate::command::Command;
 
 /// Every command, in order of its group and then as they are listed.
-pub const ALL: &[&Command] = &[&general::imcmdlist::COMMAND, &general::im_version::COMMAND];
+pub const ALL: &[&Command] = &[
+    &servers::imservctrl::COMMAND,
+    &servers::imctrl::COMMAND,
+    &servers::imservping::COMMAND,
+    &servers::imservdisplay::COMMAND,
+    &configuration::imconfget::COMMAND,
+    &configuration::imconfcontrol::COMMAND,
+    &mailboxes::imboxstats::COMMAND,
+    &mailboxes::imfolderlist::COMMAND,
+    &mailboxes::immsgdelete::COMMAND,
+    &general::imcmdlist::COMMAND,
+    &general::im_version::COMMAND,
+];
 
 /// The command of this name or alias.
 pub fn find(name: &str) -> Option<&'static Command> {

@@ -2,9 +2,16 @@
 
 pub(crate) mod roles;
 
+use crate::arguments::{self, Asked};
+use crate::command::Exit;
+use crate::commands;
+use crate::connect;
 use crate::output::{Gone, Step, Stream, Terminal};
+use crate::site::Site;
+use roles::Double;
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
+use tempfile::TempDir;
 
 /// A terminal in memory. Clones share it.
 #[derive(Clone, Default)]
@@ -39,6 +46,88 @@ impl Script {
     /// What was said on standard error.
     pub(crate) fn errors(&self) -> String {
         String::from_utf8(self.0.lock().unwrap().errors.clone()).unwrap()
+    }
+}
+
+/// A command to be run in this process, over a site of its own.
+pub(crate) struct Prepared {
+    line: Vec<String>,
+    folder: TempDir,
+    script: Script,
+    roles: Option<Double>,
+}
+
+/// Begins with a command line without quotes.
+pub(crate) fn run(line: &str) -> Prepared {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::create_dir(folder.path().join("config")).unwrap();
+    std::fs::write(folder.path().join("config/hostname"), "mars\n").unwrap();
+    let line = line.split(' ').map(str::to_owned).collect();
+    Prepared { line, folder, script: Script::default(), roles: None }
+}
+
+impl Prepared {
+    /// More of the command line.
+    pub(crate) fn with_arguments(mut self, arguments: &[&str]) -> Self {
+        self.line.extend(arguments.iter().map(ToString::to_string));
+        self
+    }
+
+    pub(crate) fn with_configuration(self, text: &str) -> Self {
+        self.with_file("config/config.db", text)
+    }
+
+    pub(crate) fn with_file(self, path: &str, text: &str) -> Self {
+        let path = self.folder.path().join(path);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, text).unwrap();
+        self
+    }
+
+    pub(crate) fn with_input<'a>(mut self, pieces: impl IntoIterator<Item = &'a str>) -> Self {
+        self.script = Script::with_input(pieces);
+        self
+    }
+
+    pub(crate) fn with_roles(mut self, roles: Double) -> Self {
+        self.roles = Some(roles);
+        self
+    }
+
+    /// Runs it as the daemon does, or as a program does that finds none.
+    pub(crate) async fn done(self) -> Run {
+        let row = commands::find(&self.line[0]).unwrap();
+        let site = Arc::new(Site::open(self.folder.path()).unwrap());
+        let roles = self.roles.map(|double| double.roles());
+        let terminal = Box::new(self.script.clone());
+        let exit = match arguments::read(row, &self.line[1..]) {
+            Ok(Asked::Run(arguments)) => connect::run(row, arguments, Some(site), roles, terminal).await,
+            Ok(_) => panic!("not a line that runs"),
+            Err(_) => Exit::USAGE,
+        };
+        Run { exit, script: self.script, folder: self.folder }
+    }
+}
+
+/// What came of it.
+pub(crate) struct Run {
+    pub(crate) exit: Exit,
+    script: Script,
+    folder: TempDir,
+}
+
+impl Run {
+    pub(crate) fn output(&self) -> String {
+        self.script.output()
+    }
+
+    pub(crate) fn errors(&self) -> String {
+        self.script.errors()
+    }
+
+    /// `config.db` as it is now.
+    pub(crate) fn configuration(&self) -> String {
+        std::fs::read_to_string(self.folder.path().join("config/config.db")).unwrap()
     }
 }
 

@@ -44,4 +44,20 @@ events! {
     AcctForwardInfoMissing: Warn { account }
         cause "The last forward was removed while forwarding stayed on."
         action "Add a forward or turn forwarding off; mail stays in the mailbox until then.";
+    #[doc = "A login to send mail or to a web application was refused by the class of service."]
+    AcctAccessNotAllowed: Note { user, protocol, peer }
+        cause "The access attribute of that protocol is `none` for this account." action "None, or change the class.";
+    #[doc = "A login could not be checked because too many wait for the hashing threads."]
+    AcctAuthBusy: Warn { user, protocol, peer }
+        cause "More new logins at once than the processors can hash, or somebody who guesses in bulk."
+        action "If it lasts: more processors, a longer authCacheSeconds, or connection limits.";
+    #[doc = "The stored form of a password was renewed after a good login."]
+    AcctPasswordRehashed: Note { user, form }
+        cause "It was stored in an old form." action "None; rehashPasswords turns it off.";
+    #[doc = "The directory was changed."]
+    AcctProvisioned: Note { request, entry, trace }
+        cause "An administrative command or another client." action "None.";
+    #[doc = "The stored password of an account is in no known form: nobody can log in to it."]
+    AcctPasswordDamaged: Erro { user, reason }
+        cause "The database was changed by hand or is damaged." action "Set the password anew.";
 }

@@ -10,4 +10,7 @@ events! {
     #[doc = "A database takes changes again."]
     DbWritesUnblocked: Note { database, seconds }
         cause "The reason of DbWritesBlocked is gone." action "None.";
+    #[doc = "A database did not do what was asked."]
+    DbFailed: Erro { database, reason }
+        cause "It is out of reach, the disk is full or broken, or a bug." action "See the reason.";
 }

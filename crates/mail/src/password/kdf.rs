@@ -96,8 +96,13 @@ pub(super) fn make_argon2(password: &[u8], salt: &[u8; SALT_LEN]) -> Result<Stri
     Argon2::new(Algorithm::Argon2id, Version::V0x13, params)
         .hash_password_into(password, salt, &mut digest)
         .map_err(|_| BadPassword::TooCostly)?;
+    Ok(argon2_text(salt, &digest))
+}
+
+/// The PHC form of an Argon2id hash with today's costs.
+pub(super) fn argon2_text(salt: &[u8; SALT_LEN], digest: &[u8; 32]) -> String {
     let (salt, digest) = (PHC.encode(salt), PHC.encode(digest));
-    Ok(format!("$argon2id$v=19$m={MEMORY},t={PASSES},p={LANES}${salt}${digest}"))
+    format!("$argon2id$v=19$m={MEMORY},t={PASSES},p={LANES}${salt}${digest}")
 }
 
 /// Which HMAC a PBKDF2 hash runs.

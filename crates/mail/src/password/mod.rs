@@ -190,6 +190,15 @@ impl StoredPassword {
         Self::parse(&text)
     }
 
+    /// What a password is compared with where there is no account: costs as much as a new hash and fits nothing
+    /// that anybody knows, where `digest` comes from chance.
+    ///
+    /// # Errors
+    /// None that depends on the arguments.
+    pub fn of_nobody(salt: &[u8; SALT_LEN], digest: &[u8; 32]) -> Result<Self, BadPassword> {
+        Self::parse(&kdf::argon2_text(salt, digest))
+    }
+
     /// Whether this is the password. Takes as long as the form demands, at most about a second.
     pub fn verify(&self, password: &Secret) -> bool {
         if check(password).is_err() {

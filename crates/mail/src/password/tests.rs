@@ -125,6 +125,12 @@ fn known_answer_of_argon2id_and_its_form() {
 }
 
 #[test]
+fn nobody_has_a_current_hash_that_fits_nothing() {
+    let nobody = StoredPassword::of_nobody(SALT, &[7; 32]).unwrap();
+    assert!(nobody.is_current() && !nobody.verify(&Secret::new(PASSWORD)));
+}
+
+#[test]
 fn damaged_and_costly_hashes_are_refused() {
     use BadPassword::{Damaged, TooCostly, UnknownForm};
     let cases = [

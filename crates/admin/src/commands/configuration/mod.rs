@@ -1,0 +1,4 @@
+//! The configuration tree.
+
+pub mod imconfcontrol;
+pub mod imconfget;

@@ -1,0 +1,140 @@
+//! `imctrl`: starts and stops servers through the manager of their host, which is part of the daemon.
+
+use super::status;
+use crate::command::{Command, Count, Example, Exit, Grammar, Group, Outcome, Place, Word};
+use crate::context::{Context, Failure};
+use crate::output::{Column, Format, Layout, Listing};
+use roles::manager::{Manager, ManagerError};
+use std::sync::Arc;
+
+/// The row.
+pub const COMMAND: Command = Command {
+    name: "imctrl",
+    aliases: &[],
+    group: Group::Servers,
+    summary: "Starts and stops servers of a running daemon",
+    about: "Asks the manager of each host to start, stop or restart the servers, and prints what came of each. The \
+            verbs are those of imservctrl; startStop and stopStart mean restart. A host that runs no manager cannot \
+            be reached: on the host itself, imservctrl start starts everything.",
+    usage: &["[-json] HOST VERB SERVER..."],
+    options: &[],
+    words: &[
+        Word { name: "HOST", count: Count::One, help: "A host, several parted by commas, or allhosts" },
+        Word { name: "VERB", count: Count::One, help: "start, stop, restart, startStop or stopStart" },
+        Word { name: "SERVER", count: Count::Some, help: "The servers" },
+    ],
+    examples: &[
+        Example { line: "imctrl venus stop popserv", does: "Stops the POP server of the host venus" },
+        Example { line: "imctrl allhosts restart mta imapserv", does: "Restarts two servers everywhere" },
+    ],
+    exits: &[],
+    place: Place::Daemon,
+    unavailable: Exit::FAILED,
+    grammar: Grammar::Mixed,
+    run: |context| Box::pin(run(context)),
+};
+
+pub(super) const COLUMNS: &[Column] = &[
+    Column { title: "Host", key: "host" },
+    Column { title: "Server", key: "server" },
+    Column { title: "Done", key: "done" },
+    Column { title: "Failure", key: "failure" },
+];
+
+/// What is to be done with a server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Verb {
+    Start,
+    Stop,
+    Restart,
+}
+
+impl Verb {
+    /// The verb of this name, in any case of letters.
+    pub(super) fn named(name: &str) -> Option<Self> {
+        match name.to_ascii_lowercase().as_str() {
+            "start" => Some(Self::Start),
+            "stop" => Some(Self::Stop),
+            "restart" | "startstop" | "stopstart" => Some(Self::Restart),
+            _ => None,
+        }
+    }
+
+    /// What has been done.
+    pub(super) fn done(self) -> &'static str {
+        match self {
+            Self::Start => "started",
+            Self::Stop => "stopped",
+            Self::Restart => "restarted",
+        }
+    }
+}
+
+async fn run(context: &mut Context) -> Outcome {
+    let words = context.arguments.words();
+    let [hosts, verb, servers @ ..] = words else { return Err(Failure::Usage("VERB is missing".into())) };
+    let verb = Verb::named(verb).ok_or_else(|| Failure::Usage(format!("there is no verb {verb}")))?;
+    let servers: Vec<_> = servers.iter().map(|name| status::known(name)).collect::<Result<_, _>>()?;
+    let own = context.site()?.host().to_string();
+    let hosts: Vec<String> = match hosts.as_str() {
+        "allhosts" => vec![own.clone()],
+        hosts => hosts.split(',').map(str::to_ascii_lowercase).collect(),
+    };
+    let mut listing = Listing::new(COLUMNS, Layout::Table);
+    let mut exit = Exit::OK;
+    for host in hosts {
+        for server in &servers {
+            let done = match host == own {
+                true => act(context, verb, server.name).await,
+                false => Err(ManagerError::NoServer(server.name.to_owned())),
+            };
+            if done.is_err() {
+                exit = Exit::FAILED;
+            }
+            match context.console.format() {
+                Format::Text => say(context, &host, server.name, verb, done).await?,
+                Format::Json => {
+                    let failure = done.as_ref().err().map(ToString::to_string);
+                    let done = done.is_ok().then(|| verb.done());
+                    let cells = [host.as_str().into(), server.name.into(), done.into(), failure.into()];
+                    listing.row(&mut context.console, cells).await?;
+                }
+            }
+        }
+    }
+    if context.console.format() == Format::Json {
+        listing.end(&mut context.console).await?;
+    }
+    Ok(exit)
+}
+
+async fn act(context: &Context, verb: Verb, server: &str) -> Result<(), ManagerError> {
+    let Some(roles) = &context.servers else {
+        return Err(ManagerError::Failed("the site is not running".to_owned()));
+    };
+    let manager: &Arc<dyn Manager> = &roles.manager;
+    let call = context.call();
+    if verb != Verb::Start {
+        manager.server_stop(&call, server.to_owned()).await?;
+    }
+    if verb != Verb::Stop {
+        manager.server_start(&call, server.to_owned()).await?;
+    }
+    Ok(())
+}
+
+async fn say(
+    context: &mut Context,
+    host: &str,
+    server: &str,
+    verb: Verb,
+    done: Result<(), ManagerError>,
+) -> Result<(), Failure> {
+    match done {
+        Ok(()) => context.console.line(format!("imctrl: {server} {} on {host}", verb.done())).await,
+        Err(ManagerError::NoServer(_)) => {
+            context.console.error(format!("*** SERVER {server} does not run on HOST(S) {host} ***")).await
+        }
+        Err(error) => context.console.error(format!("{server} not {} on {host}: {error}", verb.done())).await,
+    }
+}

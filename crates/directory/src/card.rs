@@ -1,0 +1,64 @@
+//! What is known of one account, read in one snapshot and kept in the cache: its row, its rights, its names.
+
+use crate::classes::Rights;
+use catalog::account::Status;
+use mail::address::Address;
+use mail::id::{AccountId, HostName};
+use mail::password::{BadPassword, ScramKeys, StoredPassword};
+use roles::directory::Account;
+use storage::directory::{AccountRow, Forwarding, NameKey, Rows};
+use storage::sql::SqlError;
+
+/// An account with all that decisions about it need.
+#[derive(Debug)]
+pub(crate) struct Card {
+    pub(crate) row: AccountRow,
+    /// Its login name with domain, as shown.
+    pub(crate) login: String,
+    pub(crate) password: Result<StoredPassword, BadPassword>,
+    pub(crate) scram: Option<ScramKeys>,
+    pub(crate) rights: Rights,
+    /// Forwards that are to be followed, if its rights allow.
+    pub(crate) forwards: Vec<Address>,
+    /// The keys of its SMTP addresses.
+    pub(crate) addresses: Vec<NameKey>,
+}
+
+impl Card {
+    /// Reads an account; `None` where there is none.
+    pub(crate) fn read(rows: &Rows<'_>, id: AccountId) -> Result<Option<Self>, SqlError> {
+        let Some(row) = rows.account(id)? else { return Ok(None) };
+        let rights = Rights::of(&rows.overrides(id)?, &rows.class_values(&row.class)?);
+        let forwards = match row.forwarding {
+            Forwarding::On => rows.forwards(id)?,
+            Forwarding::Off => Vec::new(),
+        };
+        let addresses = rows.addresses(id)?;
+        Ok(Some(Self {
+            login: format!("{}@{}", row.name, row.domain),
+            password: StoredPassword::parse(&row.password),
+            scram: ScramKeys::parse(&row.scram).ok(),
+            forwards: forwards.iter().filter_map(|f| Address::parse(&f.address).ok()).collect(),
+            addresses: addresses.iter().map(|a| NameKey::new(&a.local_part, &a.domain)).collect(),
+            rights,
+            row,
+        }))
+    }
+
+    /// The account as the role shows it.
+    pub(crate) fn account(&self) -> Account {
+        Account {
+            id: self.row.id,
+            login: self.login.clone(),
+            mailbox: self.row.mailbox,
+            home: HostName::new(&self.row.home),
+            quota: self.rights.quota,
+            max_message: self.rights.max_message,
+        }
+    }
+
+    /// Whether the account is there for anybody but administrators.
+    pub(crate) fn is_visible(&self) -> bool {
+        self.row.status != Status::Deleted
+    }
+}

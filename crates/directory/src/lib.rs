@@ -1,0 +1,27 @@
+//! The directory server: who somebody is, where mail for an address goes, what an account may do.
+//!
+//! Promised: a change through this server is in force for its own answers before it is acknowledged; one made by another
+//! process is seen within `dirCacheUpdatePeriod`. A login costs the same work whether the name exists or not; a
+//! password that was right lately costs no hashing. While the database is out of reach, what is cached is still answered.
+//!
+//! Left to others: the tables (`storage::directory`), protocols and their replies, delaying those who guess. Decisions are
+//! pure modules (`access`, `classes`, `names`, `provision::check`); the rest fetches facts for them.
+//! From here: `authenticate` for logins, `route` for mail, `provision` for administration.
+
+mod access;
+mod authenticate;
+mod cache;
+mod card;
+mod changes;
+mod classes;
+mod fault;
+mod names;
+mod proofs;
+mod provision;
+mod route;
+mod server;
+
+pub use server::DirectoryServer;
+
+#[cfg(test)]
+mod tests;

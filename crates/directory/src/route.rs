@@ -1,0 +1,168 @@
+//! Where mail for an address goes.
+//!
+//! RFC 5321 4.5.1: postmaster is known in every local domain. RFC 5233: the detail behind a separator names a folder
+//! and is looked at only where the whole local part is nobody's.
+
+use crate::card::Card;
+use crate::classes::Permission;
+use crate::fault::Fault;
+use crate::names::Name;
+use crate::server::Shared;
+use catalog::account::{DomainKind, Status};
+use catalog::keys::common::DEFAULT_DOMAIN;
+use catalog::keys::imdircacheserv::{POSTMASTER_ADDRESS, SUBADDRESS_SEPARATOR};
+use env::settings::Settings;
+use mail::address::{Address, Domain};
+use roles::directory::{Local, Route};
+use storage::directory::{DomainRow, NameKey};
+
+/// Most times that one address leads to another within the directory; beyond it the mail waits for somebody to look.
+const MAX_HOPS: usize = 4;
+/// Most forwards of one account that are followed: the limit of the contract.
+const MAX_FORWARDS: usize = 1000;
+/// The port of a mail server whose port nobody has named.
+const SMTP_PORT: u16 = 25;
+
+/// The keys that routing follows.
+pub(crate) struct RouteRules {
+    separator: Option<char>,
+    postmaster: Option<Address>,
+}
+
+impl RouteRules {
+    pub(crate) fn read(settings: &Settings) -> Self {
+        let named = Address::parse(&settings.get(POSTMASTER_ADDRESS)).ok();
+        let default = || Address::new("postmaster", Domain::parse(&settings.get(DEFAULT_DOMAIN)).ok()?).ok();
+        Self {
+            separator: settings.get(SUBADDRESS_SEPARATOR).chars().next(),
+            postmaster: named.or_else(default),
+        }
+    }
+
+    /// The part before the first separator and the part behind it, where both are there.
+    pub(crate) fn split_detail<'a>(&self, local: &'a str) -> Option<(&'a str, &'a str)> {
+        let (base, detail) = local.split_once(self.separator?)?;
+        (!base.is_empty() && !detail.is_empty()).then_some((base, detail))
+    }
+}
+
+/// One step on the way of an address.
+enum Step {
+    Arrived(Route),
+    Onward(Address),
+}
+
+impl Shared {
+    pub(crate) async fn route(&self, address: Address) -> Result<Route, Fault> {
+        let mut address = address;
+        for _ in 0..MAX_HOPS {
+            match self.step(&address).await? {
+                Step::Arrived(route) => return Ok(route),
+                Step::Onward(next) => address = next,
+            }
+        }
+        Ok(Route::Deferred)
+    }
+
+    async fn step(&self, address: &Address) -> Result<Step, Fault> {
+        let Some(domain) = self.domain(address.domain().as_str()).await? else {
+            return Ok(Step::Arrived(Route::Remote));
+        };
+        match domain.kind {
+            DomainKind::Relay => Ok(Step::Arrived(Route::Relay(target(&domain)))),
+            DomainKind::Rewrite => Ok(match rewritten(address, &domain) {
+                Some(next) => Step::Onward(next),
+                None => Step::Arrived(Route::Unknown),
+            }),
+            DomainKind::Local | DomainKind::NonAuthoritative => self.local_step(address, &domain).await,
+        }
+    }
+
+    /// In a domain whose addresses are here.
+    async fn local_step(&self, address: &Address, domain: &DomainRow) -> Result<Step, Fault> {
+        let rules = self.routing.get();
+        let key = |local: &str| Name::Address(NameKey::new(local, &domain.name));
+        if let Some(card) = self.find(&key(address.local())).await? {
+            return Ok(Step::Arrived(arrive(&card, None)));
+        }
+        if let Some((base, detail)) = rules.split_detail(address.local())
+            && let Some(card) = self.find(&key(base)).await?
+        {
+            return Ok(Step::Arrived(arrive(&card, Some(detail.to_owned()))));
+        }
+        if address.local().eq_ignore_ascii_case("postmaster")
+            && let Some(next) = rules.postmaster.as_ref().filter(|next| next.key() != address.key())
+        {
+            return Ok(Step::Onward(next.clone()));
+        }
+        Ok(Step::Arrived(match domain.kind {
+            DomainKind::NonAuthoritative => Route::Relay(target(domain)),
+            _ => Route::Unknown,
+        }))
+    }
+}
+
+/// What an account does with its mail. Pure.
+fn arrive(card: &Card, detail: Option<String>) -> Route {
+    match card.row.status {
+        Status::Maintenance => return Route::Deferred,
+        Status::Locked => return Route::Disabled,
+        Status::Deleted => return Route::Unknown,
+        Status::Proxied => return Route::Relay(Some((card.row.home.clone(), SMTP_PORT))),
+        Status::Active | Status::Suspended => {}
+    }
+    let follow = card.rights.forwarding == Permission::Yes;
+    let forwards: Vec<_> =
+        card.forwards.iter().take(if follow { MAX_FORWARDS } else { 0 }).cloned().collect();
+    let keep = forwards.is_empty() || card.rights.local_delivery == Permission::Yes;
+    Route::Local(Box::new(Local {
+        account: keep.then(|| card.account()),
+        detail,
+        over_quota: card.rights.over_quota,
+        forwards,
+    }))
+}
+
+/// The same address in the domain that this one is another name of.
+fn rewritten(address: &Address, domain: &DomainRow) -> Option<Address> {
+    Address::new(address.local(), Domain::parse(&domain.target).ok()?).ok()
+}
+
+/// Where a domain's mail is relayed to; `None`: by MX.
+fn target(domain: &DomainRow) -> Option<(String, u16)> {
+    split_target(&domain.target)
+}
+
+/// `host` or `host:port`.
+pub(crate) fn split_target(text: &str) -> Option<(String, u16)> {
+    let (host, port) = match text.rsplit_once(':') {
+        Some((host, port)) => (host, port.parse().ok().filter(|p| *p > 0)?),
+        None => (text, SMTP_PORT),
+    };
+    Domain::parse(host).ok().map(|host| (host.as_str().to_owned(), port))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use catalog::tree::Tree;
+
+    #[test]
+    fn targets_of_relays() {
+        assert_eq!(split_target("Mail.Example.org"), Some(("mail.example.org".into(), 25)));
+        assert_eq!(split_target("10.0.0.1:2525"), Some(("10.0.0.1".into(), 2525)));
+        for bad in ["", ":25", "a:0", "a:x", "a b", "a:70000"] {
+            assert_eq!(split_target(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn details_need_both_halves() {
+        let rules =
+            |text: &str| RouteRules::read(&Settings::new("h", "imdircacheserv", Tree::parse(text).unwrap()));
+        assert_eq!(rules("").split_detail("a+b+c"), Some(("a", "b+c")));
+        assert_eq!(rules("").split_detail("+b"), None);
+        assert_eq!(rules("").split_detail("a+"), None);
+        assert_eq!(rules("/*/imdircacheserv/subaddressSeparator: []").split_detail("a+b"), None);
+    }
+}

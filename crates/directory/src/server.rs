@@ -1,0 +1,295 @@
+//! The server: what it holds, how it finds accounts, and the role it plays.
+
+use crate::cache::Cache;
+use crate::card::Card;
+use crate::fault::Fault;
+use crate::names::{LoginRules, Name};
+use crate::proofs::{Proofs, keyed};
+use crate::route::RouteRules;
+use catalog::events::db::DbFailed;
+use catalog::keys::imdircacheserv::{AUTH_CACHE_SECONDS, CREATE_MISSING_DOMAINS, REHASH_PASSWORDS};
+use env::Env;
+use env::settings::Live;
+use mail::address::Address;
+use mail::id::AccountId;
+use mail::password::{SALT_LEN, StoredPassword};
+use mail::secret::Secret;
+use roles::directory::{Account, Directory, DirectoryError, Login, Origin, Protocol, Route, ScramKeys};
+use roles::{Answer, Call};
+use std::net::{IpAddr, Ipv4Addr};
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::AtomicI64;
+use std::time::Duration;
+use storage::directory::{DirectoryTables, DomainRow, NameKey};
+
+/// The directory of a site, over its database. Cloning shares everything.
+#[derive(Clone)]
+pub struct DirectoryServer {
+    pub(crate) shared: Arc<Shared>,
+}
+
+/// What all clones share.
+pub(crate) struct Shared {
+    pub(crate) env: Env,
+    pub(crate) tables: DirectoryTables,
+    pub(crate) cache: Cache,
+    pub(crate) proofs: Proofs,
+    /// Same in every process of the site and after every restart: made-up SCRAM keys come from it.
+    pub(crate) site_key: Secret,
+    /// What passwords of unknown names are compared with.
+    pub(crate) nobody: StoredPassword,
+    pub(crate) keys: Live<Keys>,
+    pub(crate) routing: Live<RouteRules>,
+    /// The last change that the caches have heard of.
+    pub(crate) heard: AtomicI64,
+    logins: [Live<LoginRules>; 4],
+}
+
+/// Keys of the directory that are read with every request.
+pub(crate) struct Keys {
+    pub(crate) proof_for: Duration,
+    pub(crate) rehash: Rehash,
+    pub(crate) missing_domains: MissingDomains,
+}
+
+/// Whether old forms of passwords are renewed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Rehash {
+    AfterLogin,
+    Never,
+}
+
+/// What creating an account does where its domain is not there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum MissingDomains {
+    Create,
+    Refuse,
+}
+
+impl DirectoryServer {
+    /// Opens the database (made, where it is not there) and everything around it. `env` is that of `imdircacheserv`.
+    ///
+    /// # Errors
+    /// [`DirectoryError::Unavailable`] or `Broken`, with the reason in the log.
+    pub async fn open(env: Env, file: &Path) -> Result<Self, DirectoryError> {
+        let tables = match DirectoryTables::open(file, env.clock.now()) {
+            Ok(tables) => tables,
+            Err(e) => {
+                env.log.emit(&DbFailed { database: file.display(), reason: &e });
+                return Err(Fault::from(e).0);
+            }
+        };
+        let (site_key, heard) = prepare(&env, &tables).await.map_err(|f| f.0)?;
+        let (mut salt, mut digest, mut key) = ([0; SALT_LEN], [0; 32], [0; 32]);
+        env.random.fill(&mut salt);
+        env.random.fill(&mut digest);
+        env.random.fill(&mut key);
+        let nobody = StoredPassword::of_nobody(&salt, &digest);
+        let logins = SERVERS.map(|server| env.settings.for_server(server).live(LoginRules::read));
+        let shared = Shared {
+            cache: Cache::new(),
+            proofs: Proofs::new(Secret::new(key)),
+            nobody: nobody.map_err(|e| DirectoryError::Broken(e.to_string()))?,
+            keys: env.settings.live(|s| Keys {
+                proof_for: s.get(AUTH_CACHE_SECONDS),
+                rehash: if s.get(REHASH_PASSWORDS) { Rehash::AfterLogin } else { Rehash::Never },
+                missing_domains: match s.get(CREATE_MISSING_DOMAINS) {
+                    true => MissingDomains::Create,
+                    false => MissingDomains::Refuse,
+                },
+            }),
+            routing: env.settings.live(RouteRules::read),
+            heard: AtomicI64::new(heard),
+            site_key,
+            tables,
+            logins,
+            env,
+        };
+        Ok(Self { shared: Arc::new(shared) })
+    }
+}
+
+/// The servers whose keys logins follow, in the order of [`Shared::login_rules`].
+const SERVERS: [&str; 4] = ["popserv", "imapserv", "mta", "web"];
+/// The name of the site's key in the tables.
+const SITE_KEY: &str = "site";
+
+/// The site's key, made if this is the first time, and the number of the last change.
+async fn prepare(env: &Env, tables: &DirectoryTables) -> Result<(Secret, i64), Fault> {
+    let found = tables.read(|rows| Ok::<_, Fault>((rows.secret(SITE_KEY)?, rows.last_change()?))).await?;
+    if let (Some(key), heard) = found {
+        return Ok((Secret::new(key), heard));
+    }
+    let mut key = vec![0; 32];
+    env.random.fill(&mut key);
+    let keep = move |e: &storage::directory::Edit<'_>| {
+        e.keep_secret(SITE_KEY, &key)?;
+        Ok::<_, Fault>((e.secret(SITE_KEY)?.unwrap_or(key), e.last_change()?))
+    };
+    let (key, heard) = tables.write(env.clock.now(), String::new(), keep).await?;
+    Ok((Secret::new(key), heard))
+}
+
+impl Shared {
+    /// The keys that logins by a protocol follow.
+    pub(crate) fn login_rules(&self, protocol: Protocol) -> Arc<LoginRules> {
+        let [pop, imap, smtp, web] = &self.logins;
+        match protocol {
+            Protocol::Pop => pop.get(),
+            Protocol::Imap => imap.get(),
+            Protocol::Smtp => smtp.get(),
+            Protocol::Web => web.get(),
+        }
+    }
+
+    /// The account of what somebody typed as a login.
+    pub(crate) async fn find_login(
+        &self,
+        rules: &LoginRules,
+        typed: &str,
+        interface: IpAddr,
+    ) -> Result<Option<Arc<Card>>, Fault> {
+        for name in rules.names(typed, interface) {
+            if let Some(card) = self.find(&name).await? {
+                return Ok(Some(card));
+            }
+        }
+        Ok(None)
+    }
+
+    /// The account of a name, from the cache or else from the tables.
+    pub(crate) async fn find(&self, name: &Name) -> Result<Option<Arc<Card>>, Fault> {
+        let text = name.text();
+        if let Some(id) = self.cache.name(&text) {
+            return self.card(id).await;
+        }
+        if self.cache.is_absent(&text, self.env.clock.moment()) {
+            return Ok(None);
+        }
+        let (read_at, name) = (self.cache.epoch(), name.clone());
+        let card = self.tables.read(move |rows| {
+            let id = match &name {
+                Name::Login(key) => rows.login(key)?,
+                Name::Address(key) => rows.address(key)?,
+                Name::Bare(name) => match rows.logins_in_any_domain(name)?.as_slice() {
+                    [only] => Some(*only),
+                    _ => None,
+                },
+            };
+            Ok::<_, Fault>(id.map(|id| Card::read(rows, id)).transpose()?.flatten())
+        });
+        let Some(card) = self.noted(card.await)?.map(Arc::new) else {
+            self.cache.put_absent(read_at, &text, self.env.clock.moment());
+            return Ok(None);
+        };
+        self.cache.put_name(read_at, &text, card.row.id);
+        self.cache.put_card(read_at, Arc::clone(&card));
+        Ok(Some(card))
+    }
+
+    /// An account by its id.
+    pub(crate) async fn card(&self, id: AccountId) -> Result<Option<Arc<Card>>, Fault> {
+        if let Some(card) = self.cache.card(id) {
+            return Ok(Some(card));
+        }
+        let read_at = self.cache.epoch();
+        let card = self.tables.read(move |rows| Ok::<_, Fault>(Card::read(rows, id)?)).await;
+        let card = self.noted(card)?.map(Arc::new);
+        if let Some(card) = &card {
+            self.cache.put_card(read_at, Arc::clone(card));
+        }
+        Ok(card)
+    }
+
+    /// A domain of the site by its name in lower case.
+    pub(crate) async fn domain(&self, name: &str) -> Result<Option<Arc<DomainRow>>, Fault> {
+        if let Some(domain) = self.cache.domain(name) {
+            return Ok(Some(domain));
+        }
+        let text = format!("d:{name}");
+        if self.cache.is_absent(&text, self.env.clock.moment()) {
+            return Ok(None);
+        }
+        let (read_at, wanted) = (self.cache.epoch(), name.to_owned());
+        let domain = self.tables.read(move |rows| Ok::<_, Fault>(rows.domain(&wanted)?)).await;
+        let domain = self.noted(domain)?.map(Arc::new);
+        match &domain {
+            Some(domain) => self.cache.put_domain(read_at, Arc::clone(domain)),
+            None => self.cache.put_absent(read_at, &text, self.env.clock.moment()),
+        }
+        Ok(domain)
+    }
+
+    /// Logs a failure of the tables; what was merely refused passes.
+    pub(crate) fn noted<T>(&self, result: Result<T, Fault>) -> Result<T, Fault> {
+        if let Err(Fault(e @ (DirectoryError::Broken(_) | DirectoryError::Unavailable))) = &result {
+            self.env.log.emit(&DbFailed { database: "directory", reason: e });
+        }
+        result
+    }
+
+    /// HMAC under the site's key.
+    pub(crate) fn site_keyed(&self, parts: &[&[u8]]) -> [u8; 32] {
+        keyed(self.site_key.expose(), parts)
+    }
+
+    async fn account_find(&self, name: &str) -> Result<Account, Fault> {
+        let rules = self.login_rules(Protocol::Web);
+        let mut names = rules.names(name, IpAddr::V4(Ipv4Addr::UNSPECIFIED));
+        // A quoted local part is looked up without its quotes (ITS 17586).
+        if let Ok(address) = Address::parse(name.trim()) {
+            names.push(Name::Address(NameKey::new(address.local(), address.domain().as_str())));
+        }
+        for name in names {
+            if let Some(card) = self.find(&name).await? {
+                return Ok(card.account());
+            }
+        }
+        let reason = format!("there is no account, alias or address {}", name.trim());
+        Err(DirectoryError::Missing(reason).into())
+    }
+
+    async fn sender_allowed(&self, account: AccountId, sender: &Address) -> Result<bool, Fault> {
+        let key = NameKey::new(sender.local(), sender.domain().as_str());
+        let Some(card) = self.card(account).await? else { return Ok(false) };
+        let own = |key: &NameKey| card.addresses.contains(key);
+        let detail = || {
+            let (name, _) = self.routing.get().split_detail(&key.name)?;
+            Some(NameKey::new(name, &key.domain))
+        };
+        Ok(own(&key) || detail().is_some_and(|base| own(&base)))
+    }
+}
+
+impl Directory for DirectoryServer {
+    fn authenticate<'a>(&'a self, _: &'a Call, login: Login) -> Answer<'a, Account, DirectoryError> {
+        Box::pin(async move { self.shared.authenticate(login).await.map_err(|f| f.0) })
+    }
+
+    fn scram_keys<'a>(
+        &'a self,
+        _: &'a Call,
+        name: String,
+        origin: Origin,
+    ) -> Answer<'a, ScramKeys, DirectoryError> {
+        Box::pin(async move { self.shared.scram_keys(&name, origin).await.map_err(|f| f.0) })
+    }
+
+    fn address_route<'a>(&'a self, _: &'a Call, address: Address) -> Answer<'a, Route, DirectoryError> {
+        Box::pin(async move { self.shared.route(address).await.map_err(|f| f.0) })
+    }
+
+    fn account_find<'a>(&'a self, _: &'a Call, name: String) -> Answer<'a, Account, DirectoryError> {
+        Box::pin(async move { self.shared.account_find(&name).await.map_err(|f| f.0) })
+    }
+
+    fn sender_allowed<'a>(
+        &'a self,
+        _: &'a Call,
+        account: AccountId,
+        sender: Address,
+    ) -> Answer<'a, bool, DirectoryError> {
+        Box::pin(async move { self.shared.sender_allowed(account, &sender).await.map_err(|f| f.0) })
+    }
+}

@@ -1,0 +1,56 @@
+//! kill -9 at random moments under load, again and again on the same site.
+
+use super::Rack;
+use crate::bench::contender::{Contender, wait_for};
+use crate::bench::ours::Ours;
+use anyhow::{Result, ensure};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+/// A killed server serves again within this time.
+const RESTART_WITHIN: Duration = Duration::from_secs(2);
+/// All mailboxes are checked after this many kills, and at the end.
+const VERIFY_EVERY: u32 = 10;
+
+pub(super) fn run(rack: &Rack) -> Result<String> {
+    let mut site = rack.site("kill")?;
+    let ledger = rack.ledger("kill");
+    let mut slowest = Duration::ZERO;
+    let mut checked = 0;
+    site.start()?;
+    for kill in 1..=rack.kills {
+        let run = format!("k{kill}");
+        let words =
+            ["--conns", "64", "--messages", "1000000", "--limit", "60", "--timeout", "5", "--run", &run];
+        let mut load = rack.begin(&site, &words, &ledger)?;
+        std::thread::sleep(moment(kill));
+        site.kill()?;
+        load.kill()?;
+        load.wait()?;
+        let took = restart(&mut site)?;
+        slowest = slowest.max(took);
+        ensure!(took < RESTART_WITHIN, "kill {kill}: {took:?} until it served again");
+        if kill % VERIFY_EVERY == 0 || kill == rack.kills {
+            checked = rack.verify(&site, &ledger)?;
+            println!("  {kill} kills: {checked} acknowledged messages, each there once and whole");
+        }
+    }
+    site.stop()?;
+    ensure!(checked > 0, "nothing was acknowledged: nothing was shown");
+    Ok(format!(
+        "{} kills, {checked} acknowledged messages, serving again after at most {slowest:.2?}",
+        rack.kills
+    ))
+}
+
+fn restart(site: &mut Ours) -> Result<Duration> {
+    let begun = Instant::now();
+    site.start()?;
+    wait_for(site.ports().imap)?;
+    Ok(begun.elapsed())
+}
+
+/// 0.2 to 1.5 seconds, by the lowest digits of the clock.
+fn moment(kill: u32) -> Duration {
+    let nanos = SystemTime::now().duration_since(UNIX_EPOCH).map_or(kill, |d| d.subsec_nanos());
+    Duration::from_millis(200 + u64::from(nanos / 1000 % 1300))
+}

@@ -1,0 +1,125 @@
+//! `cargo xtask torture`: what a mail server must survive, done to a site of ours, with a ledger that knows what was
+//! acknowledged.
+//!
+//! `kill` ends the process at random moments under load; `disk` fills the disk and frees it; `sync` lets a sync fail;
+//! `large` passes a message of 50 MB. Each prints a line; the exit code is the verdict. Without words: all of them.
+
+mod disk;
+mod kill;
+mod large;
+mod sync;
+
+use crate::bench::{build_load, contender::Contender, ours::Ours};
+use crate::test;
+use crate::workspace::Workspace;
+use anyhow::{Context, Result, bail, ensure};
+use serde_json::Value;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+/// Accounts of a tortured site: few, so that checking every mailbox is quick.
+pub(crate) const USERS: u64 = 50;
+
+/// What the torments work with.
+pub(crate) struct Rack {
+    program: PathBuf,
+    load: PathBuf,
+    folder: tempfile::TempDir,
+    kills: u32,
+}
+
+/// One way to be unkind.
+struct Torment {
+    name: &'static str,
+    run: fn(&Rack) -> Result<String>,
+}
+
+const TORMENTS: &[Torment] = &[
+    Torment { name: "kill", run: kill::run },
+    Torment { name: "disk", run: disk::run },
+    Torment { name: "sync", run: sync::run },
+    Torment { name: "large", run: large::run },
+];
+
+pub(crate) fn run(workspace: &Workspace, words: &[String]) -> Result<()> {
+    let (mut kills, mut profile, mut wanted) = (50, "release".to_owned(), Vec::new());
+    let mut words = words.iter();
+    while let Some(word) = words.next() {
+        match word.as_str() {
+            "--kills" => {
+                kills = words.next().and_then(|n| n.parse().ok()).context("--kills needs a number")?
+            }
+            "--profile" => profile.clone_from(words.next().context("--profile needs a name")?),
+            name => match TORMENTS.iter().find(|t| t.name == name) {
+                Some(torment) => wanted.push(torment),
+                None => {
+                    bail!("torture knows kill, disk, sync, large, --kills N and --profile NAME, not {name}")
+                }
+            },
+        }
+    }
+    let program = test::build(workspace, &profile)?;
+    let folder = tempfile::Builder::new().prefix("intermail-torture-").tempdir()?;
+    let rack = Rack { program, load: build_load(workspace)?, folder, kills };
+    let all = if wanted.is_empty() { TORMENTS.iter().collect() } else { wanted };
+    let mut failed = 0;
+    for torment in all {
+        match (torment.run)(&rack) {
+            Ok(said) => println!("torture: {:6} passed: {said}", torment.name),
+            Err(error) => {
+                failed += 1;
+                println!("torture: {:6} FAILED: {error:#}", torment.name);
+            }
+        }
+    }
+    ensure!(failed == 0, "{failed} of the torments were not survived");
+    Ok(())
+}
+
+impl Rack {
+    /// A fresh site of this name.
+    fn site(&self, name: &str) -> Result<Ours> {
+        self.site_in(&self.folder.path().join(name))
+    }
+
+    fn site_in(&self, folder: &Path) -> Result<Ours> {
+        let mut site = Ours::new(self.program.clone(), folder.to_owned(), USERS);
+        site.reset()?;
+        Ok(site)
+    }
+
+    fn ledger(&self, name: &str) -> PathBuf {
+        self.folder.path().join(format!("{name}.acked"))
+    }
+
+    /// Begins a load that goes on until it is ended.
+    fn begin(&self, site: &Ours, words: &[&str], ledger: &Path) -> Result<Child> {
+        let mut load = self.load_command("smtp", site.ports().smtp, words);
+        load.arg("--acked").arg(ledger).stdout(Stdio::null());
+        load.spawn().context("cannot run load")
+    }
+
+    /// Runs a command of the load tool to its end.
+    fn step(&self, command: &str, port: u16, words: &[&str]) -> Result<Value> {
+        let output = self.load_command(command, port, words).output().context("cannot run load")?;
+        let text = String::from_utf8_lossy(&output.stdout);
+        serde_json::from_str(text.trim()).with_context(|| format!("load said {text}"))
+    }
+
+    fn load_command(&self, command: &str, port: u16, words: &[&str]) -> Command {
+        let mut load = Command::new(&self.load);
+        let target = if command == "verify" { "--pop3" } else { "--target" };
+        load.arg(command).args([target, &port.to_string(), "--users", &USERS.to_string()]).args(words);
+        load.stdin(Stdio::null());
+        load
+    }
+
+    /// Every acknowledged message is in its mailbox exactly once, undamaged; returns how many there were.
+    fn verify(&self, site: &Ours, ledger: &Path) -> Result<u64> {
+        let ledger = ledger.display().to_string();
+        let seen =
+            self.step("verify", site.ports().pop3, &["--acked", &ledger, "--conns", "4", "--limit", "600"])?;
+        ensure!(seen["verdict"] == "clean", "{seen}");
+        seen["expected"].as_u64().context("verify counted nothing")
+    }
+}
