@@ -10,7 +10,6 @@ pub mod address;
 pub mod envelope;
 pub mod flags;
 pub mod id;
-pub mod network;
 pub mod message;
 pub mod network;
 pub mod password;

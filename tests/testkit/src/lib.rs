@@ -3,4 +3,5 @@
 //! Nothing here is used by a program. A double does what its script says and remembers what was done to it.
 
 pub mod dns;
+pub mod memory_store;
 pub mod smtp_server;
