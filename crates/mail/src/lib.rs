@@ -11,7 +11,6 @@ pub mod envelope;
 pub mod flags;
 pub mod id;
 pub mod message;
-pub mod network;
 pub mod password;
 pub mod report;
 pub mod search;
