@@ -4,6 +4,7 @@
 
 pub mod directory;
 pub mod dns;
+pub mod memory_store;
 pub mod queue;
 pub mod smtp_server;
 pub mod store;
