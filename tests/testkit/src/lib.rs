@@ -2,5 +2,6 @@
 //!
 //! Nothing here is used by a program. A double does what its script says and remembers what was done to it.
 
+pub mod conformance;
 pub mod dns;
 pub mod smtp_server;
