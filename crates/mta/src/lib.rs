@@ -16,6 +16,9 @@ pub mod outbound;
 pub mod policy;
 pub mod rules;
 pub mod stamp;
+mod submission;
+#[cfg(test)]
+mod testing;
 
 use env::Env;
 use env::settings::Live;

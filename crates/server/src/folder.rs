@@ -9,8 +9,7 @@ use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 
 /// Folders of a site, below it.
-const FOLDERS: [&str; 8] =
-    ["config", "log", "run", "tmp", "lib/certs", "directory", "mss", "imqueueserv"];
+const FOLDERS: [&str; 8] = ["config", "log", "run", "tmp", "lib/certs", "directory", "mss", "imqueueserv"];
 
 /// Makes the folders and the files that a site must have, and opens it.
 ///

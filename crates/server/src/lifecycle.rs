@@ -3,16 +3,16 @@
 //! Order: read the configuration, take the site, open the ports (as root where need be), become the user, open log and
 //! databases, start the servers, serve, and on SIGTERM or Ctrl-C drain for at most [`DRAIN`].
 
+use crate::folder;
 use crate::manager::SiteManager;
 use crate::ports::{self, ServerPorts};
 use crate::wiring::{Servers, Surroundings};
-use crate::folder;
 use admin::context::Roles;
 use admin::control_socket::{self, Served};
 use admin::site::Site;
 use anyhow::{Context as _, bail};
 use catalog::servers::{SERVERS, Server};
-use control::configuration::{self, Files};
+use control::configuration;
 use env::random::Random;
 use env::settings::Settings;
 use mail::id::TraceId;
@@ -55,7 +55,7 @@ pub(crate) fn own_call() -> Call {
 pub(crate) fn run(plan: &Plan, ready: Option<Ready>) -> anyhow::Result<()> {
     let site = folder::create(&plan.site, "localhost")?;
     let lock = folder::lock(&site)?;
-    let tree = configuration::load(&Files::in_folder(&site.folder().join("config")))?.tree;
+    let tree = configuration::load(&site.configuration_files())?.tree;
     let settings = Settings::new(site.host().as_str(), "common", tree);
     let wanted = wanted(&settings, &plan.servers)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -107,7 +107,8 @@ async fn serve(
     }
     let roles = servers.roles(manager.clone());
     let socket = control_socket::bind(&site.control_socket()).context("cannot make the control socket")?;
-    let served = Served { site: Arc::clone(&site), roles: roles.clone(), tasks: tasks.clone() };
+    let commands = admin::commands::ALL;
+    let served = Served { site: Arc::clone(&site), commands, roles: roles.clone(), tasks: tasks.clone() };
     tasks.spawn(control_socket::serve(socket, served));
     if let Some(ready) = ready {
         ready(&roles).await?;

@@ -5,7 +5,7 @@
 //! they start and stop with the process, and say so.
 
 use crate::ports::{self, ServerPorts};
-use crate::wiring::{Servers, Surroundings};
+use crate::wiring::{Servers, Speaker, Surroundings};
 use admin::site::Site;
 use catalog::events::proc::{ProcServerStarted, ProcServerStopped};
 use catalog::servers::{self, SERVERS, Server};
@@ -58,14 +58,18 @@ impl SiteManager {
         let tasks = Tasks::new();
         let env = Env { tasks: tasks.clone(), ..self.0.env.for_server(server.name) };
         let numbers = ports.bound.iter().map(|b| b.port).collect();
-        for bound in ports.bound {
-            if let Some(protocol) = self.0.servers.protocol(bound.service, bound.port, &env, &ports.tls) {
+        if let Some(speaker) = self.0.servers.speaker(&env, &ports.tls) {
+            for bound in ports.bound {
+                let protocol = speaker.protocol(bound.service, bound.port);
                 env.tasks.spawn(bound.listener.run(env.clone(), protocol));
             }
+            if let Speaker::Mta(mta) = &speaker {
+                self.0.servers.start_outbound(&env, mta);
+            }
         }
-        self.0.servers.start_workers(server.name, &env);
         env.log.emit(&ProcServerStarted { server: server.name, version: VERSION });
-        let running = Running { tasks, ports: numbers, state: ServerState::Running, since: env.clock.moment() };
+        let running =
+            Running { tasks, ports: numbers, state: ServerState::Running, since: env.clock.moment() };
         self.running().insert(server.name, running);
     }
 
@@ -137,7 +141,9 @@ impl SiteManager {
                 let usage = servers.store().mailbox_usage(call, MailboxId(0)).await;
                 usage.map(|_| ()).map_err(|e| failed(e.to_string()))
             }
-            "imqueueserv" => servers.queue().counts(call).await.map(|_| ()).map_err(|e| failed(e.to_string())),
+            "imqueueserv" => {
+                servers.queue().counts(call).await.map(|_| ()).map_err(|e| failed(e.to_string()))
+            }
             _ => match servers.directory().account_find(call, "postmaster".into()).await {
                 Ok(_) | Err(roles::directory::DirectoryError::Missing(_)) => Ok(()),
                 Err(error) => Err(failed(error.to_string())),
@@ -159,7 +165,8 @@ impl SiteManager {
     async fn stop(&self, name: &str) -> Result<(), ManagerError> {
         let server = known(name)?;
         if server.ports.is_empty() {
-            let text = format!("{name} shares its process with the servers that stand on it: stop the whole site");
+            let text =
+                format!("{name} shares its process with the servers that stand on it: stop the whole site");
             return Err(ManagerError::Failed(text));
         }
         self.begin_stop(server.name);

@@ -34,7 +34,7 @@ pub(crate) fn run(path: &Path, base: u16, accounts: &[String]) -> anyhow::Result
     let texts = if accounts.is_empty() { ACCOUNTS.map(String::from).to_vec() } else { accounts.to_vec() };
     let wanted = texts.iter().map(|text| parse(text)).collect::<anyhow::Result<Vec<_>>>()?;
     let site = folder::create(path, HOST)?;
-    let file = site.configuration_file();
+    let file = site.configuration_files().current;
     let before = std::fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))?;
     let after = configure(&before, base, wanted[0].address.domain().as_str())?;
     if after != before {
@@ -86,10 +86,13 @@ fn set(text: &str, key: &str, value: &str) -> anyhow::Result<String> {
 /// Makes an account, and its domain with it, unless it is there.
 async fn make_account(roles: &admin::context::Roles, wanted: Wanted) -> anyhow::Result<()> {
     let account = NewAccount::simple(&wanted.address, NewPassword::Clear(wanted.password));
-    let request = Request::CreateAccount(Box::new(account));
-    match roles.provisioning.provision(&lifecycle::own_call(), request).await {
-        Ok(_) | Err(DirectoryError::Conflict(_)) => Ok(()),
-        Err(error) => Err(error).with_context(|| format!("cannot make the account {}", wanted.address)),
+    let requests = vec![Request::CreateAccount(Box::new(account))];
+    let answers = roles.provisioning.provision(&lifecycle::own_call(), requests).await?;
+    match answers.into_iter().next() {
+        Some(Err(error)) if !matches!(error, DirectoryError::Conflict(_)) => {
+            Err(error).with_context(|| format!("cannot make the account {}", wanted.address))
+        }
+        _ => Ok(()),
     }
 }
 

@@ -8,8 +8,9 @@ use admin::context::Roles;
 use admin::site::Site;
 use anyhow::Context as _;
 use catalog::keys::common::RUN_DIR;
+use catalog::keys::mss::NUM_MSS_PORTS;
 use catalog::servers::Service;
-use control::configuration::{self, Files, InForce};
+use control::configuration::{self, InForce};
 use directory::DirectoryServer;
 use env::Env;
 use env::budget::Budget;
@@ -19,18 +20,23 @@ use env::log::{Log, Writer};
 use env::random::Random;
 use env::settings::Settings;
 use env::tasks::Tasks;
+use imap::Imap;
 use mta::Mta;
 use mta::inbound::Port;
 use mta::outbound::Outbound;
-use net::dns::{Dns, SystemDns};
+use net::dns::Dns;
+use net::dns::system::SystemDns;
 use net::listener::Protocol;
 use net::tls::ServerTls;
 use net::tls_client::TlsClient;
+use pop::Pop;
 use queue::Queue;
 use roles::directory::Directory;
 use roles::manager::Manager;
 use roles::queue::MailQueue;
 use roles::store::MessageStore;
+use rustls::RootCertStore;
+use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::sync::Arc;
 use storage::shard::ShardOptions;
@@ -60,7 +66,7 @@ impl Surroundings {
     /// # Errors
     /// Where the configuration is not usable or the log cannot be written.
     pub(crate) fn new(site: &Site) -> anyhow::Result<Self> {
-        let files = Files::in_folder(&site.folder().join("config"));
+        let files = site.configuration_files();
         let loaded = configuration::load(&files)?;
         let clock = Clock::system();
         let folder = site.folder().join("log");
@@ -106,7 +112,10 @@ impl Servers {
         let directory = DirectoryServer::open(env.for_server("imdircacheserv"), &file).await;
         let directory = directory.with_context(|| format!("cannot open the directory {}", file.display()))?;
         let folder = folder::store_folder(site);
-        let store = Store::open(&env.for_server("mss"), &folder).await;
+        let of_store = env.for_server("mss");
+        let shards = u32::try_from(of_store.settings.get(NUM_MSS_PORTS)).ok().and_then(NonZeroU32::new);
+        let shards = shards.unwrap_or(NonZeroU32::MIN);
+        let store = Store::open(&folder, shards, &ShardOptions::default(), &of_store);
         let store = store.with_context(|| format!("cannot open the message store {}", folder.display()))?;
         let folder = folder::queue_folder(site);
         let queue = Queue::open(&folder, ShardOptions::default(), env).await;
@@ -144,41 +153,32 @@ impl Servers {
         }
     }
 
-    /// What is spoken on a port. Sessions run in the environment of their server.
-    pub(crate) fn protocol(
-        &self,
-        service: Service,
-        number: u16,
-        env: &Env,
-        tls: &Arc<ServerTls>,
-    ) -> Arc<dyn Protocol> {
-        let (directory, store) = (Arc::new(self.directory.clone()), Arc::new(self.store.clone()));
+    /// The server of this name, if it speaks with clients. Its sessions and workers run in `env`.
+    pub(crate) fn speaker(&self, env: &Env, tls: &Arc<ServerTls>) -> Option<Speaker> {
         let tls = Some(Arc::clone(tls));
-        match service {
-            Service::Smtp => Port::new(self.mta(env, tls), mta::inbound::Service::Relay, number),
-            Service::Submission | Service::Submissions => {
-                Port::new(self.mta(env, tls), mta::inbound::Service::Submission, number)
+        match env.settings.server() {
+            "mta" => {
+                let parts = parts(&self.site, env, &self.directory, &self.store, &self.queue, &self.dns, tls);
+                Some(Speaker::Mta(Mta::new(env.clone(), parts)))
             }
-            Service::Lmtp => Port::new(self.mta(env, tls), mta::inbound::Service::Lmtp, number),
-            Service::Pop3 | Service::Pop3s => {
-                pop::Pop::new(env.clone(), pop::Parts { directory, store, tls })
+            "popserv" => {
+                let (directory, store) = (Arc::new(self.directory.clone()), Arc::new(self.store.clone()));
+                Some(Speaker::Pop(Pop::new(env.clone(), pop::Parts { directory, store, tls })))
             }
-            Service::Imap | Service::Imaps => {
-                let run_dir = run_folder(&self.site, env);
-                imap::Imap::new(env.clone(), imap::Parts { directory, store, tls, run_dir })
+            "imapserv" => {
+                let (directory, store) = (Arc::new(self.directory.clone()), Arc::new(self.store.clone()));
+                let run_dir = Arc::new(run_folder(&self.site, env));
+                Some(Speaker::Imap(Imap::new(env.clone(), imap::Parts { directory, store, tls, run_dir })))
             }
+            _ => None,
         }
     }
 
-    /// Starts what a server does besides its ports.
-    pub(crate) fn start_workers(&self, server: &str, env: &Env) {
-        if server != "mta" {
-            return;
-        }
-        let roots = TlsClient::roots(AUTHORITIES.as_ref()).unwrap_or_else(|_| net::tls_client::no_roots());
+    /// Starts the worker of outgoing mail.
+    pub(crate) fn start_outbound(&self, env: &Env, mta: &Arc<Mta>) {
+        let roots = TlsClient::roots(AUTHORITIES.as_ref()).unwrap_or_else(|_| RootCertStore::empty());
         if let Ok(tls) = TlsClient::new(roots) {
-            let worker = Outbound::new(self.mta(env, None), self.own.clone(), tls);
-            env.tasks.spawn(worker.run());
+            env.tasks.spawn(Outbound::new(Arc::clone(mta), self.own.clone(), tls).run());
         }
     }
 
@@ -186,12 +186,35 @@ impl Servers {
     pub(crate) async fn close(&self) {
         self.queue.close().await;
         self.store.close().await;
-        self.directory.close().await;
     }
+}
 
-    fn mta(&self, env: &Env, tls: Option<Arc<ServerTls>>) -> Arc<Mta> {
-        let parts = parts(&self.site, env, &self.directory, &self.store, &self.queue, &self.dns, tls);
-        Mta::new(env.clone(), parts)
+/// A server that speaks with clients.
+pub(crate) enum Speaker {
+    /// SMTP and LMTP.
+    Mta(Arc<Mta>),
+    /// POP3.
+    Pop(Arc<Pop>),
+    /// IMAP.
+    Imap(Arc<Imap>),
+}
+
+impl Speaker {
+    /// What it speaks on a port.
+    pub(crate) fn protocol(&self, service: Service, number: u16) -> Arc<dyn Protocol> {
+        match self {
+            Self::Mta(mta) => Port::new(Arc::clone(mta), inbound(service), number),
+            Self::Pop(pop) => pop.clone(),
+            Self::Imap(imap) => imap.clone(),
+        }
+    }
+}
+
+fn inbound(service: Service) -> mta::inbound::Service {
+    match service {
+        Service::Submission | Service::Submissions => mta::inbound::Service::Submission,
+        Service::Lmtp => mta::inbound::Service::Lmtp,
+        _ => mta::inbound::Service::Relay,
     }
 }
 

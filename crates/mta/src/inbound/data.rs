@@ -113,7 +113,10 @@ struct Names<'a> {
 
 impl Session<'_> {
     pub(super) async fn data(&mut self) -> Result<(), End> {
-        let Some(transaction) = self.transaction.take() else { return Ok(self.reply(&replies::TROUBLE)) };
+        let Some(transaction) = self.transaction.take() else {
+            self.reply(&replies::TROUBLE);
+            return Ok(());
+        };
         self.reply(&replies::GO_AHEAD);
         let mut receiving = self.receive(&transaction).await;
         if let Some(fault) = self.read_dots(&mut receiving, &transaction.trace).await? {

@@ -11,7 +11,7 @@ use mail::id::TraceId;
 use mail::report::Status;
 use net::dial::{Candidate, NextHop, candidates};
 use roles::Body;
-use wire::smtp::client_state::{Fate, Transaction};
+use wire::smtp::client_state::{Fate, Stage, Transaction};
 
 /// Recipients of one transaction: what every server takes. RFC 5321 4.5.3.1.8.
 const TOGETHER: usize = 100;
@@ -45,6 +45,18 @@ pub(crate) async fn relay(
     verdicts
 }
 
+/// Whether an idle session had ended before it was used: nothing can have been taken then. Servers hang up, or say
+/// 421 to the first command.
+fn was_gone(sent: &Sent) -> bool {
+    let closing =
+        |fate: &Option<Fate>| fate.as_ref().is_some_and(|f| f.reply.code == 421 && f.stage == Stage::Mail);
+    match &sent.trouble {
+        Some(Trouble::Lost(_)) => !sent.content_begun && sent.fates.iter().all(Option::is_none),
+        Some(_) => false,
+        None => sent.fates.iter().all(closing),
+    }
+}
+
 struct Relay<'a> {
     outbound: &'a Outbound,
     dialing: Dialing<'a>,
@@ -56,9 +68,7 @@ impl Relay<'_> {
     async fn transaction(&self, to: &[Recipient]) -> Vec<Verdict> {
         while let Some(session) = self.outbound.pool.take(self.hop) {
             let (host, sent) = self.send(session, to).await;
-            let died_idle = sent.trouble.is_some() && sent.fates.iter().all(Option::is_none);
-            // Nothing can have been taken: the server had not even answered MAIL.
-            if !(died_idle && matches!(sent.trouble, Some(Trouble::Lost(_))) && !sent.content_begun) {
+            if !was_gone(&sent) {
                 return self.verdicts(&host, sent);
             }
         }
