@@ -8,6 +8,7 @@ use mail::id::{AccountId, FolderId, HostName, MailboxId, ModSeq, QueueId, TraceI
 use mail::search::{Criterion, Place};
 use mail::sequence::NumberSet;
 use mail::time::Timestamp;
+use roles::directory::provision::{Provisioning, Reply, Request};
 use roles::directory::{Account, Directory, DirectoryError, Login, Origin, Route, ScramKeys};
 use roles::manager::{Manager, ManagerError, Reloaded, ServerState, ServerStatus};
 use roles::queue::{
@@ -76,6 +77,7 @@ impl Double {
     pub(crate) fn roles(&self) -> Roles {
         Roles {
             directory: Arc::new(self.clone()),
+            provisioning: Arc::new(self.clone()),
             store: Arc::new(self.clone()),
             queue: Arc::new(self.clone()),
             submission: Arc::new(self.clone()),
@@ -152,6 +154,10 @@ impl Directory for Double {
             max_message: 0,
         }))
     }
+}
+
+impl Provisioning for Double {
+    unasked! { DirectoryError: provision(Vec<Request>) -> Vec<Result<Reply, DirectoryError>>; }
 }
 
 impl MessageStore for Double {
