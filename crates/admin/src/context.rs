@@ -8,6 +8,7 @@ use env::random::Random;
 use mail::id::TraceId;
 use roles::Call;
 use roles::directory::Directory;
+use roles::directory::provision::Provisioning;
 use roles::manager::Manager;
 use roles::queue::MailQueue;
 use roles::store::MessageStore;
@@ -33,6 +34,8 @@ pub struct Context {
 pub struct Roles {
     /// Accounts, addresses, classes of service.
     pub directory: Arc<dyn Directory>,
+    /// Creates and changes accounts, addresses, domains, classes.
+    pub provisioning: Arc<dyn Provisioning>,
     /// Mailboxes and messages.
     pub store: Arc<dyn MessageStore>,
     /// Mail that waits.

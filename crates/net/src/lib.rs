@@ -7,6 +7,7 @@
 //! Nothing here knows a verb or a reply of any protocol. A server implements [`listener::Protocol`] and is
 //! handed one [`connection::Connection`] a client. Upwards: the sessions of `mta`, `pop` and `imap`.
 
+pub mod access;
 pub mod connection;
 pub mod dial;
 pub mod dns;

@@ -2,6 +2,7 @@
 
 pub mod configuration;
 pub mod general;
+pub mod mailboxes;
 pub mod servers;
 
 use crate::command::Command;
@@ -14,6 +15,9 @@ pub const ALL: &[&Command] = &[
     &servers::imservdisplay::COMMAND,
     &configuration::imconfget::COMMAND,
     &configuration::imconfcontrol::COMMAND,
+    &mailboxes::imboxstats::COMMAND,
+    &mailboxes::imfolderlist::COMMAND,
+    &mailboxes::immsgdelete::COMMAND,
     &general::imcmdlist::COMMAND,
     &general::im_version::COMMAND,
 ];

@@ -8,8 +8,8 @@ use std::time::Duration;
 const ENTRY: usize = 512;
 
 keys! {
-    #[doc = "Largest message accepted, in KB, by SMTP, LMTP and submission. A larger one is refused with 552."]
-    MAX_MESSAGE_SIZE: u64 = "maxMessageSize" in ["mta"], Kind::Number(1..=2_097_151), ["51200"], Live, since "3.2";
+    #[doc = "Largest message accepted, in KB, by SMTP, LMTP and submission, and by IMAP's APPEND. A larger one is refused with 552 or [TOOBIG]."]
+    MAX_MESSAGE_SIZE: u64 = "maxMessageSize" in ["mta", "imapserv"], Kind::Number(1..=2_097_151), ["51200"], Live, since "3.2";
     #[doc = "Most recipients in one transaction; more are answered with 452 and may be sent again."]
     MAX_RECIPIENTS: u64 = "maxRecipients" in ["mta"], Kind::Number(100..=100_000), ["1000"], Live, since "5.0";
     #[doc = "Port for mail from other servers; 0: none."]

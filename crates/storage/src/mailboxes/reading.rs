@@ -63,6 +63,15 @@ impl<'a> Mailbox<'a> {
         self.folder(FolderId(id))
     }
 
+    /// Whether there are folders below this name.
+    ///
+    /// # Errors
+    /// As [`Mailbox::row`].
+    pub fn has_below(&self, name: &FolderName) -> Result<bool, ShardError> {
+        let prefix = keys::name(self.id, &format!("{name}/"));
+        Ok(self.rows.first(KeyRange::prefix(prefix))?.is_some())
+    }
+
     /// All folders, by id.
     ///
     /// # Errors

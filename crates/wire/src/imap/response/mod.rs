@@ -14,7 +14,7 @@ mod structure;
 mod tests;
 
 pub use envelope::envelope;
-pub use fetch::FetchWriter;
+pub use fetch::{FetchWriter, Gap};
 pub use list::{
     ListEntry, ListVerb, MailboxAttributes, StatusValues, SubscribedBelow, list, status as mailbox_status,
 };
