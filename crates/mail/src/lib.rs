@@ -11,6 +11,7 @@ pub mod envelope;
 pub mod flags;
 pub mod id;
 pub mod message;
+pub mod network;
 pub mod password;
 pub mod report;
 pub mod search;
