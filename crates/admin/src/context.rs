@@ -34,7 +34,7 @@ pub struct Context {
 pub struct Roles {
     /// Accounts, addresses, classes of service.
     pub directory: Arc<dyn Directory>,
-    /// Changes to them.
+    /// Creates and changes accounts, addresses, domains, classes.
     pub provisioning: Arc<dyn Provisioning>,
     /// Mailboxes and messages.
     pub store: Arc<dyn MessageStore>,

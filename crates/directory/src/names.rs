@@ -4,7 +4,7 @@ use catalog::keys::common::{
     DEFAULT_DOMAIN, LOGIN_ALIASES, LOGIN_DEFAULT_DOMAIN, LOGIN_DEFAULT_DOMAIN_TABLE, TRUSTED_INTERFACES,
 };
 use env::settings::Settings;
-use mail::network::Network;
+use mail::network::Networks;
 use std::net::IpAddr;
 use storage::directory::NameKey;
 
@@ -24,7 +24,7 @@ pub(crate) struct LoginRules {
     pub(crate) aliases: Aliases,
     default_domain: String,
     by_interface: Vec<(IpAddr, String)>,
-    trusted: Vec<Network>,
+    trusted: Networks,
 }
 
 impl LoginRules {
@@ -41,13 +41,13 @@ impl LoginRules {
             aliases: if settings.get(LOGIN_ALIASES) { Aliases::Allowed } else { Aliases::Refused },
             default_domain: if own.is_empty() { settings.get(DEFAULT_DOMAIN) } else { own }.to_lowercase(),
             by_interface: table.iter().filter_map(entry).collect(),
-            trusted: settings.get(TRUSTED_INTERFACES).iter().filter_map(|t| Network::parse(t)).collect(),
+            trusted: Networks::read(&settings.get(TRUSTED_INTERFACES), |_| ()),
         }
     }
 
     /// Whether a login through this address of ours is trusted.
     pub(crate) fn trusts(&self, interface: IpAddr) -> bool {
-        self.trusted.iter().any(|n| n.contains(interface))
+        self.trusted.contains(interface)
     }
 
     /// The domain that a bare login name gets on this address of ours.

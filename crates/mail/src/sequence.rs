@@ -52,6 +52,14 @@ impl NumberSet {
         self.ranges.iter().map(|&(a, b)| a..=b)
     }
 
+    /// The parts of ranges that lie within `bounds`, in order. O(log ranges) to the first.
+    pub fn ranges_within(&self, bounds: RangeInclusive<u32>) -> impl Iterator<Item = RangeInclusive<u32>> + '_ {
+        let (first, last) = bounds.into_inner();
+        let from = self.ranges.partition_point(|r| r.1 < first);
+        let within = self.ranges[from..].iter().take_while(move |r| r.0 <= last);
+        within.map(move |&(a, b)| a.max(first)..=b.min(last))
+    }
+
     /// The numbers, in order.
     pub fn iter(&self) -> impl DoubleEndedIterator<Item = u32> + '_ {
         self.ranges.iter().flat_map(|&(a, b)| a..=b)
@@ -195,6 +203,15 @@ mod tests {
         set.insert(u32::MAX);
         assert_eq!(set, NumberSet::all());
         assert!(set.difference(&NumberSet::all()).is_empty());
+    }
+
+    #[test]
+    fn ranges_within_bounds_are_cut_there() {
+        let set: NumberSet = [1, 2, 3, 7, 8, 20].into_iter().collect();
+        let within = |bounds| set.ranges_within(bounds).collect::<Vec<_>>();
+        assert_eq!(within(2..=7), [2..=3, 7..=7]);
+        assert_eq!(within(4..=6), []);
+        assert_eq!(within(8..=u32::MAX), [8..=8, 20..=20]);
     }
 
     /// Every operation agrees with a plain set, over many small random sets.

@@ -15,6 +15,7 @@ pub struct Ids {
     /// Random: a process that starts again in the same second has another one.
     boot: String,
     next: AtomicU64,
+    sessions: AtomicU64,
 }
 
 impl Ids {
@@ -22,7 +23,18 @@ impl Ids {
     pub fn new(env: &Env, host: &HostName) -> Self {
         let mut boot = String::new();
         push_base36(env.random.number(), BOOT_LEN, &mut boot);
-        Self { env: env.clone(), host: host.clone(), boot, next: AtomicU64::new(0) }
+        Self {
+            env: env.clone(),
+            host: host.clone(),
+            boot,
+            next: AtomicU64::new(0),
+            sessions: AtomicU64::new(0),
+        }
+    }
+
+    /// The number of a session, for the log.
+    pub fn session(&self) -> u64 {
+        self.sessions.fetch_add(1, Ordering::Relaxed)
     }
 
     /// A fresh one: `20261123133025.3K.8F2K01QZ.mta1`. What makes it unique comes first, so that a long host name,
@@ -81,10 +93,10 @@ mod tests {
     #[test]
     fn counters_are_written_in_base_36() {
         let mut text = String::new();
-        [(0, 0), (35, 0), (36, 0), (5, 3), (36 * 36 * 36 + 7, 3)].map(|(n, w)| {
-            push_base36(n, w, &mut text);
+        for (number, width) in [(0, 0), (35, 0), (36, 0), (5, 3), (36 * 36 * 36 + 7, 3)] {
+            push_base36(number, width, &mut text);
             text.push(' ');
-        });
+        }
         assert_eq!(text, "0 Z 10 005 007 ");
     }
 

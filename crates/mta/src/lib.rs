@@ -5,18 +5,29 @@
 //! it. It keeps nothing itself: who an address is knows the directory, mail lies in stores and in the queue.
 //!
 //! `inbound` speaks with clients, `policy` decides what is allowed, `accept` is the moment of responsibility,
-//! `submission` takes messages of our own.
+//! `submission` takes messages of our own, `outbound` sees that what waits in the queue goes on.
 
+pub mod accept;
+pub mod deliver;
+pub mod headers;
 pub mod ids;
+pub mod inbound;
+pub mod outbound;
 pub mod policy;
 pub mod rules;
+pub mod stamp;
+mod submission;
+#[cfg(test)]
+mod testing;
 
 use env::Env;
 use env::settings::Live;
 use ids::Ids;
 use mail::id::HostName;
 use net::dns::Dns;
+use net::spool::Spool;
 use net::tls::ServerTls;
+use policy::limits::Connections;
 use roles::directory::Directory;
 use roles::queue::MailQueue;
 use roles::store::MessageStore;
@@ -52,6 +63,8 @@ pub struct Mta {
     host: HostName,
     ids: Ids,
     rules: Live<Rules>,
+    /// By network, over all ports.
+    connections: Arc<Connections>,
 }
 
 impl Mta {
@@ -70,7 +83,13 @@ impl Mta {
             run_dir: Arc::new(parts.run_dir),
             host,
             rules,
+            connections: Arc::default(),
             env,
         })
+    }
+
+    /// For a body that is about to come in.
+    fn spool(&self, rules: &Rules) -> Spool {
+        Spool::new(rules.memory_limit, self.env.budget.clone(), Arc::clone(&self.run_dir))
     }
 }

@@ -1,16 +1,18 @@
 //! The keys of the MTA as values, made again only when the configuration changes.
 
 use crate::policy::limits::ConnectionTable;
-use crate::policy::networks::Networks;
 use crate::policy::recipient::Verify;
 use crate::policy::relay::SourcePolicy;
 use crate::policy::sender::{Ownership, SenderPolicy};
+use catalog::events::conf::ConfParmError;
 use catalog::events::nio::NioConnectionLimitTableBadEntry;
 use catalog::events::smtp::SmtplibBadRelayPolicy;
+use catalog::key::Key;
 use catalog::keys::{common, mta};
 use env::log::Log;
 use env::settings::Settings;
 use mail::address::Domain;
+use mail::network::{BadNetwork, Networks};
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -90,8 +92,11 @@ impl Rules {
     pub fn read(settings: &Settings, log: &Log) -> Self {
         let kilobytes = |n: u64| n.saturating_mul(1024);
         let count = |n: u64| usize::try_from(n).unwrap_or(usize::MAX);
-        let networks = |entries: &[String]| {
-            Networks::read(entries, |bad| log.emit(&SmtplibBadRelayPolicy { value: bad.0, used: "skipped" }))
+        let networks = |key: Key<Vec<String>>| {
+            Networks::read(&settings.get(key), |BadNetwork(value)| {
+                let reason = "expected an address or a network; the entry is skipped";
+                log.emit(&ConfParmError { key: key.row.name, value, reason });
+            })
         };
         Self {
             max_message: kilobytes(settings.get(mta::MAX_MESSAGE_SIZE)),
@@ -103,9 +108,11 @@ impl Rules {
             banner: settings.get(common::BANNERS),
             default_domain: Domain::parse(&settings.get(common::DEFAULT_DOMAIN)).ok(),
             relay: read_relay(&settings.get(mta::RELAY_SOURCE_POLICY)),
-            relay_networks: networks(&settings.get(mta::RELAY_SOURCE_LIST)),
-            blocked: networks(&settings.get(mta::BLOCK_THESE_IPS)),
-            allowed: networks(&settings.get(common::ALLOWED_IPS)),
+            relay_networks: Networks::read(&settings.get(mta::RELAY_SOURCE_LIST), |BadNetwork(value)| {
+                log.emit(&SmtplibBadRelayPolicy { value, used: "nothing: the entry is skipped" });
+            }),
+            blocked: networks(mta::BLOCK_THESE_IPS),
+            allowed: networks(common::ALLOWED_IPS),
             connections: ConnectionTable::read(
                 &settings.get(common::CLIENT_CONNECTION_LIMIT_TABLE),
                 |entry| {
@@ -181,12 +188,12 @@ mod tests {
     #[test]
     fn words_are_read_and_bad_entries_are_logged() {
         let env = env::Env::for_test("mta");
-        let tree = "/*/mta/relaySourcePolicy: [AllowAll]\n/*/mta/blockTheseIPs: [192.0.2.0/24]\n[nonsense]\n";
+        let tree = "/*/mta/relaySourcePolicy: [AllowAll]\n/*/mta/blockTheseIPs: [192.0.2.0/24][nonsense]\n";
         env.settings.replace(Tree::parse(tree).unwrap());
         let rules = Rules::read(&env.settings, &env.log);
         assert_eq!(rules.relay, SourcePolicy::AllowAll);
         assert!(rules.blocked.contains("192.0.2.77".parse().unwrap()));
-        assert!(env.log.lines().iter().any(|l| l.contains("SmtplibBadRelayPolicy value=nonsense")));
+        assert!(env.log.lines().iter().any(|l| l.contains("ConfParmError key=blockTheseIPs value=nonsense")));
     }
 
     #[test]

@@ -41,9 +41,9 @@ pub enum Gone {
 }
 
 /// Anything that carries bytes both ways.
-pub trait Duplex: AsyncRead + AsyncWrite + Send + Unpin {}
+pub trait Duplex: AsyncRead + AsyncWrite + Send + Sync + Unpin {}
 
-impl<T: AsyncRead + AsyncWrite + Send + Unpin> Duplex for T {}
+impl<T: AsyncRead + AsyncWrite + Send + Sync + Unpin> Duplex for T {}
 
 enum Stream {
     Plain(TcpStream),

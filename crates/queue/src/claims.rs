@@ -5,7 +5,7 @@
 //! worker; the number of a claim proves it and is never used twice.
 
 use mail::time::Timestamp;
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use storage::deferred::{DomainKey, GroupKey};
 
 /// The claims of all workers.
@@ -14,6 +14,8 @@ pub(crate) struct Claims {
     leases: HashMap<u64, Lease>,
     groups: HashMap<GroupKey, u64>,
     ends: BTreeSet<(Timestamp, u64)>,
+    /// Groups that were freed since the last look at the rows began.
+    fresh: HashSet<GroupKey>,
 }
 
 /// One claim.
@@ -28,7 +30,8 @@ impl Claims {
     /// None. Numbers begin at `first`, which should be drawn by chance, so that a claim of an earlier life of the
     /// queue fits nothing.
     pub(crate) fn new(first: u64) -> Self {
-        Self { next: first, leases: HashMap::new(), groups: HashMap::new(), ends: BTreeSet::new() }
+        let (leases, groups) = (HashMap::new(), HashMap::new());
+        Self { next: first, leases, groups, ends: BTreeSet::new(), fresh: HashSet::new() }
     }
 
     /// Claims a group that nobody has.
@@ -41,9 +44,15 @@ impl Claims {
         claim
     }
 
-    /// Whether somebody has it.
+    /// A look at the rows begins now.
+    pub(crate) fn begin_look(&mut self) {
+        self.fresh.clear();
+    }
+
+    /// Whether somebody has it, or had it when the look began: the rows that the look sees may be those from before
+    /// it was settled.
     pub(crate) fn has(&self, group: &GroupKey) -> bool {
-        self.groups.contains_key(group)
+        self.groups.contains_key(group) || self.fresh.contains(group)
     }
 
     /// The claim of this number.
@@ -56,6 +65,7 @@ impl Claims {
         let lease = self.leases.remove(&claim)?;
         self.groups.remove(&lease.group);
         self.ends.remove(&(lease.until, claim));
+        self.fresh.insert(lease.group);
         Some(lease)
     }
 
@@ -99,6 +109,8 @@ mod tests {
         assert_eq!(claims.next_end(), Some(Timestamp::from_secs(20)));
         assert_eq!(claims.expire(Timestamp::from_secs(20)), [lease(2, 20)]);
         assert_eq!((claims.get(second), claims.len(), claims.next_end()), (None, 0, None));
+        assert!(claims.has(&lease(2, 0).group), "a look that goes on must not find it");
+        claims.begin_look();
         assert!(!claims.has(&lease(2, 0).group));
     }
 }

@@ -41,7 +41,8 @@ fn self_signed(host: &str) -> Result<String, rcgen::Error> {
 /// Writes a file that nobody else may read, in one step: a crash leaves all of it or nothing.
 fn write_private(path: &Path, text: &str) -> std::io::Result<()> {
     let new = path.with_extension("new");
-    let mut file = std::fs::OpenOptions::new().create(true).truncate(true).write(true).mode(0o600).open(&new)?;
+    let mut file =
+        std::fs::OpenOptions::new().create(true).truncate(true).write(true).mode(0o600).open(&new)?;
     file.write_all(text.as_bytes())?;
     file.sync_all()?;
     std::fs::rename(&new, path)

@@ -4,12 +4,12 @@
 
 use admin::site::Site;
 use anyhow::Context as _;
+use control::lock_file::{LockFile, TakeError};
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 
 /// Folders of a site, below it.
-const FOLDERS: [&str; 8] =
-    ["config", "log", "run", "tmp", "lib/certs", "directory", "mss", "imqueueserv"];
+const FOLDERS: [&str; 8] = ["config", "log", "run", "tmp", "lib/certs", "directory", "mss", "imqueueserv"];
 
 /// Makes the folders and the files that a site must have, and opens it.
 ///
@@ -67,27 +67,20 @@ pub(crate) fn run_folder(site: &Site, server: &str, configured: &str) -> PathBuf
     }
 }
 
-/// The lock that one process holds on a site.
-pub(crate) struct Lock {
-    _file: nix::fcntl::Flock<std::fs::File>,
-}
-
-/// Takes the site for this process.
+/// Takes the site for this process, until the returned lock is dropped.
 ///
 /// # Errors
-/// Where another process has it: says so.
-pub(crate) fn lock(site: &Site) -> anyhow::Result<Lock> {
-    let path = site.folder().join("run/site.lock");
-    let open = std::fs::OpenOptions::new().create(true).truncate(false).write(true).open(&path);
-    let file = open.with_context(|| format!("cannot open {}", path.display()))?;
-    match nix::fcntl::Flock::lock(file, nix::fcntl::FlockArg::LockExclusiveNonblock) {
-        Ok(file) => Ok(Lock { _file: file }),
-        Err((_, nix::errno::Errno::EWOULDBLOCK)) => anyhow::bail!(
-            "another process has the site {}: stop it with `imservctrl stop`, or wait until it has ended",
+/// Where another process has it: says which.
+pub(crate) fn lock(site: &Site) -> anyhow::Result<LockFile> {
+    LockFile::take(&site.pid_file()).map_err(|error| match error {
+        TakeError::Held(_) => anyhow::anyhow!(
+            "the site {} is {error}: stop it with `imservctrl stop`, or wait until it has ended",
             site.folder().display()
         ),
-        Err((_, error)) => Err(error).with_context(|| format!("cannot lock {}", path.display())),
-    }
+        TakeError::File(error) => {
+            anyhow::Error::new(error).context(format!("cannot open {}", site.pid_file().display()))
+        }
+    })
 }
 
 #[cfg(test)]

@@ -3,15 +3,16 @@
 //! Order: read the configuration, take the site, open the ports (as root where need be), become the user, open log and
 //! databases, start the servers, serve, and on SIGTERM or Ctrl-C drain for at most [`DRAIN`].
 
+use crate::folder;
 use crate::manager::SiteManager;
 use crate::ports::{self, ServerPorts};
 use crate::wiring::{Servers, Surroundings};
-use crate::{folder, opener};
 use admin::context::Roles;
 use admin::control_socket::{self, Served};
 use admin::site::Site;
 use anyhow::{Context as _, bail};
 use catalog::servers::{SERVERS, Server};
+use control::configuration;
 use env::random::Random;
 use env::settings::Settings;
 use mail::id::TraceId;
@@ -53,10 +54,10 @@ pub(crate) fn own_call() -> Call {
 /// Where something of the order above fails: says which and why.
 pub(crate) fn run(plan: &Plan, ready: Option<Ready>) -> anyhow::Result<()> {
     let site = folder::create(&plan.site, "localhost")?;
-    let tree = site.configuration()?;
+    let lock = folder::lock(&site)?;
+    let tree = configuration::load(&site.configuration_files())?.tree;
     let settings = Settings::new(site.host().as_str(), "common", tree);
     let wanted = wanted(&settings, &plan.servers)?;
-    let lock = folder::lock(&site)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .max_blocking_threads(BLOCKING_THREADS)
@@ -70,7 +71,7 @@ pub(crate) fn run(plan: &Plan, ready: Option<Ready>) -> anyhow::Result<()> {
         if let Some(user) = &plan.user {
             become_user(&site, user)?;
         }
-        serve(site, settings, ports, ready).await
+        serve(site, ports, ready).await
     });
     runtime.shutdown_timeout(Duration::from_secs(1));
     drop(lock);
@@ -93,33 +94,31 @@ fn wanted(settings: &Settings, named: &[String]) -> anyhow::Result<Vec<&'static 
 
 async fn serve(
     site: Site,
-    settings: Settings,
     ports: Vec<(&'static Server, ServerPorts)>,
     ready: Option<Ready>,
 ) -> anyhow::Result<()> {
     let site = Arc::new(site);
-    let (surroundings, log_writer) = Surroundings::new(&site, settings)?;
-    opener::check_configuration(&surroundings.env);
+    let surroundings = Surroundings::new(&site)?;
+    let tasks = surroundings.env.tasks.clone();
     let servers = Arc::new(Servers::open(&site, &surroundings).await?);
-    let manager = SiteManager::new(Arc::clone(&site), surroundings.env.clone(), Arc::clone(&servers));
+    let manager = SiteManager::new(Arc::clone(&site), &surroundings, Arc::clone(&servers));
     for (server, ports) in ports {
         manager.start_bound(server, ports);
     }
     let roles = servers.roles(manager.clone());
     let socket = control_socket::bind(&site.control_socket()).context("cannot make the control socket")?;
-    let served = Served { site: Arc::clone(&site), roles: roles.clone(), tasks: surroundings.env.tasks.clone() };
-    surroundings.env.tasks.spawn(control_socket::serve(socket, served));
-    write_pid(&site)?;
+    let commands = admin::commands::ALL;
+    let served = Served { site: Arc::clone(&site), commands, roles: roles.clone(), tasks: tasks.clone() };
+    tasks.spawn(control_socket::serve(socket, served));
     if let Some(ready) = ready {
         ready(&roles).await?;
     }
     wait_for_signal().await?;
-    manager.stop_all(DRAIN).await;
-    surroundings.env.tasks.drain(Duration::from_secs(1)).await;
-    let _ = std::fs::remove_file(site.pid_file());
+    // Whoever asks for the daemon from now on hears that there is none.
     let _ = std::fs::remove_file(site.control_socket());
+    manager.stop_all(DRAIN).await;
+    tasks.drain(Duration::from_secs(1)).await;
     servers.close().await;
-    drop(log_writer);
     Ok(())
 }
 
@@ -132,16 +131,6 @@ async fn wait_for_signal() -> anyhow::Result<()> {
         _ = interrupt.recv() => {}
     }
     Ok(())
-}
-
-/// One number and a line end, private (ITS 18571), in one step.
-fn write_pid(site: &Site) -> anyhow::Result<()> {
-    use std::io::Write as _;
-    use std::os::unix::fs::OpenOptionsExt as _;
-    let (path, new) = (site.pid_file(), site.pid_file().with_extension("new"));
-    let open = std::fs::OpenOptions::new().create(true).truncate(true).write(true).mode(0o600).open(&new);
-    let written = open.and_then(|mut f| writeln!(f, "{}", std::process::id()));
-    written.and_then(|()| std::fs::rename(&new, &path)).with_context(|| format!("cannot write {}", path.display()))
 }
 
 /// Gives the site to the user and becomes that user, for good.

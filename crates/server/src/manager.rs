@@ -4,12 +4,12 @@
 //! closes the ports and drains the sessions. The directory, the store and the queue are what the others stand on:
 //! they start and stop with the process, and say so.
 
-use crate::opener;
 use crate::ports::{self, ServerPorts};
-use crate::wiring::Servers;
+use crate::wiring::{Servers, Speaker, Surroundings};
 use admin::site::Site;
 use catalog::events::proc::{ProcServerStarted, ProcServerStopped};
 use catalog::servers::{self, SERVERS, Server};
+use control::configuration::InForce;
 use env::Env;
 use env::clock::Moment;
 use env::tasks::Tasks;
@@ -34,6 +34,7 @@ pub(crate) struct SiteManager(Arc<Inner>);
 struct Inner {
     site: Arc<Site>,
     env: Env,
+    configuration: Arc<InForce>,
     servers: Arc<Servers>,
     running: Mutex<HashMap<&'static str, Running>>,
 }
@@ -47,8 +48,9 @@ struct Running {
 
 impl SiteManager {
     /// With no server running yet.
-    pub(crate) fn new(site: Arc<Site>, env: Env, servers: Arc<Servers>) -> Self {
-        Self(Arc::new(Inner { site, env, servers, running: Mutex::default() }))
+    pub(crate) fn new(site: Arc<Site>, surroundings: &Surroundings, servers: Arc<Servers>) -> Self {
+        let (env, configuration) = (surroundings.env.clone(), Arc::clone(&surroundings.configuration));
+        Self(Arc::new(Inner { site, env, configuration, servers, running: Mutex::default() }))
     }
 
     /// Starts a server on ports that are open already.
@@ -56,14 +58,18 @@ impl SiteManager {
         let tasks = Tasks::new();
         let env = Env { tasks: tasks.clone(), ..self.0.env.for_server(server.name) };
         let numbers = ports.bound.iter().map(|b| b.port).collect();
-        for bound in ports.bound {
-            if let Some(protocol) = self.0.servers.protocol(bound.service, &env, &ports.tls) {
+        if let Some(speaker) = self.0.servers.speaker(&env, &ports.tls) {
+            for bound in ports.bound {
+                let protocol = speaker.protocol(bound.service, bound.port);
                 env.tasks.spawn(bound.listener.run(env.clone(), protocol));
             }
+            if let Speaker::Mta(mta) = &speaker {
+                self.0.servers.start_outbound(&env, mta);
+            }
         }
-        self.0.servers.start_workers(server.name, &env);
         env.log.emit(&ProcServerStarted { server: server.name, version: VERSION });
-        let running = Running { tasks, ports: numbers, state: ServerState::Running, since: env.clock.moment() };
+        let running =
+            Running { tasks, ports: numbers, state: ServerState::Running, since: env.clock.moment() };
         self.running().insert(server.name, running);
     }
 
@@ -135,7 +141,9 @@ impl SiteManager {
                 let usage = servers.store().mailbox_usage(call, MailboxId(0)).await;
                 usage.map(|_| ()).map_err(|e| failed(e.to_string()))
             }
-            "imqueueserv" => servers.queue().counts(call).await.map(|_| ()).map_err(|e| failed(e.to_string())),
+            "imqueueserv" => {
+                servers.queue().counts(call).await.map(|_| ()).map_err(|e| failed(e.to_string()))
+            }
             _ => match servers.directory().account_find(call, "postmaster".into()).await {
                 Ok(_) | Err(roles::directory::DirectoryError::Missing(_)) => Ok(()),
                 Err(error) => Err(failed(error.to_string())),
@@ -157,7 +165,8 @@ impl SiteManager {
     async fn stop(&self, name: &str) -> Result<(), ManagerError> {
         let server = known(name)?;
         if server.ports.is_empty() {
-            let text = format!("{name} shares its process with the servers that stand on it: stop the whole site");
+            let text =
+                format!("{name} shares its process with the servers that stand on it: stop the whole site");
             return Err(ManagerError::Failed(text));
         }
         self.begin_stop(server.name);
@@ -199,6 +208,7 @@ impl Manager for SiteManager {
     }
 
     fn configuration_reload<'a>(&'a self, _call: &'a Call) -> Answer<'a, Reloaded, ManagerError> {
-        Box::pin(async { opener::reload(&self.0.site, &self.0.env) })
+        let reloaded = self.0.configuration.reload();
+        Box::pin(async { reloaded.map_err(|error| ManagerError::BadConfiguration(error.to_string())) })
     }
 }

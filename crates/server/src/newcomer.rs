@@ -10,7 +10,8 @@ use catalog::servers::{SERVERS, Service};
 use catalog::tree::{Path as Key, edit};
 use mail::address::Address;
 use mail::secret::Secret;
-use roles::directory::provision::{Change, NewAccount, NewDomain, NewPassword};
+use roles::directory::DirectoryError;
+use roles::directory::provision::{NewAccount, NewPassword, Request};
 use std::fmt::Write as _;
 use std::path::Path;
 
@@ -33,7 +34,7 @@ pub(crate) fn run(path: &Path, base: u16, accounts: &[String]) -> anyhow::Result
     let texts = if accounts.is_empty() { ACCOUNTS.map(String::from).to_vec() } else { accounts.to_vec() };
     let wanted = texts.iter().map(|text| parse(text)).collect::<anyhow::Result<Vec<_>>>()?;
     let site = folder::create(path, HOST)?;
-    let file = site.configuration_file();
+    let file = site.configuration_files().current;
     let before = std::fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))?;
     let after = configure(&before, base, wanted[0].address.domain().as_str())?;
     if after != before {
@@ -82,20 +83,16 @@ fn set(text: &str, key: &str, value: &str) -> anyhow::Result<String> {
     Ok(edit::set(text, &path, &[value.to_owned()]))
 }
 
-/// Makes an account and its domain, unless they are there.
+/// Makes an account, and its domain with it, unless it is there.
 async fn make_account(roles: &admin::context::Roles, wanted: Wanted) -> anyhow::Result<()> {
-    use roles::directory::DirectoryError;
-    let call = lifecycle::own_call();
-    let domain = Change::DomainCreate(NewDomain::local(wanted.address.domain().clone()));
-    match roles.directory.provision(&call, domain).await {
-        Ok(_) | Err(DirectoryError::Conflict(_)) => {}
-        Err(error) => return Err(error).context("cannot make the domain"),
-    }
-    let name = wanted.address.to_string();
-    let account = Change::AccountCreate(NewAccount::simple(wanted.address, NewPassword::Clear(wanted.password)));
-    match roles.directory.provision(&call, account).await {
-        Ok(_) | Err(DirectoryError::Conflict(_)) => Ok(()),
-        Err(error) => Err(error).with_context(|| format!("cannot make the account {name}")),
+    let account = NewAccount::simple(&wanted.address, NewPassword::Clear(wanted.password));
+    let requests = vec![Request::CreateAccount(Box::new(account))];
+    let answers = roles.provisioning.provision(&lifecycle::own_call(), requests).await?;
+    match answers.into_iter().next() {
+        Some(Err(error)) if !matches!(error, DirectoryError::Conflict(_)) => {
+            Err(error).with_context(|| format!("cannot make the account {}", wanted.address))
+        }
+        _ => Ok(()),
     }
 }
 

@@ -61,7 +61,8 @@ fn addresses(configured: &[String]) -> anyhow::Result<Vec<IpAddr>> {
         let all: IpAddr = if v6 { Ipv6Addr::UNSPECIFIED.into() } else { Ipv4Addr::UNSPECIFIED.into() };
         return Ok(vec![all]);
     }
-    let parse = |text: &String| text.trim().parse().with_context(|| format!("listenAddresses: {text} is no address"));
+    let parse =
+        |text: &String| text.trim().parse().with_context(|| format!("listenAddresses: {text} is no address"));
     configured.iter().map(parse).collect()
 }
 

@@ -5,6 +5,9 @@
 //! async door each.
 
 mod codec;
+pub mod deferred;
 pub mod directory;
+pub mod mailboxes;
 pub mod shard;
+pub mod sim;
 pub mod sql;

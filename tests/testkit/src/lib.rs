@@ -2,5 +2,8 @@
 //!
 //! Nothing here is used by a program. A double does what its script says and remembers what was done to it.
 
+pub mod directory;
 pub mod dns;
+pub mod queue;
 pub mod smtp_server;
+pub mod store;

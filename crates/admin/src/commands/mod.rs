@@ -3,6 +3,7 @@
 pub mod accounts;
 pub mod configuration;
 pub mod general;
+pub mod mailboxes;
 pub mod servers;
 
 use crate::arguments::Arguments;
@@ -18,6 +19,9 @@ pub const ALL: &[&Command] = &[
     &configuration::imconfcontrol::COMMAND,
     &accounts::imdbcontrol::COMMAND,
     &accounts::impwdhash::COMMAND,
+    &mailboxes::imboxstats::COMMAND,
+    &mailboxes::imfolderlist::COMMAND,
+    &mailboxes::immsgdelete::COMMAND,
     &general::imcmdlist::COMMAND,
     &general::im_version::COMMAND,
 ];

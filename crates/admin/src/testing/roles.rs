@@ -5,6 +5,7 @@ use bytes::Bytes;
 use mail::address::Address;
 use mail::flags::Flags;
 use mail::id::{AccountId, FolderId, HostName, MailboxId, ModSeq, QueueId, TraceId, Uid, UidValidity};
+use mail::message::{Limits, Scanner};
 use mail::search::{Criterion, Place};
 use mail::sequence::NumberSet;
 use mail::time::Timestamp;
@@ -120,6 +121,13 @@ impl Double {
     }
 }
 
+/// What a store keeps of a message from its delivery on.
+fn outline(text: &[u8]) -> Bytes {
+    let mut scanner = Scanner::new(Limits::default());
+    scanner.push(text);
+    scanner.finish().encode().into()
+}
+
 fn answer<'a, T: Send + 'a, E: Send + 'a>(result: Result<T, E>) -> Answer<'a, T, E> {
     Box::pin(ready(result))
 }
@@ -131,6 +139,17 @@ macro_rules! unasked {
             answer(Err(<$error>::Unavailable))
         })*
     };
+}
+
+/// A directory that cannot be changed.
+impl Provisioning for Double {
+    fn provision<'a>(
+        &'a self,
+        _call: &'a Call,
+        _requests: Vec<Request>,
+    ) -> Answer<'a, Vec<Result<Reply, DirectoryError>>, DirectoryError> {
+        Box::pin(ready(Err(DirectoryError::Unavailable)))
+    }
 }
 
 impl Directory for Double {
@@ -156,10 +175,6 @@ impl Directory for Double {
     }
 }
 
-impl Provisioning for Double {
-    unasked! { DirectoryError: provision(Vec<Request>) -> Vec<Result<Reply, DirectoryError>>; }
-}
-
 impl MessageStore for Double {
     unasked! { StoreError:
         mailbox_create(MailboxId) -> ();
@@ -182,7 +197,8 @@ impl MessageStore for Double {
     fn mailbox_unlock(&self, _: &Call, _: MailboxId) {}
 
     fn mailbox_usage<'a>(&'a self, _: &'a Call, mailbox: MailboxId) -> Answer<'a, Usage, StoreError> {
-        let all: Vec<_> = (0..self.0.folders.lock().unwrap().len()).map(|at| self.folder(at)).collect();
+        let count = self.0.folders.lock().unwrap().len();
+        let all: Vec<_> = (0..count).map(|at| self.folder(at)).collect();
         let usage = Usage {
             bytes: all.iter().map(|f| f.bytes).sum(),
             messages: all.iter().map(|f| u64::from(f.messages)).sum(),
@@ -227,7 +243,7 @@ impl MessageStore for Double {
             modseq: ModSeq(1),
             size: text.len() as u64,
             received: Timestamp::from_secs(0),
-            outline: None,
+            outline: (read.need >= Need::Outline).then(|| outline(&text)),
             body: (read.need == Need::Body).then(|| Body::from_bytes(text)),
         };
         answer(Ok(Page { messages: found.into_iter().map(message).collect(), next }))

@@ -7,7 +7,7 @@ events! {
     ImapSessionStart: Note { session, peer, tls }
         cause "Normal operation." action "None.";
     #[doc = "An IMAP session has ended."]
-    ImapSessionEnd: Note { session, peer, user, reason, seconds, sent, received }
+    ImapSessionEnd: Note { session, peer, user, reason, seconds }
         cause "Normal operation." action "None.";
     #[doc = "A connection was refused because maxSessions are open."]
     ImapMaxSessions: Warn { limit, peer }

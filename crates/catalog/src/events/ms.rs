@@ -41,4 +41,11 @@ events! {
     #[doc = "A request names a folder or message that does not exist."]
     MsNoSuchObject: Warn { mailbox, object }
         cause "Another session removed it in the meantime." action "None, unless it happens often.";
+    #[doc = "The folder that a filter named does not exist; the message was put into the Inbox."]
+    MsDeliverFolderNotFound: Warn { mailbox, folder, id }
+        cause "The user has removed or renamed the folder." action "None, or correct the filter.";
+    #[doc = "Something that was stored cannot be read back as it was written. What it was needed for has failed."]
+    MsDamaged: Erro { what }
+        cause "The disk or the memory of the host has changed bytes, or there is a bug."
+        action "Check the disk, then run the store's check.";
 }

@@ -28,4 +28,8 @@ events! {
     #[doc = "A remote server closed the connection in the middle of a delivery."]
     MtaServerSocketClosed: Warn { host, id, step }
         cause "A fault or a restart over there." action "None: the message is tried again.";
+    #[doc = "A report to the sender of a message could not be handed in."]
+    MtaReportFailed: Erro { id, to, reason }
+        cause "The sender's address is refused, or neither store nor queue takes mail."
+        action "See the reason. Where it is temporary, the message stays in the queue and the report is tried again.";
 }

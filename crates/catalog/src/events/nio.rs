@@ -30,6 +30,9 @@ events! {
     NioTlsFailed: Warn { peer, port, reason }
         cause "A client with other versions or ciphers, or one that does not trust the certificate."
         action "Many of one kind: check the certificate and its chain.";
+    #[doc = "A TLS connection to a remote server could not be agreed; the mail goes without."]
+    NioTlsRemoteFailed: Warn { host, peer, reason }
+        cause "The remote server offers TLS that does not work." action "None.";
     #[doc = "The certificate or its key cannot be used."]
     NioTlsCertUnreadable: Fatl { path, reason }
         cause "The file is missing, not readable, not PEM, or key and certificate do not fit."

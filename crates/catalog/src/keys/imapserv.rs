@@ -10,4 +10,6 @@ keys! {
     IMAP4_PORT: u64 = "imap4Port" in ["imapserv"], Kind::Number(0..=65_535), ["143"], Restart, since "3.2";
     #[doc = "Port for IMAP with TLS from the first byte (RFC 8314); 0: none."]
     SSL_IMAP4_PORT: u64 = "sslImap4Port" in ["imapserv"], Kind::Number(0..=65_535), ["993"], Restart, since "4.0";
+    #[doc = "Which literals a client may send without waiting (RFC 7888): `all` (LITERAL+), or `small`, those of at most 4096 octets (LITERAL-)."]
+    UNWAITED_LITERALS: String = "unwaitedLiterals" in ["imapserv"], Kind::Choice(&["all", "small"]), ["all"], Live, since "5.0";
 }

@@ -8,8 +8,8 @@ use std::time::Duration;
 const ENTRY: usize = 512;
 
 keys! {
-    #[doc = "Largest message accepted, in KB, by SMTP, LMTP and submission. A larger one is refused with 552."]
-    MAX_MESSAGE_SIZE: u64 = "maxMessageSize" in ["mta"], Kind::Number(1..=2_097_151), ["51200"], Live, since "3.2";
+    #[doc = "Largest message accepted, in KB, by SMTP, LMTP and submission, and by IMAP's APPEND. A larger one is refused with 552 or [TOOBIG]."]
+    MAX_MESSAGE_SIZE: u64 = "maxMessageSize" in ["mta", "imapserv"], Kind::Number(1..=2_097_151), ["51200"], Live, since "3.2";
     #[doc = "Most recipients in one transaction; more are answered with 452 and may be sent again."]
     MAX_RECIPIENTS: u64 = "maxRecipients" in ["mta"], Kind::Number(100..=100_000), ["1000"], Live, since "5.0";
     #[doc = "Port for mail from other servers; 0: none."]
@@ -50,6 +50,14 @@ keys! {
     MAIL_ROUTING_TABLE: Vec<String> = "mailRoutingTable" in ["mta"], Kind::List(ENTRY), [], Live, since "4.0";
     #[doc = "Hours in the queue after which a message is returned to its sender."]
     MAX_QUEUE_TIME_IN_HOURS: u64 = "maxQueueTimeInHours" in ["mta"], Kind::Number(1..=8_760), ["120"], Live, since "4.1";
+    #[doc = "Minutes to wait after the first, second, ... failed attempt to deliver a message; the last one holds for all that follow. At most 32."]
+    RETRY_INTERVALS_IN_MINUTES: Vec<String> = "retryIntervalsInMinutes" in ["mta"], Kind::List(8), ["1", "5", "15", "30", "60"], Live, since "5.0";
+    #[doc = "Hours after which a sender who asked for it (NOTIFY=DELAY) is told, once, that a message is late; 0: never."]
+    DELAY_WARNING_IN_HOURS: u64 = "delayWarningInHours" in ["mta"], Kind::Number(0..=8_760), ["4"], Live, since "5.0";
+    #[doc = "Seconds after the start of the queue before mail that was in it is tried."]
+    OUTBOUND_DEFER_PROCESS_INITIAL_WAIT: Duration = "outboundDeferProcessInitialWait" in ["mta"], Kind::Number(0..=3_600), ["10"], Restart, since "4.0";
+    #[doc = "Address that gets a copy of every bounce, with the header of the message only; empty: nobody but the sender is told."]
+    BOUNCE_NOTIFY: String = "bounceNotify" in ["mta"], Kind::Text(320), [""], Live, since "4.0";
     #[doc = "Seconds that an outgoing connection may take to open."]
     CONNECT_TIMEOUT: Duration = "connectTimeout" in ["mta"], Kind::Number(1..=3_600), ["60"], Live, since "5.0";
     #[doc = "Most outgoing deliveries at the same time."]

@@ -1,6 +1,6 @@
 //! How much one client may ask for: connections of its network, bad commands of a session, wrong passwords.
 
-use super::networks::{self, place};
+use mail::network::{self, place};
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -27,7 +27,7 @@ impl ConnectionTable {
         let mut entries = Vec::with_capacity(values.len());
         for value in values {
             let parsed = value.rsplit_once(':').and_then(|(network, limit)| {
-                let network = networks::parse(network.trim_matches(['[', ']'])).ok()?;
+                let network = network::parse(network.trim_matches(['[', ']'])).ok()?;
                 Some((*network.start(), *network.end(), limit.trim().parse().ok()?))
             });
             match parsed {

@@ -2,7 +2,6 @@
 //! sessions of `inbound` gather the facts and turn the verdicts into replies.
 
 pub mod limits;
-pub mod networks;
 pub mod recipient;
 pub mod relay;
 pub mod sender;

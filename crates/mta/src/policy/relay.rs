@@ -1,6 +1,6 @@
 //! Who may send to domains that are not ours.
 
-use super::networks::Networks;
+use mail::network::Networks;
 use std::net::IpAddr;
 
 /// `relaySourcePolicy`.

@@ -168,7 +168,9 @@ fn failed(error: &fjall::Error) -> ShardError {
     match error {
         fjall::Error::Locked => ShardError::Locked,
         fjall::Error::Io(e) if super::error::is_full(e) => ShardError::Full,
-        fjall::Error::Io(_) | fjall::Error::Poisoned => ShardError::broken(format!("the index failed: {error:?}")),
+        fjall::Error::Io(_) | fjall::Error::Poisoned => {
+            ShardError::broken(format!("the index failed: {error:?}"))
+        }
         _ => ShardError::corrupt(format!("the index: {error:?}")),
     }
 }

@@ -20,7 +20,8 @@ impl Keeper {
     pub(crate) fn start(shared: &Arc<Shared>) -> std::io::Result<Self> {
         let (bell, rings) = sync_channel(1);
         let shared = Arc::clone(shared);
-        let thread = std::thread::Builder::new().name("shard-keeper".into()).spawn(move || run(&shared, &rings))?;
+        let thread =
+            std::thread::Builder::new().name("shard-keeper".into()).spawn(move || run(&shared, &rings))?;
         Ok(Self { bell: Some(bell), thread: Some(thread) })
     }
 

@@ -58,7 +58,16 @@ impl Log {
     ) -> Self {
         let at = durable.offset;
         segments.keep(&current);
-        Self { disk, segments, current, durable, buffer: Vec::new(), buffer_at: at, written: at, buffer_limit }
+        Self {
+            disk,
+            segments,
+            current,
+            durable,
+            buffer: Vec::new(),
+            buffer_at: at,
+            written: at,
+            buffer_limit,
+        }
     }
 
     /// The end of the last durable group.
@@ -150,8 +159,11 @@ impl Log {
     /// Between groups: begins a new segment. The one before it is not written again.
     pub(crate) fn roll(&mut self) -> io::Result<()> {
         let next = self.current.header.segment.checked_add(1).ok_or(io::ErrorKind::FileTooLarge)?;
-        let header =
-            SegmentHeader { salt: self.current.header.salt, segment: next, first_group: self.durable.group + 1 };
+        let header = SegmentHeader {
+            salt: self.current.header.salt,
+            segment: next,
+            first_group: self.durable.group + 1,
+        };
         let file = create(&*self.disk, &header)?;
         self.current = Arc::new(Segment { header, file });
         self.segments.keep(&self.current);

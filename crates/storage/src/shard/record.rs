@@ -239,7 +239,10 @@ mod tests {
     #[test]
     fn a_length_that_would_overflow_is_refused() {
         assert_eq!(blob_len(0, u64::MAX), None);
-        assert_eq!(Head::Commit { group: 0, start: 0, payload_len: u32::MAX, payload_sum: 0 }.record_len(), None);
+        assert_eq!(
+            Head::Commit { group: 0, start: 0, payload_len: u32::MAX, payload_sum: 0 }.record_len(),
+            None
+        );
         assert_eq!(blob_len(0, 0), Some(24));
         assert_eq!(blob_len(1, 65_537), Some(24 + 5 + 65_537 + 8 + 2));
     }

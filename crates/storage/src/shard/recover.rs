@@ -129,7 +129,8 @@ fn numbers(disk: &dyn Disk) -> Result<Vec<u32>, ShardError> {
     numbers.sort_unstable();
     if let Some(&last) = numbers.last() {
         let len = disk.open(&file_name(last)).and_then(|f| f.len()).map_err(ShardError::io)?;
-        let unused = len <= SEGMENT_HEADER && matches!(segments::open(disk, last), Err(ShardError::Corrupt(_)));
+        let unused =
+            len <= SEGMENT_HEADER && matches!(segments::open(disk, last), Err(ShardError::Corrupt(_)));
         if unused {
             numbers.pop();
         }

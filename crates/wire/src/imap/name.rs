@@ -5,9 +5,7 @@
 //! (RFC 9051 5.1). Which names exist or may be created is the server's business.
 
 use super::MAX_NAME_LEN;
-use base64::Engine as _;
-use base64::alphabet::Alphabet;
-use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+use mail::text::utf7;
 
 /// What stands between the levels of a name.
 pub const SEPARATOR: char = '/';
@@ -30,13 +28,13 @@ pub enum NameForm {
 pub struct MailboxName(Box<str>);
 
 impl MailboxName {
-    /// The name that this text means: `inbox` in any case is INBOX, as first level too, and one separator at
-    /// the end is dropped (RFC 9051 6.3.4: it declares an intention only). `None` where it is too long or
+    /// The name that this text means: `inbox` in any case is INBOX, as first level too, and separators at
+    /// the end are dropped (RFC 9051 6.3.4: they declare an intention only). `None` where it is too long or
     /// has control characters.
     pub fn new(text: &str) -> Option<Self> {
-        let text = match text.strip_suffix(SEPARATOR) {
-            Some(rest) if !rest.is_empty() => rest,
-            _ => text,
+        let text = match text.trim_end_matches(SEPARATOR) {
+            "" => text,
+            rest => rest,
         };
         plain(text).then(|| Self(canonical(text)))
     }
@@ -152,100 +150,15 @@ fn decode(bytes: &[u8], form: NameForm) -> Option<String> {
     }
     let text = std::str::from_utf8(bytes).ok()?;
     match form {
-        NameForm::Utf7 if text.is_ascii() => utf7_decode(text),
+        NameForm::Utf7 if text.is_ascii() => utf7::decode(bytes).ok(),
         _ => Some(text.to_owned()),
     }
-}
-
-/// Reads modified UTF-7. `None` where a shift is not closed, or is not UTF-16, or hides printable ASCII:
-/// one name has one spelling.
-pub fn utf7_decode(text: &str) -> Option<String> {
-    let mut out = String::with_capacity(text.len());
-    let mut rest = text;
-    while let Some((before, after)) = rest.split_once('&') {
-        out.push_str(before);
-        let (shifted, next) = after.split_once('-')?;
-        rest = next;
-        if shifted.is_empty() {
-            out.push('&');
-        } else {
-            out.push_str(&utf16_decode(shifted)?);
-        }
-    }
-    out.push_str(rest);
-    Some(out)
-}
-
-fn utf16_decode(shifted: &str) -> Option<String> {
-    let bytes = base64_modified().decode(shifted).ok()?;
-    if bytes.len() % 2 != 0 {
-        return None;
-    }
-    let units: Vec<u16> = bytes.chunks_exact(2).map(|c| u16::from_be_bytes([c[0], c[1]])).collect();
-    let text = String::from_utf16(&units).ok()?;
-    (!text.chars().any(|c| matches!(c, ' '..='~'))).then_some(text)
-}
-
-/// Writes modified UTF-7.
-pub fn utf7_encode(text: &str) -> String {
-    let mut out = String::with_capacity(text.len() + 8);
-    let mut units: Vec<u8> = Vec::new();
-    let flush = |units: &mut Vec<u8>, out: &mut String| {
-        if !units.is_empty() {
-            out.push('&');
-            base64_modified().encode_string(&*units, out);
-            out.push('-');
-            units.clear();
-        }
-    };
-    for c in text.chars() {
-        match c {
-            ' '..='~' => {
-                flush(&mut units, &mut out);
-                out.push(c);
-                if c == '&' {
-                    out.push('-');
-                }
-            }
-            _ => {
-                let mut pair = [0; 2];
-                units.extend(c.encode_utf16(&mut pair).iter().flat_map(|u| u.to_be_bytes()));
-            }
-        }
-    }
-    flush(&mut units, &mut out);
-    out
-}
-
-/// RFC 3501 5.1.3: the usual alphabet with `,` for `/`, and no padding.
-fn base64_modified() -> GeneralPurpose {
-    const ALPHABET: Alphabet =
-        match Alphabet::new("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+,") {
-            Ok(alphabet) => alphabet,
-            Err(_) => panic!("64 different characters"),
-        };
-    const CONFIG: GeneralPurposeConfig = GeneralPurposeConfig::new()
-        .with_encode_padding(false)
-        .with_decode_padding_mode(DecodePaddingMode::RequireNone);
-    GeneralPurpose::new(&ALPHABET, CONFIG)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use proptest::prelude::*;
-
-    #[test]
-    fn utf7_of_the_standard() {
-        // RFC 3501 5.1.3 has this example.
-        let text = "~peter/mail/台北/日本語";
-        assert_eq!(utf7_encode(text), "~peter/mail/&U,BTFw-/&ZeVnLIqe-");
-        assert_eq!(utf7_decode("~peter/mail/&U,BTFw-/&ZeVnLIqe-").as_deref(), Some(text));
-        assert_eq!(utf7_encode("R&D 😀"), "R&-D &2D3eAA-");
-        for bad in ["&", "&AGE-", "&2D0-", "&!!-", "R&D", "&AAA"] {
-            assert_eq!(utf7_decode(bad), None, "{bad}");
-        }
-    }
 
     #[test]
     fn inbox_is_inbox_in_any_case() {
@@ -306,18 +219,6 @@ mod tests {
     }
 
     proptest! {
-        #[test]
-        fn utf7_there_and_back(text in "[a&é台😀/ -]{0,20}") {
-            prop_assert_eq!(utf7_decode(&utf7_encode(&text)), Some(text));
-        }
-
-        #[test]
-        fn what_decodes_is_the_only_spelling(text in "[a&U,BTFw-]{0,12}") {
-            if let Some(decoded) = utf7_decode(&text) {
-                prop_assert_eq!(utf7_decode(&utf7_encode(&decoded)), Some(decoded));
-            }
-        }
-
         #[test]
         fn patterns_match_as_defined(pattern in "[ab/*%]{0,8}", name in "[ab/]{0,8}") {
             let expected = naive(pattern.as_bytes(), name.as_bytes());

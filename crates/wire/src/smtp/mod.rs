@@ -11,10 +11,6 @@ pub mod reply;
 pub mod server_state;
 mod xtext;
 
-/// Octets of a command line before its CRLF that a server takes. RFC 5321 4.5.3.1.4 asks for 510, the
-/// extensions for more: AUTH (RFC 4954) wants room for its initial response, DSN (RFC 3461) for ORCPT.
-pub const MAX_COMMAND_LINE: usize = 4096;
-
 /// Which of the two protocols is spoken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Dialect {

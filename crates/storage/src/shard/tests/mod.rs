@@ -1,10 +1,19 @@
 //! Tests of the whole shard: what it promises, without faults.
 
+mod crash;
+mod faults;
+
 use super::*;
 use std::ops::ControlFlow;
 
 pub(super) fn small() -> ShardOptions {
-    ShardOptions { segment_bytes: 64 << 10, group_bytes: 256 << 10, readers: 1, reserve: 0, ..Default::default() }
+    ShardOptions {
+        segment_bytes: 64 << 10,
+        group_bytes: 256 << 10,
+        readers: 1,
+        reserve: 0,
+        ..Default::default()
+    }
 }
 
 pub(super) fn open(path: &Path) -> Shard {
@@ -145,7 +154,7 @@ async fn hooks_run_after_readers_can_see_it() {
     let (tell, told) = oneshot::channel();
     shard
         .commit(|tx| {
-            tx.after_commit(|| drop(tell.send(())));
+            tx.after_commit(|| assert_eq!(tell.send(()), Ok(())));
             tx.put(b"a", b"1")
         })
         .await
@@ -218,6 +227,9 @@ async fn a_body_larger_than_a_segment_is_stored_in_pieces() {
     put(&shard, "a", "1").await.unwrap();
     let open = shard.blob(&blob).await.unwrap();
     let end = shard.blob_body(&open, 2_999_990..3_000_001).await.unwrap();
-    assert_eq!(end.iter().map(|&b| u64::from(b)).collect::<Vec<_>>(), (2_999_990..3_000_001).map(|n| n % 251).collect::<Vec<_>>());
+    assert_eq!(
+        end.iter().map(|&b| u64::from(b)).collect::<Vec<_>>(),
+        (2_999_990..3_000_001).map(|n| n % 251).collect::<Vec<_>>()
+    );
     assert_eq!(shard.blob_body(&open, 0..u64::MAX).await.unwrap().len(), 3_000_001);
 }

@@ -5,7 +5,7 @@ use super::{Put, body, body_structure, envelope};
 use bytes::{BufMut, BytesMut};
 use mail::flags::Flags;
 use mail::id::{ModSeq, Uid};
-use mail::message::Outline;
+use mail::message::{Envelope, Outline};
 use mail::time::Timestamp;
 
 /// Writes one FETCH response. Octets of a section are appended by the caller to [`FetchWriter::out`] after
@@ -83,8 +83,8 @@ impl<'a> FetchWriter<'a> {
     }
 
     /// `ENVELOPE`
-    pub fn envelope(&mut self, outline: &Outline) {
-        envelope(self.item("ENVELOPE "), &outline.envelope());
+    pub fn envelope(&mut self, of: &Envelope<'_>) {
+        envelope(self.item("ENVELOPE "), of);
     }
 
     /// `BODY`, the structure without extensions.

@@ -14,16 +14,19 @@ mod structure;
 mod tests;
 
 pub use envelope::envelope;
-pub use fetch::FetchWriter;
-pub use list::{ListEntry, ListVerb, MailboxAttributes, StatusValues, list, status as mailbox_status};
+pub use fetch::{FetchWriter, Gap};
+pub use list::{
+    ListEntry, ListVerb, MailboxAttributes, StatusValues, SubscribedBelow, list, status as mailbox_status,
+};
 pub use search::{SearchAnswer, esearch, search};
 pub use status::{Code, Status, continuation, tagged, untagged};
 pub use structure::{body, body_structure};
 
-use super::name::{NameForm, utf7_encode};
+use super::name::NameForm;
 use bytes::{BufMut, BytesMut};
-use mail::flags::{Flags, Keyword};
+use mail::flags::Flags;
 use mail::sequence::NumberSet;
+use mail::text::utf7;
 
 /// Longest text that is written between quotes; longer ones become literals.
 const MAX_QUOTED: usize = 1024;
@@ -81,7 +84,7 @@ impl Put for BytesMut {
 
     fn mailbox(&mut self, name: &str, form: NameForm) -> &mut Self {
         match form {
-            NameForm::Utf7 => self.string(utf7_encode(name).as_bytes()),
+            NameForm::Utf7 => self.string(utf7::encode(name).as_bytes()),
             NameForm::Utf8 if name.is_ascii() => self.string(name.as_bytes()),
             // RFC 9051 9: QUOTED-CHAR takes UTF-8. Names have no control characters.
             NameForm::Utf8 => {
@@ -92,12 +95,14 @@ impl Put for BytesMut {
     }
 
     fn flags(&mut self, flags: &Flags) -> &mut Self {
-        let names = flags.system.names().chain(flags.keywords.iter().map(Keyword::as_str));
-        for (i, name) in names.enumerate() {
-            if i > 0 {
-                self.put_u8(b' ');
-            }
-            self.raw(name);
+        let mut gap = "";
+        for name in flags.system.names() {
+            self.raw(gap).raw(name);
+            gap = " ";
+        }
+        for keyword in &flags.keywords {
+            self.raw(gap).raw(keyword.as_str());
+            gap = " ";
         }
         self
     }

@@ -63,15 +63,27 @@ fn multipart(out: &mut BytesMut, part: Part<'_>, form: Form, depth: usize) {
 
 /// Type, subtype, parameters, id, description, encoding, size.
 fn single(out: &mut BytesMut, part: Part<'_>) {
-    upper(out, part.media_type());
+    // What looks like a container and was not taken apart (too deep, no boundary) is content: a client would
+    // look for parts or an envelope.
+    let container = matches!(part.media_type(), b"multipart" | b"message") && part.kind() == Kind::Leaf;
+    let opaque = container && (part.media_type() == b"multipart" || is_message(part.subtype()));
+    let (kind, subtype) = match opaque {
+        true => (&b"application"[..], &b"octet-stream"[..]),
+        false => (part.media_type(), part.subtype()),
+    };
+    upper(out, kind);
     out.raw(" ");
-    upper(out, part.subtype());
+    upper(out, subtype);
     out.raw(" ");
     parameters(out, part.params());
     out.raw(" ").nstring(part.content_id()).raw(" ").nstring(part.description()).raw(" ");
     upper(out, part.encoding());
     let range = part.body();
     out.raw(" ").number(range.end.saturating_sub(range.start));
+}
+
+fn is_message(subtype: &[u8]) -> bool {
+    matches!(subtype, b"rfc822" | b"global")
 }
 
 /// Disposition, languages, location.

@@ -1,0 +1,101 @@
+//! FETCH. RFC 9051 6.4.5, RFC 3501 6.4.5, RFC 7162 3.1.4.
+//!
+//! Messages come from the store a page at a time, with as much of each as the items need, and leave as they
+//! are written. What the fetch has read is marked `\Seen` in one change after the last message.
+
+use super::session::enable_condstore;
+use crate::fetch_items::{self, Plan};
+use crate::replies::{Failed, Outcome, Reply};
+use crate::session::Session;
+use crate::updates::{self, WithUid};
+use mail::flags::{FlagAction, Flags, SystemFlags};
+use mail::id::Uid;
+use mail::sequence::NumberSet;
+use roles::store::{FlagsChange, Message, Need, Page, Read};
+use wire::imap::command::{Access, By, Fetch, FetchItem, Tag};
+
+pub(super) async fn fetch(session: &mut Session<'_>, tag: &Tag, fetch: Fetch) -> Outcome {
+    let selected = session.selected()?;
+    let access = selected.access;
+    let uids = selected.resolve(fetch.by, &fetch.set).map_err(|_| Failed::Bad("no such message"))?;
+    if fetch.changed_since.is_some() || fetch.items.contains(&FetchItem::ModSeq) {
+        enable_condstore(session);
+    }
+    let plan = Plan::new(&fetch);
+    let unseen = send(session, &fetch, &plan, uids).await?;
+    if access == Access::ReadWrite && plan.marks_seen {
+        mark_seen(session, fetch.by, unseen).await?;
+    }
+    Ok(Reply::ok(tag, "fetched"))
+}
+
+/// Sends what is asked of each message; returns those that were not `\Seen`.
+async fn send(
+    session: &mut Session<'_>,
+    fetch: &Fetch,
+    plan: &Plan,
+    mut uids: NumberSet,
+) -> Result<NumberSet, Failed> {
+    let mut unseen = NumberSet::new();
+    while !uids.is_empty() {
+        let page = read(session, fetch, plan, &uids).await?;
+        let numbers = session.selected()?.number_each(page.messages.iter().map(|m| m.uid));
+        for (message, number) in page.messages.iter().zip(numbers) {
+            let Some(number) = number else { continue };
+            fetch_items::send(&mut session.connection, number, message, plan).await?;
+            note_unseen(&mut unseen, message);
+        }
+        let Some(Uid(next)) = page.next else { break };
+        uids = super::search::from(&uids, next);
+    }
+    Ok(unseen)
+}
+
+fn note_unseen(unseen: &mut NumberSet, message: &Message) {
+    if !message.flags.system.contains(SystemFlags::SEEN) {
+        unseen.insert(message.uid.0);
+    }
+}
+
+async fn read(
+    session: &mut Session<'_>,
+    fetch: &Fetch,
+    plan: &Plan,
+    uids: &NumberSet,
+) -> Result<Page, Failed> {
+    let mailbox = session.account()?.mailbox;
+    let read = Read {
+        mailbox,
+        folder: session.selected()?.folder,
+        uids: uids.clone(),
+        need: plan.need,
+        changed_since: fetch.changed_since,
+        limit: page_size(plan.need),
+    };
+    Ok(session.store().message_read(&session.call(), read).await?)
+}
+
+/// Messages asked for at a time: a page is held while it is sent.
+fn page_size(need: Need) -> usize {
+    match need {
+        Need::Flags => 1000,
+        Need::Outline => 256,
+        Need::Body => 64,
+    }
+}
+
+/// RFC 9051 6.4.5: where that changes flags, they are told.
+async fn mark_seen(session: &mut Session<'_>, by: By, unseen: NumberSet) -> Result<(), Failed> {
+    let mailbox = session.account()?.mailbox;
+    let folder = session.selected()?.folder;
+    for uids in super::store::pages(&unseen) {
+        let flags = Flags::system(SystemFlags::SEEN);
+        let change =
+            FlagsChange { mailbox, folder, uids, action: FlagAction::Add, flags, unchanged_since: None };
+        let changed = session.store().flags_change(&session.call(), change).await?;
+        session.selected()?.note_own(&changed);
+        let with_uid = if by == By::Uid { WithUid::Always } else { WithUid::IfEnabled };
+        updates::tell_flags(session, &changed.now, with_uid).await?;
+    }
+    Ok(())
+}

@@ -1,0 +1,68 @@
+//! Bodies across the border between roles and storage.
+
+use bytes::Bytes;
+use roles::{Body, BodySource};
+use std::future::Future;
+use std::io;
+use std::pin::Pin;
+use storage::shard::{Blob, BlobSource, Shard, ShardError};
+
+/// A body on its way into the shard.
+pub(crate) struct Incoming(pub(crate) Body);
+
+impl BlobSource for Incoming {
+    fn len(&self) -> u64 {
+        self.0.len()
+    }
+
+    fn read_at(&self, mut offset: u64, mut buffer: &mut [u8]) -> io::Result<()> {
+        while !buffer.is_empty() {
+            let piece = self.0.read_blocking(offset, buffer.len())?;
+            let (now, rest) = buffer.split_at_mut_checked(piece.len()).ok_or(io::ErrorKind::InvalidData)?;
+            if now.is_empty() {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+            now.copy_from_slice(&piece);
+            offset += piece.len() as u64;
+            buffer = rest;
+        }
+        Ok(())
+    }
+}
+
+/// A body in the shard. It stays readable when its item is removed meanwhile.
+pub(crate) struct Stored {
+    pub(crate) shard: Shard,
+    pub(crate) blob: Blob,
+}
+
+impl BodySource for Stored {
+    fn len(&self) -> u64 {
+        self.blob.len()
+    }
+
+    fn in_memory(&self) -> Option<Bytes> {
+        None
+    }
+
+    fn read_blocking(&self, offset: u64, at_most: usize) -> io::Result<Bytes> {
+        self.blob.body(offset..offset.saturating_add(at_most as u64)).map_err(failed)
+    }
+
+    fn read<'a>(
+        &'a self,
+        offset: u64,
+        at_most: usize,
+    ) -> Pin<Box<dyn Future<Output = io::Result<Bytes>> + Send + 'a>> {
+        let range = offset..offset.saturating_add(at_most as u64);
+        Box::pin(async move { self.shard.blob_body(&self.blob, range).await.map_err(failed) })
+    }
+}
+
+fn failed(error: ShardError) -> io::Error {
+    let kind = match error {
+        ShardError::Corrupt(_) | ShardError::Gone => io::ErrorKind::InvalidData,
+        _ => io::ErrorKind::Other,
+    };
+    io::Error::new(kind, error)
+}

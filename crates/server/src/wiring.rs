@@ -1,0 +1,243 @@
+//! Who talks to whom: the one place where a server is chosen for a role.
+//!
+//! Every role is served in this process, so every `Arc<dyn Role>` is the server itself: no hop, no encoding, no copy.
+//! Roles on other hosts will be chosen here, and nowhere else.
+
+use crate::folder;
+use admin::context::Roles;
+use admin::site::Site;
+use anyhow::Context as _;
+use catalog::keys::common::RUN_DIR;
+use catalog::keys::mss::NUM_MSS_PORTS;
+use catalog::servers::Service;
+use control::configuration::{self, InForce};
+use directory::DirectoryServer;
+use env::Env;
+use env::budget::Budget;
+use env::clock::Clock;
+use env::compute::Compute;
+use env::log::{Log, Writer};
+use env::random::Random;
+use env::settings::Settings;
+use env::tasks::Tasks;
+use imap::Imap;
+use mta::Mta;
+use mta::inbound::Port;
+use mta::outbound::Outbound;
+use net::dns::Dns;
+use net::dns::system::SystemDns;
+use net::listener::Protocol;
+use net::tls::ServerTls;
+use net::tls_client::TlsClient;
+use pop::Pop;
+use queue::Queue;
+use roles::directory::Directory;
+use roles::manager::Manager;
+use roles::queue::MailQueue;
+use roles::store::MessageStore;
+use rustls::RootCertStore;
+use std::num::NonZeroU32;
+use std::path::PathBuf;
+use std::sync::Arc;
+use storage::shard::ShardOptions;
+use store::Store;
+
+/// Bytes of mail that all sessions together may hold in memory.
+const MAIL_IN_MEMORY: usize = 64 << 20;
+/// Passwords that may wait to be checked.
+const WAITING_CHECKS: usize = 256;
+/// Certificates of authorities, as Debian keeps them; without the file no foreign certificate is trusted, and mail goes
+/// out under TLS that is not proven.
+const AUTHORITIES: &str = "/etc/ssl/certs/ca-certificates.crt";
+
+/// What the servers of a process share.
+pub(crate) struct Surroundings {
+    /// The seven things.
+    pub(crate) env: Env,
+    /// The configuration as it is followed.
+    pub(crate) configuration: Arc<InForce>,
+    /// Writes the log; dropping it writes what is left.
+    _log: Writer,
+}
+
+impl Surroundings {
+    /// From the configuration of the site.
+    ///
+    /// # Errors
+    /// Where the configuration is not usable or the log cannot be written.
+    pub(crate) fn new(site: &Site) -> anyhow::Result<Self> {
+        let files = site.configuration_files();
+        let loaded = configuration::load(&files)?;
+        let clock = Clock::system();
+        let folder = site.folder().join("log");
+        let host = site.host().as_str();
+        let (log, writer) = Log::to_folder(&folder, host, clock.clone(), "immgrserv")
+            .with_context(|| format!("cannot write to {}", folder.display()))?;
+        configuration::report(&loaded, host, &log);
+        let settings = Settings::new(host, "common", loaded.tree);
+        let configuration = Arc::new(InForce::new(files, settings.clone(), log.clone()));
+        let processors = std::thread::available_parallelism().map_or(2, usize::from);
+        let env = Env {
+            clock,
+            random: Random::system(),
+            log,
+            settings,
+            budget: Budget::new(MAIL_IN_MEMORY),
+            tasks: Tasks::new(),
+            compute: Compute::new(processors, WAITING_CHECKS),
+        };
+        Ok(Self { env, configuration, _log: writer })
+    }
+}
+
+/// The servers of this process.
+pub(crate) struct Servers {
+    site: Arc<Site>,
+    directory: DirectoryServer,
+    store: Store,
+    queue: Queue,
+    dns: Arc<dyn Dns>,
+    /// Takes mail of the house itself; the MTA of the ports is made with them.
+    own: Arc<Mta>,
+}
+
+impl Servers {
+    /// Opens directory, store and queue of the site.
+    ///
+    /// # Errors
+    /// Names what could not be opened and why.
+    pub(crate) async fn open(site: &Arc<Site>, surroundings: &Surroundings) -> anyhow::Result<Self> {
+        let env = &surroundings.env;
+        let file = folder::directory_file(site);
+        let directory = DirectoryServer::open(env.for_server("imdircacheserv"), &file).await;
+        let directory = directory.with_context(|| format!("cannot open the directory {}", file.display()))?;
+        let folder = folder::store_folder(site);
+        let of_store = env.for_server("mss");
+        let shards = u32::try_from(of_store.settings.get(NUM_MSS_PORTS)).ok().and_then(NonZeroU32::new);
+        let shards = shards.unwrap_or(NonZeroU32::MIN);
+        let store = Store::open(&folder, shards, &ShardOptions::default(), &of_store);
+        let store = store.with_context(|| format!("cannot open the message store {}", folder.display()))?;
+        let folder = folder::queue_folder(site);
+        let queue = Queue::open(&folder, ShardOptions::default(), env).await;
+        let queue = queue.with_context(|| format!("cannot open the queue {}", folder.display()))?;
+        let dns: Arc<dyn Dns> = Arc::new(SystemDns::of_host().context("no name service")?);
+        let (of_mta, tls) = (env.for_server("mta"), None);
+        let own = Mta::new(of_mta.clone(), parts(site, &of_mta, &directory, &store, &queue, &dns, tls));
+        Ok(Self { site: Arc::clone(site), directory, store, queue, dns, own })
+    }
+
+    /// The directory.
+    pub(crate) fn directory(&self) -> &dyn Directory {
+        &self.directory
+    }
+
+    /// The message store.
+    pub(crate) fn store(&self) -> &dyn MessageStore {
+        &self.store
+    }
+
+    /// The queue.
+    pub(crate) fn queue(&self) -> &dyn MailQueue {
+        &self.queue
+    }
+
+    /// The servers as commands see them.
+    pub(crate) fn roles(&self, manager: impl Manager + 'static) -> Roles {
+        Roles {
+            directory: Arc::new(self.directory.clone()),
+            provisioning: Arc::new(self.directory.clone()),
+            store: Arc::new(self.store.clone()),
+            queue: Arc::new(self.queue.clone()),
+            submission: self.own.clone(),
+            manager: Arc::new(manager),
+        }
+    }
+
+    /// The server of this name, if it speaks with clients. Its sessions and workers run in `env`.
+    pub(crate) fn speaker(&self, env: &Env, tls: &Arc<ServerTls>) -> Option<Speaker> {
+        let tls = Some(Arc::clone(tls));
+        match env.settings.server() {
+            "mta" => {
+                let parts = parts(&self.site, env, &self.directory, &self.store, &self.queue, &self.dns, tls);
+                Some(Speaker::Mta(Mta::new(env.clone(), parts)))
+            }
+            "popserv" => {
+                let (directory, store) = (Arc::new(self.directory.clone()), Arc::new(self.store.clone()));
+                Some(Speaker::Pop(Pop::new(env.clone(), pop::Parts { directory, store, tls })))
+            }
+            "imapserv" => {
+                let (directory, store) = (Arc::new(self.directory.clone()), Arc::new(self.store.clone()));
+                let run_dir = Arc::new(run_folder(&self.site, env));
+                Some(Speaker::Imap(Imap::new(env.clone(), imap::Parts { directory, store, tls, run_dir })))
+            }
+            _ => None,
+        }
+    }
+
+    /// Starts the worker of outgoing mail.
+    pub(crate) fn start_outbound(&self, env: &Env, mta: &Arc<Mta>) {
+        let roots = TlsClient::roots(AUTHORITIES.as_ref()).unwrap_or_else(|_| RootCertStore::empty());
+        if let Ok(tls) = TlsClient::new(roots) {
+            env.tasks.spawn(Outbound::new(Arc::clone(mta), self.own.clone(), tls).run());
+        }
+    }
+
+    /// Closes the databases, in order.
+    pub(crate) async fn close(&self) {
+        self.queue.close().await;
+        self.store.close().await;
+    }
+}
+
+/// A server that speaks with clients.
+pub(crate) enum Speaker {
+    /// SMTP and LMTP.
+    Mta(Arc<Mta>),
+    /// POP3.
+    Pop(Arc<Pop>),
+    /// IMAP.
+    Imap(Arc<Imap>),
+}
+
+impl Speaker {
+    /// What it speaks on a port.
+    pub(crate) fn protocol(&self, service: Service, number: u16) -> Arc<dyn Protocol> {
+        match self {
+            Self::Mta(mta) => Port::new(Arc::clone(mta), inbound(service), number),
+            Self::Pop(pop) => pop.clone(),
+            Self::Imap(imap) => imap.clone(),
+        }
+    }
+}
+
+fn inbound(service: Service) -> mta::inbound::Service {
+    match service {
+        Service::Submission | Service::Submissions => mta::inbound::Service::Submission,
+        Service::Lmtp => mta::inbound::Service::Lmtp,
+        _ => mta::inbound::Service::Relay,
+    }
+}
+
+/// What an MTA works with.
+fn parts(
+    site: &Site,
+    env: &Env,
+    directory: &DirectoryServer,
+    store: &Store,
+    queue: &Queue,
+    dns: &Arc<dyn Dns>,
+    tls: Option<Arc<ServerTls>>,
+) -> mta::Parts {
+    mta::Parts {
+        directory: Arc::new(directory.clone()),
+        store: Arc::new(store.clone()),
+        queue: Arc::new(queue.clone()),
+        dns: Arc::clone(dns),
+        tls,
+        run_dir: run_folder(site, env),
+    }
+}
+
+fn run_folder(site: &Site, env: &Env) -> PathBuf {
+    folder::run_folder(site, env.settings.server(), &env.settings.get(RUN_DIR))
+}

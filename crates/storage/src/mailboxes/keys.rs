@@ -1,0 +1,215 @@
+//! Keys, in big-endian so that their order is the order of what they name. All rows of a mailbox are neighbours.
+//!
+//! ```text
+//! m mailbox B                       the mailbox
+//! m mailbox C volume modseq uid     a message and its last change
+//! m mailbox F folder                a folder
+//! m mailbox K                       the names of keywords
+//! m mailbox M volume uid            a message
+//! m mailbox N name                  a folder's id by name
+//! m mailbox R request               what a request delivered
+//! m mailbox S name                  a subscription
+//! m mailbox V volume modseq         messages that are gone
+//! p mailbox volume                  a dead volume
+//! x second mailbox request          when a request is forgotten
+//! ```
+
+use super::rows::Volume;
+use mail::id::{FolderId, MailboxId, ModSeq, RequestId, Uid};
+
+const MAILBOX: u8 = b'm';
+const PURGE: u8 = b'p';
+const EXPIRY: u8 = b'x';
+/// Length of `m mailbox kind`.
+const KIND_LEN: usize = 10;
+
+fn of(mailbox: MailboxId, kind: u8, rest: usize) -> Vec<u8> {
+    let mut key = Vec::with_capacity(KIND_LEN + rest);
+    key.push(MAILBOX);
+    key.extend_from_slice(&ordered(mailbox));
+    key.push(kind);
+    key
+}
+
+/// Negative ids come before the others.
+fn ordered(mailbox: MailboxId) -> [u8; 8] {
+    (mailbox.0.cast_unsigned() ^ (1 << 63)).to_be_bytes()
+}
+
+pub(super) fn mailbox(id: MailboxId) -> Vec<u8> {
+    of(id, b'B', 0)
+}
+
+pub(super) fn keywords(id: MailboxId) -> Vec<u8> {
+    of(id, b'K', 0)
+}
+
+pub(super) fn folders(id: MailboxId) -> Vec<u8> {
+    of(id, b'F', 4)
+}
+
+pub(super) fn folder(id: MailboxId, folder: FolderId) -> Vec<u8> {
+    let mut key = folders(id);
+    key.extend_from_slice(&folder.0.to_be_bytes());
+    key
+}
+
+pub(super) fn name(id: MailboxId, name: &str) -> Vec<u8> {
+    let mut key = of(id, b'N', name.len());
+    key.extend_from_slice(name.as_bytes());
+    key
+}
+
+pub(super) fn subscriptions(id: MailboxId) -> Vec<u8> {
+    of(id, b'S', 0)
+}
+
+pub(super) fn subscription(id: MailboxId, name: &str) -> Vec<u8> {
+    let mut key = of(id, b'S', name.len());
+    key.extend_from_slice(name.as_bytes());
+    key
+}
+
+fn in_volume(id: MailboxId, kind: u8, volume: Volume, rest: usize) -> Vec<u8> {
+    let mut key = of(id, kind, 4 + rest);
+    key.extend_from_slice(&volume.0.to_be_bytes());
+    key
+}
+
+pub(super) fn messages(id: MailboxId, volume: Volume) -> Vec<u8> {
+    in_volume(id, b'M', volume, 4)
+}
+
+pub(super) fn message(id: MailboxId, volume: Volume, uid: Uid) -> Vec<u8> {
+    let mut key = messages(id, volume);
+    key.extend_from_slice(&uid.0.to_be_bytes());
+    key
+}
+
+pub(super) fn changes(id: MailboxId, volume: Volume) -> Vec<u8> {
+    in_volume(id, b'C', volume, 12)
+}
+
+pub(super) fn changes_from(id: MailboxId, volume: Volume, from: ModSeq) -> Vec<u8> {
+    let mut key = changes(id, volume);
+    key.extend_from_slice(&from.0.to_be_bytes());
+    key
+}
+
+pub(super) fn change(id: MailboxId, volume: Volume, modseq: ModSeq, uid: Uid) -> Vec<u8> {
+    let mut key = changes_from(id, volume, modseq);
+    key.extend_from_slice(&uid.0.to_be_bytes());
+    key
+}
+
+/// ModSeq and UID of a key of [`change`].
+pub(super) fn parse_change(key: &[u8]) -> Option<(ModSeq, Uid)> {
+    let (modseq, uid) = key.get(KIND_LEN + 4..)?.split_first_chunk::<8>()?;
+    Some((ModSeq(u64::from_be_bytes(*modseq)), Uid(u32::from_be_bytes(uid.try_into().ok()?))))
+}
+
+pub(super) fn vanished(id: MailboxId, volume: Volume) -> Vec<u8> {
+    in_volume(id, b'V', volume, 8)
+}
+
+pub(super) fn vanished_at(id: MailboxId, volume: Volume, modseq: ModSeq) -> Vec<u8> {
+    let mut key = vanished(id, volume);
+    key.extend_from_slice(&modseq.0.to_be_bytes());
+    key
+}
+
+/// The ModSeq of a key of [`vanished_at`].
+pub(super) fn parse_vanished(key: &[u8]) -> Option<ModSeq> {
+    Some(ModSeq(u64::from_be_bytes(key.get(KIND_LEN + 4..)?.try_into().ok()?)))
+}
+
+/// The UID of a key of [`message`].
+pub(super) fn parse_uid(key: &[u8]) -> Option<Uid> {
+    Some(Uid(u32::from_be_bytes(key.get(KIND_LEN + 4..)?.try_into().ok()?)))
+}
+
+/// The name in a key of [`subscription`].
+pub(super) fn parse_name(key: &[u8]) -> Option<&str> {
+    std::str::from_utf8(key.get(KIND_LEN..)?).ok()
+}
+
+pub(super) fn requests(id: MailboxId) -> Vec<u8> {
+    of(id, b'R', 16)
+}
+
+pub(super) fn request(id: MailboxId, request: RequestId) -> Vec<u8> {
+    let mut key = requests(id);
+    key.extend_from_slice(&request.0.to_be_bytes());
+    key
+}
+
+pub(super) fn expiries() -> Vec<u8> {
+    vec![EXPIRY]
+}
+
+pub(super) fn expiry(second: u32, id: MailboxId, request: RequestId) -> Vec<u8> {
+    let mut key = Vec::with_capacity(29);
+    key.push(EXPIRY);
+    key.extend_from_slice(&second.to_be_bytes());
+    key.extend_from_slice(&ordered(id));
+    key.extend_from_slice(&request.0.to_be_bytes());
+    key
+}
+
+/// The second, the mailbox and the request of a key of [`expiry`].
+pub(super) fn parse_expiry(key: &[u8]) -> Option<(u32, MailboxId, RequestId)> {
+    let (second, rest) = key.get(1..)?.split_first_chunk::<4>()?;
+    let (mailbox, request) = rest.split_first_chunk::<8>()?;
+    let request = RequestId(u128::from_be_bytes(request.try_into().ok()?));
+    Some((u32::from_be_bytes(*second), unordered(*mailbox), request))
+}
+
+pub(super) fn purges() -> Vec<u8> {
+    vec![PURGE]
+}
+
+pub(super) fn purge(id: MailboxId, volume: Volume) -> Vec<u8> {
+    let mut key = Vec::with_capacity(13);
+    key.push(PURGE);
+    key.extend_from_slice(&ordered(id));
+    key.extend_from_slice(&volume.0.to_be_bytes());
+    key
+}
+
+/// The mailbox and the volume of a key of [`purge`].
+pub(super) fn parse_purge(key: &[u8]) -> Option<(MailboxId, Volume)> {
+    let (mailbox, volume) = key.get(1..)?.split_first_chunk::<8>()?;
+    Some((unordered(*mailbox), Volume(u32::from_be_bytes(volume.try_into().ok()?))))
+}
+
+fn unordered(bytes: [u8; 8]) -> MailboxId {
+    MailboxId((u64::from_be_bytes(bytes) ^ (1 << 63)).cast_signed())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_are_in_the_order_of_what_they_name() {
+        let ids = [i64::MIN, -5, -1, 0, 1, 300, i64::MAX].map(MailboxId);
+        assert!(ids.map(mailbox).is_sorted());
+        let id = ids[1];
+        assert!(message(id, Volume(1), Uid(255)) < message(id, Volume(1), Uid(256)));
+        assert!(message(id, Volume(1), Uid(u32::MAX)) < message(id, Volume(2), Uid(1)));
+    }
+
+    #[test]
+    fn keys_are_read_back() {
+        for id in [-7, 0, 9].map(MailboxId) {
+            let v = Volume(3);
+            assert_eq!(parse_change(&change(id, v, ModSeq(8), Uid(9))), Some((ModSeq(8), Uid(9))));
+            assert_eq!(parse_vanished(&vanished_at(id, v, ModSeq(8))), Some(ModSeq(8)));
+            assert_eq!(parse_uid(&message(id, v, Uid(9))), Some(Uid(9)));
+            assert_eq!(parse_name(&subscription(id, "ä/b")), Some("ä/b"));
+            assert_eq!(parse_purge(&purge(id, v)), Some((id, v)));
+            let request = RequestId(1 << 100);
+            assert_eq!(parse_expiry(&expiry(77, id, request)), Some((77, id, request)));
+        }
+    }
+}

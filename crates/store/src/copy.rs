@@ -1,0 +1,93 @@
+//! Copying and moving messages within a mailbox: the body stays where it is and gets another reference.
+
+use crate::error::Fail;
+use crate::flags::{first_messages, from};
+use crate::open::Inner;
+use crate::quota;
+use crate::read::folder;
+use mail::id::{FolderId, MailboxId, Uid, UidValidity};
+use mail::sequence::NumberSet;
+use roles::store::{Copied, Quota, StoreError, Usage};
+use storage::mailboxes::{FolderName, MessageRow, NewMessage, Writer};
+use storage::shard::Transaction;
+
+/// What becomes of the originals.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Originals {
+    /// They stay; the copies count against the quota.
+    Stay(Quota),
+    /// They go, in the same commit. RFC 6851 3.3.
+    Go,
+}
+
+#[derive(Clone)]
+struct Copy {
+    mailbox: MailboxId,
+    folder: FolderId,
+    uids: NumberSet,
+    target: FolderName,
+    originals: Originals,
+}
+
+impl Inner {
+    pub(crate) async fn copy(
+        &self,
+        mailbox: MailboxId,
+        folder: FolderId,
+        uids: NumberSet,
+        target: &str,
+        originals: Originals,
+    ) -> Result<Copied, StoreError> {
+        let target = FolderName::parse(target).map_err(|_| StoreError::NoFolder)?;
+        let mut copy = Copy { mailbox, folder, uids, target, originals };
+        let mut all = Copied { uid_validity: UidValidity(0), from: Vec::new(), to: Vec::new() };
+        loop {
+            let piece = copy.clone();
+            let task = move |tx: &mut Transaction<'_>| piece_of(tx, &piece);
+            let (done, next) = self.change(mailbox, task).await?;
+            all.uid_validity = done.uid_validity;
+            all.from.extend(done.from);
+            all.to.extend(done.to);
+            let Some(next) = next else { return Ok(all) };
+            copy.uids = from(&copy.uids, next);
+        }
+    }
+}
+
+fn piece_of(tx: &mut Transaction<'_>, copy: &Copy) -> Result<(Copied, Option<Uid>), Fail> {
+    let mut writer = Writer::open(tx, copy.mailbox)?.ok_or(StoreError::NoMailbox)?;
+    let source = folder(writer.mailbox(), copy.folder)?;
+    let mut target = writer.mailbox().folder_named(&copy.target)?.ok_or(StoreError::NoFolder)?;
+    let (rows, next) = first_messages(&writer, source.volume, &copy.uids)?;
+    if let Originals::Stay(quota) = copy.originals {
+        let usage = Usage { bytes: writer.row().bytes, messages: writer.row().messages };
+        let bytes = rows.iter().map(MessageRow::size).sum();
+        quota::judge(usage, Usage { bytes, messages: rows.len() as u64 }, quota)?;
+    }
+    let mut to = Vec::with_capacity(rows.len());
+    if !rows.is_empty() {
+        let modseq = writer.next_modseq();
+        for row in &rows {
+            writer.transaction().retain(&row.blob, 1)?;
+            let new = NewMessage {
+                system: row.system,
+                keywords: row.keywords.clone(),
+                received: row.received,
+                sent: row.sent,
+                blob: row.blob,
+            };
+            to.push(writer.add(&mut target, new, modseq)?);
+        }
+        if matches!(copy.originals, Originals::Go) {
+            // A move into the same folder changes one row, not two copies of it.
+            let mut other = (source.id != target.id).then_some(source);
+            let modseq = writer.next_modseq();
+            writer.remove(other.as_mut().unwrap_or(&mut target), &rows, modseq)?;
+            other.map_or(Ok(()), |source| writer.save_folder(&source))?;
+        }
+        writer.save_folder(&target)?;
+        writer.save()?;
+    }
+    let from = rows.iter().map(|row| row.uid).collect();
+    Ok((Copied { uid_validity: target.uid_validity, from, to }, next))
+}

@@ -1,0 +1,33 @@
+//! The message store: implements [`roles::store::MessageStore`] over the shards of `storage`.
+//!
+//! A mailbox lives in one shard, `id mod shards`. Each verb is one file: it turns a request into a task for the
+//! shard's committer or a closure for its readers; rules that need no rows (`quota`) are functions. What is promised
+//! to callers stands in `roles`; what makes it durable in `storage::shard`; what the rows are in `storage::mailboxes`.
+//!
+//! It does not know who may do what, nor where a mailbox's mail comes from: servers in front have asked the directory.
+
+mod append;
+mod changes;
+mod copy;
+mod deliver;
+mod error;
+mod expunge;
+mod flags;
+mod folders;
+mod locks;
+mod mailbox;
+mod open;
+mod quota;
+mod read;
+mod search;
+mod service;
+mod source;
+#[cfg(test)]
+mod tests;
+mod upkeep;
+mod watchers;
+
+pub use open::{OpenError, Store};
+
+/// Most messages that one commit changes: larger requests are done in pieces, so that others get their turn.
+const MAX_CHANGE: usize = 4000;

@@ -1,0 +1,162 @@
+//! The role's trait, each method handed to the file of its verb.
+
+use crate::copy::Originals;
+use crate::expunge::Which;
+use crate::open::Store;
+use mail::id::{FolderId, MailboxId, ModSeq};
+use mail::search::Criterion;
+use mail::sequence::NumberSet;
+use roles::store::{
+    Append, Changes, Copied, Deliver, Delivered, FlagsChange, FlagsChanged, Folder, Folders, MessageStore, Opened,
+    Page, Placed, Quota, Read, SpecialUse, StoreError, Subscription, Usage, Watch,
+};
+use roles::{Answer, Call};
+
+type Of<'a, T> = Answer<'a, T, StoreError>;
+
+impl MessageStore for Store {
+    fn mailbox_create<'a>(&'a self, _: &'a Call, mailbox: MailboxId) -> Of<'a, ()> {
+        Box::pin(self.inner().create_mailbox(mailbox))
+    }
+
+    fn mailbox_delete<'a>(&'a self, _: &'a Call, mailbox: MailboxId) -> Of<'a, ()> {
+        Box::pin(self.inner().delete_mailbox(mailbox))
+    }
+
+    fn mailbox_usage<'a>(&'a self, _: &'a Call, mailbox: MailboxId) -> Of<'a, Usage> {
+        Box::pin(self.inner().usage(mailbox))
+    }
+
+    fn mailbox_watch<'a>(&'a self, _: &'a Call, mailbox: MailboxId) -> Of<'a, Box<dyn Watch>> {
+        let watcher: Box<dyn Watch> = Box::new(self.inner().watchers.watch(mailbox));
+        Box::pin(std::future::ready(Ok(watcher)))
+    }
+
+    fn mailbox_lock<'a>(&'a self, call: &'a Call, mailbox: MailboxId) -> Of<'a, ()> {
+        let locked = self.inner().locks.lock(mailbox, call.request);
+        Box::pin(std::future::ready(locked.map_err(|_| StoreError::Locked)))
+    }
+
+    fn mailbox_unlock(&self, call: &Call, mailbox: MailboxId) {
+        self.inner().locks.unlock(mailbox, call.request);
+    }
+
+    fn message_deliver<'a>(&'a self, call: &'a Call, deliver: Deliver) -> Of<'a, Delivered> {
+        Box::pin(self.inner().deliver(call, deliver))
+    }
+
+    fn message_append<'a>(&'a self, _: &'a Call, append: Append) -> Of<'a, Placed> {
+        Box::pin(self.inner().append(append))
+    }
+
+    fn message_read<'a>(&'a self, _: &'a Call, read: Read) -> Of<'a, Page> {
+        Box::pin(self.inner().read(read))
+    }
+
+    fn message_search<'a>(
+        &'a self,
+        call: &'a Call,
+        mailbox: MailboxId,
+        folder: FolderId,
+        criterion: Criterion,
+    ) -> Of<'a, NumberSet> {
+        Box::pin(self.inner().search(call, mailbox, folder, criterion))
+    }
+
+    fn message_copy<'a>(
+        &'a self,
+        _: &'a Call,
+        mailbox: MailboxId,
+        folder: FolderId,
+        uids: NumberSet,
+        target: String,
+        quota: Quota,
+    ) -> Of<'a, Copied> {
+        Box::pin(async move { self.inner().copy(mailbox, folder, uids, &target, Originals::Stay(quota)).await })
+    }
+
+    fn message_move<'a>(
+        &'a self,
+        _: &'a Call,
+        mailbox: MailboxId,
+        folder: FolderId,
+        uids: NumberSet,
+        target: String,
+    ) -> Of<'a, Copied> {
+        Box::pin(async move { self.inner().copy(mailbox, folder, uids, &target, Originals::Go).await })
+    }
+
+    fn message_expunge<'a>(
+        &'a self,
+        _: &'a Call,
+        mailbox: MailboxId,
+        folder: FolderId,
+        uids: NumberSet,
+    ) -> Of<'a, NumberSet> {
+        Box::pin(self.inner().expunge(mailbox, folder, uids, Which::Deleted))
+    }
+
+    fn message_delete<'a>(
+        &'a self,
+        _: &'a Call,
+        mailbox: MailboxId,
+        folder: FolderId,
+        uids: NumberSet,
+    ) -> Of<'a, NumberSet> {
+        Box::pin(self.inner().expunge(mailbox, folder, uids, Which::All))
+    }
+
+    fn flags_change<'a>(&'a self, _: &'a Call, change: FlagsChange) -> Of<'a, FlagsChanged> {
+        Box::pin(self.inner().flags(change))
+    }
+
+    fn folder_list<'a>(&'a self, _: &'a Call, mailbox: MailboxId) -> Of<'a, Folders> {
+        Box::pin(self.inner().list_folders(mailbox))
+    }
+
+    fn folder_status<'a>(&'a self, _: &'a Call, mailbox: MailboxId, name: String) -> Of<'a, Folder> {
+        Box::pin(async move { self.inner().folder_status(mailbox, &name).await })
+    }
+
+    fn folder_open<'a>(&'a self, _: &'a Call, mailbox: MailboxId, name: String) -> Of<'a, Opened> {
+        Box::pin(async move { self.inner().open_folder(mailbox, &name).await })
+    }
+
+    fn folder_create<'a>(
+        &'a self,
+        _: &'a Call,
+        mailbox: MailboxId,
+        name: String,
+        special_use: Option<SpecialUse>,
+    ) -> Of<'a, FolderId> {
+        Box::pin(async move { self.inner().create_folder(mailbox, &name, special_use).await })
+    }
+
+    fn folder_delete<'a>(&'a self, _: &'a Call, mailbox: MailboxId, name: String) -> Of<'a, ()> {
+        Box::pin(async move { self.inner().delete_folder(mailbox, &name).await })
+    }
+
+    fn folder_rename<'a>(&'a self, _: &'a Call, mailbox: MailboxId, from: String, to: String) -> Of<'a, ()> {
+        Box::pin(async move { self.inner().rename_folder(mailbox, &from, &to).await })
+    }
+
+    fn folder_subscribe<'a>(
+        &'a self,
+        _: &'a Call,
+        mailbox: MailboxId,
+        name: String,
+        subscription: Subscription,
+    ) -> Of<'a, ()> {
+        Box::pin(async move { self.inner().subscribe_folder(mailbox, &name, subscription).await })
+    }
+
+    fn folder_changes<'a>(
+        &'a self,
+        _: &'a Call,
+        mailbox: MailboxId,
+        folder: FolderId,
+        since: ModSeq,
+    ) -> Of<'a, Changes> {
+        Box::pin(self.inner().changes(mailbox, folder, since))
+    }
+}

@@ -1,0 +1,125 @@
+//! Bodies on their way in and out of a shard, and what is noted of them on the way in.
+
+use bytes::Bytes;
+use mail::message::{Limits, Outline, Scanner, date};
+use mail::search::Day;
+use roles::body::MAX_CHUNK;
+use roles::{Body, BodySource};
+use std::future::Future;
+use std::io;
+use std::pin::Pin;
+use storage::shard::{Blob, BlobSource, Shard, ShardError};
+
+/// What is stored beside a body so that it need not be looked at again.
+pub(crate) struct Noted {
+    /// The encoded outline.
+    pub(crate) outline: Vec<u8>,
+    /// The day in the Date header.
+    pub(crate) sent: Option<Day>,
+}
+
+/// Reads a message once, on the caller's side: the committer has better things to do.
+pub(crate) async fn note(body: &Body) -> io::Result<Noted> {
+    let mut scanner = Scanner::new(Limits::default());
+    if let Some(all) = body.in_memory() {
+        scanner.push(&all);
+    } else {
+        let mut at = 0;
+        while at < body.len() {
+            let piece = body.read(at, MAX_CHUNK).await?;
+            if piece.is_empty() {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+            scanner.push(&piece);
+            at += piece.len() as u64;
+        }
+    }
+    let outline = scanner.finish();
+    Ok(Noted { outline: outline.encode(), sent: sent(&outline) })
+}
+
+/// RFC 9051 6.4.4 SENTON: the day as written, disregarding time and timezone.
+fn sent(outline: &Outline) -> Option<Day> {
+    let written = date::parse(outline.envelope().date()?)?.local();
+    Day::new(written.year, written.month, written.day)
+}
+
+/// A body that is to be stored.
+pub(crate) struct Incoming(pub(crate) Body);
+
+impl BlobSource for Incoming {
+    fn len(&self) -> u64 {
+        self.0.len()
+    }
+
+    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<()> {
+        let mut done = 0;
+        while done < buffer.len() {
+            let piece = self.0.read_blocking(offset + done as u64, buffer.len() - done)?;
+            let end = done + piece.len();
+            let place = buffer.get_mut(done..end).filter(|p| !p.is_empty());
+            place.ok_or(io::ErrorKind::UnexpectedEof)?.copy_from_slice(&piece);
+            done = end;
+        }
+        Ok(())
+    }
+}
+
+/// A stored body. Holds its segment open, so that it can be read to its end whatever happens to the message.
+pub(crate) struct Stored {
+    pub(crate) shard: Shard,
+    pub(crate) blob: Blob,
+}
+
+impl BodySource for Stored {
+    fn len(&self) -> u64 {
+        self.blob.len()
+    }
+
+    fn in_memory(&self) -> Option<Bytes> {
+        None
+    }
+
+    fn read_blocking(&self, offset: u64, at_most: usize) -> io::Result<Bytes> {
+        self.blob.body(offset..offset.saturating_add(at_most as u64)).map_err(read_error)
+    }
+
+    fn read<'a>(
+        &'a self,
+        offset: u64,
+        at_most: usize,
+    ) -> Pin<Box<dyn Future<Output = io::Result<Bytes>> + Send + 'a>> {
+        let range = offset..offset.saturating_add(at_most as u64);
+        Box::pin(async move { self.shard.blob_body(&self.blob, range).await.map_err(read_error) })
+    }
+}
+
+fn read_error(error: ShardError) -> io::Error {
+    match error {
+        ShardError::Corrupt(_) => io::Error::new(io::ErrorKind::InvalidData, error),
+        _ => io::Error::other(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn the_day_is_the_one_that_was_written() {
+        let text = "Date: Fri, 1 Mar 2024 23:30:00 -0800\r\nSubject: x\r\n\r\nbody\r\n";
+        let noted = note(&Body::from_bytes(text)).await.unwrap();
+        assert_eq!(noted.sent, Day::new(2024, 3, 1));
+        assert_eq!(Outline::decode(&noted.outline).unwrap().size(), text.len() as u64);
+        assert_eq!(note(&Body::from_bytes("\r\n")).await.unwrap().sent, None);
+    }
+
+    #[test]
+    fn a_body_that_ends_early_is_an_error() {
+        let body = Incoming(Body::from_bytes("12345"));
+        let mut buffer = [0; 3];
+        body.read_at(1, &mut buffer).unwrap();
+        assert_eq!(&buffer, b"234");
+        assert!(body.read_at(3, &mut buffer).is_err());
+    }
+}
