@@ -58,9 +58,10 @@ pub(crate) fn everything(workspace: &Workspace, clients: Clients) -> Result<()> 
     Ok(())
 }
 
-/// Builds the program and says where it is.
+/// Builds the program and says where it is. The whole workspace is named, so that its crates are built with
+/// the features that the tests build them with, and only once.
 pub(crate) fn build(workspace: &Workspace, profile: &str) -> Result<PathBuf> {
-    must(workspace.cargo().args(["build", "--package", "intermail", "--profile", profile]))?;
+    must(workspace.cargo().args(["build", "--workspace", "--bin", "intermail", "--profile", profile]))?;
     let folder = if profile == "dev" { "debug" } else { profile };
     Ok(target(workspace)?.join(folder).join("intermail"))
 }
