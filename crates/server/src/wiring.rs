@@ -131,6 +131,11 @@ impl Servers {
         &self.directory
     }
 
+    /// Starts what goes on beside requests: the directory hears of changes by other processes and keeps its log short.
+    pub(crate) fn follow(&self) {
+        self.directory.follow_changes();
+    }
+
     /// The message store.
     pub(crate) fn store(&self) -> &dyn MessageStore {
         &self.store

@@ -175,10 +175,6 @@ impl Directory for Double {
     }
 }
 
-impl Provisioning for Double {
-    unasked! { DirectoryError: provision(Vec<Request>) -> Vec<Result<Reply, DirectoryError>>; }
-}
-
 impl MessageStore for Double {
     unasked! { StoreError:
         mailbox_create(MailboxId) -> ();

@@ -134,7 +134,7 @@ async fn its_13370_and_13376_every_sub_command_does_its_work() {
         ("crf bob a.test Bob@far.test", "done"),
         ("clf bob a.test postmaster", "done"),
         ("ef bob a.test off", "done"),
-        ("lf bob a.test", "Forwarding: off\nLocalForward: postmaster@a.test\nRemoteForward: Bob@far.test"),
+        ("lf bob a.test", "Forwarding: off\nRemoteForward: Bob@far.test\nLocalForward: postmaster@a.test"),
         ("dlf bob a.test postmaster", "done"),
         ("drf bob a.test bob@far.test", "done"),
         ("sp bob a.test other", "done"),
@@ -291,4 +291,35 @@ fn a_file_is_told_from_a_sub_command() {
     };
     assert_eq!(file(&["/tmp/accounts"]).as_deref(), Some("/tmp/accounts"));
     assert_eq!((file(&["-"]), file(&["LD"]), file(&["x", "y"]), file(&[])), (None, None, None, None));
+}
+
+struct Opens(Roles);
+
+impl connect::Opener for Opens {
+    fn open<'a>(&'a self, _: &'a crate::site::Site) -> connect::Opening<'a> {
+        let opened = connect::Opened { roles: self.0.clone(), close: Box::pin(std::future::ready(())) };
+        Box::pin(std::future::ready(Ok(opened)))
+    }
+}
+
+#[tokio::test]
+async fn a_file_is_read_where_the_command_was_started() {
+    let site = Site::new().await;
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("accounts");
+    std::fs::write(&file, format!("# two\n{SEED}\nla software.com\n")).unwrap();
+    let run = async |name: &std::path::Path| {
+        let line = ["--site".into(), folder.path().into(), name.into()];
+        let script = Script::default();
+        let opener = Opens(site.roles());
+        let exit = connect::start("imdbcontrol", line.into(), &opener, Box::new(script.clone())).await;
+        (exit, script.output(), script.errors())
+    };
+    let (exit, output, errors) = run(&file).await;
+    assert_eq!((exit, errors.as_str()), (Exit::OK, "imdbcontrol: 2 commands, 2 done, 0 failed\n"));
+    assert!(output.starts_with("2: ok CreateAccount: created: testman@software.com"), "{output}");
+    assert!(output.ends_with("3: ok ListAccounts: 1 lines\n"), "{output}");
+    let (exit, _, errors) = run(&folder.path().join("missing")).await;
+    assert_eq!(exit, Exit::FAILED);
+    assert!(errors.contains("neither a sub-command nor a file that can be read"), "{errors}");
 }
