@@ -24,6 +24,8 @@ pub(crate) struct Selected {
     pub(crate) uid_validity: UidValidity,
     /// Everything up to here has been told, or is in `gone`.
     pub(crate) modseq: ModSeq,
+    /// The store could not be asked when there was news: the next command asks.
+    pub(crate) behind: bool,
     /// What `$` stands for.
     pub(crate) saved: NumberSet,
     view: NumberSet,
@@ -66,6 +68,7 @@ impl Selected {
             access,
             uid_validity: folder.uid_validity,
             modseq: folder.highest_modseq,
+            behind: false,
             saved: NumberSet::new(),
             view: opened.uids.clone(),
             gone: NumberSet::new(),

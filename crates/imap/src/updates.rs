@@ -51,16 +51,19 @@ pub(crate) async fn tell(session: &mut Session<'_>, may: May) -> Result<(), End>
     if may == May::Nothing {
         return Ok(());
     }
-    let mut ask = heard(session)? || may == May::AskAll;
+    let mut ask = heard(session)? || may == May::AskAll || session.selected()?.behind;
     let mut grown = false;
     while ask {
         let (news, more) = match learn(session).await {
             Ok(learned) => learned,
-            // Later: the watch tells again, or the next command asks.
-            Err(StoreError::Busy | StoreError::Unavailable | StoreError::NoSpace) if !grown => break,
+            Err(StoreError::Busy | StoreError::Unavailable | StoreError::NoSpace) if !grown => {
+                session.selected()?.behind = true;
+                break;
+            }
             Err(_) => return Err(End::StoreGone),
         };
         let Some(news) = news else { return Err(End::MailboxGone) };
+        session.selected()?.behind = false;
         if news.keywords {
             tell_keywords(session)?;
         }

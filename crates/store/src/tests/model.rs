@@ -161,8 +161,14 @@ impl Run {
         let Some(folder) = self.id(name).await else { return };
         let action = [FlagAction::Add, FlagAction::Remove, FlagAction::Replace][usize::from(action) % 3];
         let uids: NumberSet = uids.into_iter().collect();
-        let change =
-            FlagsChange { mailbox: BOX, folder, uids: uids.clone(), action, flags: flags.clone(), unchanged_since: None };
+        let change = FlagsChange {
+            mailbox: BOX,
+            folder,
+            uids: uids.clone(),
+            action,
+            flags: flags.clone(),
+            unchanged_since: None,
+        };
         let done = self.store.flags_change(&call(1), change).await.unwrap();
         let mail = &mut self.model.folders.get_mut(name).unwrap().mail;
         for (uid, m) in mail.iter_mut().filter(|(uid, _)| uids.contains(**uid)) {
@@ -177,7 +183,8 @@ impl Run {
         let gone = self.store.message_expunge(&call(1), BOX, folder, uids.clone()).await.unwrap();
         let mail = &mut self.model.folders.get_mut(name).unwrap().mail;
         let goes = |uid: u32, m: &Mail| uids.contains(uid) && m.flags.system.contains(SystemFlags::DELETED);
-        let expected: NumberSet = mail.iter().filter(|(uid, m)| goes(**uid, m)).map(|(uid, _)| *uid).collect();
+        let expected: NumberSet =
+            mail.iter().filter(|(uid, m)| goes(**uid, m)).map(|(uid, _)| *uid).collect();
         mail.retain(|uid, m| !goes(*uid, m));
         assert_eq!(gone, expected);
     }
@@ -261,7 +268,8 @@ impl Run {
             let name = NAMES.into_iter().find(|n| *n == folder.name).unwrap();
             let model = self.model.folders.get_mut(name).unwrap();
             let unseen = model.mail.values().filter(|m| !m.flags.system.contains(SystemFlags::SEEN)).count();
-            let deleted = model.mail.values().filter(|m| m.flags.system.contains(SystemFlags::DELETED)).count();
+            let deleted =
+                model.mail.values().filter(|m| m.flags.system.contains(SystemFlags::DELETED)).count();
             let counted = (folder.messages as usize, folder.unseen as usize, folder.deleted as usize);
             assert_eq!(counted, (model.mail.len(), unseen, deleted), "{name}");
             assert_eq!(folder.uid_next.0, model.next);
@@ -272,8 +280,14 @@ impl Run {
 }
 
 async fn check_messages(store: &Store, folder: FolderId, model: &Folder) {
-    let read =
-        Read { mailbox: BOX, folder, uids: NumberSet::all(), need: Need::Body, changed_since: None, limit: 1000 };
+    let read = Read {
+        mailbox: BOX,
+        folder,
+        uids: NumberSet::all(),
+        need: Need::Body,
+        changed_since: None,
+        limit: 1000,
+    };
     let page = store.message_read(&call(1), read).await.unwrap();
     let mut found = BTreeMap::new();
     for message in page.messages {
