@@ -9,6 +9,7 @@ use mail::message::{Limits, Scanner};
 use mail::search::{Criterion, Place};
 use mail::sequence::NumberSet;
 use mail::time::Timestamp;
+use roles::directory::provision::{Provisioning, Reply, Request};
 use roles::directory::{Account, Directory, DirectoryError, Login, Origin, Route, ScramKeys};
 use roles::manager::{Manager, ManagerError, Reloaded, ServerState, ServerStatus};
 use roles::queue::{
@@ -77,6 +78,7 @@ impl Double {
     pub(crate) fn roles(&self) -> Roles {
         Roles {
             directory: Arc::new(self.clone()),
+            provisioning: Arc::new(self.clone()),
             store: Arc::new(self.clone()),
             queue: Arc::new(self.clone()),
             submission: Arc::new(self.clone()),
@@ -159,6 +161,12 @@ impl Directory for Double {
             quota: Quota { bytes: 1_000_000, messages: 0 },
             max_message: 0,
         }))
+    }
+}
+
+impl Provisioning for Double {
+    unasked! { DirectoryError:
+        provision(Vec<Request>) -> Vec<Result<Reply, DirectoryError>>;
     }
 }
 
