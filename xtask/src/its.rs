@@ -1,23 +1,35 @@
 //! Recorded items against tests: every id of `tests/site/its.txt` that belongs to an area in the works has a
 //! test named `its_<id>_…`, or stands in `tests/site/its-uncovered.txt` under the reason why it has none.
+//! With `--tidy`, ids that have a test meanwhile are taken off that list.
 
 use crate::source::Source;
 use crate::workspace::{Workspace, verdict};
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
 
 const ITEMS: &str = "tests/site/its.txt";
 const UNCOVERED: &str = "tests/site/its-uncovered.txt";
 /// Areas that have begun. An area that is added here must be listed or tested in full.
 const BEGUN: &[&str] = &["MTA", "QS", "MSS", "MBX", "POP", "IMAP", "SEC", "DIR", "COS", "CFG", "CTL", "LOG"];
 
-pub(crate) fn run(workspace: &Workspace, _words: &[String]) -> Result<()> {
+pub(crate) fn run(workspace: &Workspace, words: &[String]) -> Result<()> {
+    let tidy = match words {
+        [] => false,
+        [word] if word == "--tidy" => true,
+        _ => bail!("its [--tidy]"),
+    };
     let areas = items(&workspace.read(ITEMS)?)?;
-    let excused = excused(&workspace.read(UNCOVERED)?)?;
     let mut tested = BTreeSet::new();
     for file in workspace.text_files()?.iter().filter(|f| f.path.ends_with(".rs")) {
         tested.extend(Source::read(&file.text).functions().iter().filter_map(|f| id_of(&f.name)));
     }
+    if tidy {
+        let text = without(&workspace.read(UNCOVERED)?, &tested);
+        fs::write(workspace.root.join(UNCOVERED), text)
+            .with_context(|| format!("cannot write {UNCOVERED}"))?;
+    }
+    let excused = excused(&workspace.read(UNCOVERED)?)?;
     let findings = findings(&areas, &excused, &tested);
     let mut counts: BTreeMap<&str, (usize, usize)> = BTreeMap::new();
     for (id, area) in &areas {
@@ -37,7 +49,9 @@ fn findings(areas: &BTreeMap<u32, String>, excused: &BTreeSet<u32>, tested: &BTr
     for (id, area) in areas.iter().filter(|(_, area)| BEGUN.contains(&area.as_str())) {
         match (tested.contains(id), excused.contains(id)) {
             (false, false) => findings.push(format!("{area} {id} has neither a test nor a reason")),
-            (true, true) => findings.push(format!("{area} {id} has a test: take it off {UNCOVERED}")),
+            (true, true) => {
+                findings.push(format!("{area} {id} has a test: cargo xtask its --tidy takes it off"))
+            }
             _ => {}
         }
     }
@@ -63,6 +77,17 @@ fn excused(text: &str) -> Result<BTreeSet<u32>> {
     ids.map(|id| id.parse().with_context(|| format!("{UNCOVERED}: {id}"))).collect()
 }
 
+/// The list without the ids that have a test; comments and order stay.
+fn without(text: &str, tested: &BTreeSet<u32>) -> String {
+    let is_tested = |word: &str| word.parse().is_ok_and(|id| tested.contains(&id));
+    let kept = |line: &str| match line.starts_with('#') || line.is_empty() {
+        true => Some(line.to_owned()),
+        false => Some(line.split(' ').filter(|w| !is_tested(w)).collect::<Vec<_>>().join(" "))
+            .filter(|l| !l.is_empty()),
+    };
+    text.lines().filter_map(kept).map(|line| line + "\n").collect()
+}
+
 /// `its_15790_keeps_bytes` is a test of 15790.
 fn id_of(name: &str) -> Option<u32> {
     name.strip_prefix("its_")?.split('_').next()?.parse().ok()
@@ -81,10 +106,11 @@ mod tests {
             findings(&areas, &excused, &tested),
             [
                 "POP 1 has neither a test nor a reason".to_owned(),
-                format!("POP 3 has a test: take it off {UNCOVERED}"),
+                "POP 3 has a test: cargo xtask its --tidy takes it off".to_owned(),
                 format!("9 is not in {ITEMS}"),
             ]
         );
         assert!(items("x POP").is_err());
+        assert_eq!(without("# why\n2 3\n3\n\n5\n", &BTreeSet::from([3])), "# why\n2\n\n5\n");
     }
 }

@@ -1,7 +1,6 @@
 //! The keys of the MTA as values, made again only when the configuration changes.
 
 use crate::policy::limits::ConnectionTable;
-use mail::network::{BadNetwork, Networks};
 use crate::policy::recipient::Verify;
 use crate::policy::relay::SourcePolicy;
 use crate::policy::sender::{Ownership, SenderPolicy};
@@ -13,6 +12,7 @@ use catalog::keys::{common, mta};
 use env::log::Log;
 use env::settings::Settings;
 use mail::address::Domain;
+use mail::network::{BadNetwork, Networks};
 use std::net::IpAddr;
 use std::time::Duration;
 

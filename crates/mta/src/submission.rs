@@ -13,11 +13,9 @@ use crate::stamp;
 use mail::envelope::Recipient;
 use mail::id::TraceId;
 use mail::time::Timestamp;
-use roles::body::MAX_CHUNK;
 use roles::directory::OverQuota;
 use roles::submission::{Submission, Submit, SubmitError};
 use roles::{Answer, Body, Call};
-use std::io;
 use std::net::{IpAddr, Ipv4Addr};
 
 /// Octets of a message in which missing header fields are looked for.
@@ -44,14 +42,14 @@ impl Mta {
         };
         let return_path = stamp::return_path(&submit.origin.sender);
         let received = stamp::received_locally(&self.host, &trace, only, arrived);
+        let return_path_len = return_path.len() as u64;
         let lines = Lines { return_path, received, trace: &trace, arrived };
-        let return_path = lines.return_path.len() as u64;
-        let body = self.stamped(&rules, &submit.body, &lines).await?;
+        let body = self.stamped(submit.body, lines).await?;
         let incoming = Incoming {
             origin: submit.origin,
             to,
             body,
-            return_path,
+            return_path: return_path_len,
             trace: trace.clone(),
             arrived,
             peer: IpAddr::V4(Ipv4Addr::LOCALHOST),
@@ -69,31 +67,17 @@ impl Mta {
         }
     }
 
-    /// The message with the lines of this hop, and with the fields it lacks (RFC 6409 8).
-    async fn stamped(&self, rules: &Rules, body: &Body, lines: &Lines<'_>) -> Result<Body, SubmitError> {
-        let later = |e: io::Error| SubmitError::TryLater(e.to_string());
-        let head = body.read(0, LOOKED_AT).await.map_err(later)?;
+    /// The message behind the lines of this hop and the fields it lacks (RFC 6409 8).
+    async fn stamped(&self, body: Body, lines: Lines<'_>) -> Result<Body, SubmitError> {
+        let head = body.read(0, LOOKED_AT).await.map_err(|e| SubmitError::TryLater(e.to_string()))?;
         let mut scan = HeaderScan::new();
         scan.push(&head);
         if let Some(fault) = scan.fault() {
             return Err(SubmitError::Refused(fault.to_string()));
         }
-        let mut spool = self.spool(rules);
         let missing = stamp::missing_fields(&scan, &self.host, lines.trace, lines.arrived);
-        for line in [&lines.return_path, &lines.received, &missing] {
-            spool.push(line.as_bytes()).await.map_err(later)?;
-        }
-        spool.push(&head).await.map_err(later)?;
-        let mut done = head.len() as u64;
-        while done < body.len() {
-            let piece = body.read(done, MAX_CHUNK).await.map_err(later)?;
-            if piece.is_empty() {
-                return Err(SubmitError::TryLater("the message is shorter than announced".into()));
-            }
-            done += piece.len() as u64;
-            spool.push(&piece).await.map_err(later)?;
-        }
-        spool.finish().await.map_err(later)
+        let front = [lines.return_path, lines.received, missing].concat();
+        Ok(Body::joined(vec![Body::from_bytes(front), body]))
     }
 }
 
@@ -196,7 +180,7 @@ mod tests {
             .await
             .unwrap();
         let items = site.queue.items();
-        let text = items[0].body.in_memory().unwrap();
+        let text = items[0].body.read_blocking(0, 1000).unwrap();
         assert!(text.starts_with(b"Received: by localhost"), "{text:?}");
     }
 }

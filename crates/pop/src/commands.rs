@@ -1,5 +1,6 @@
 //! The TRANSACTION state and the update at its end. RFC 1939 5 to 7.
 
+use crate::Pop;
 use crate::login;
 use crate::mailbox_view::{Item, MailboxView};
 use crate::replies;
@@ -38,7 +39,8 @@ pub(crate) async fn run(session: &mut Session<'_>, command: Command) -> Result<(
         },
         Command::List(None) => {
             reply::ok_number(out, view.totals().0, "messages");
-            return list(session, |out, _, number, item| reply::pair(out, number, u64::from(item.size))).await;
+            return list(session, |out, _, number, item| reply::pair(out, number, u64::from(item.size)))
+                .await;
         }
         Command::Uidl(None) => {
             reply::ok(out, "unique ids follow");
@@ -79,11 +81,12 @@ async fn list(
 
 /// RETR and TOP.
 async fn send(session: &mut Session<'_>, number: Number, limit: Option<TopLimit>) -> Result<(), End> {
-    let Some(item) = session.held.as_ref().and_then(|held| held.view.get(number)) else {
+    let found = session.held.as_ref().and_then(|held| Some((held, held.view.get(number)?)));
+    let Some((held, item)) = found else {
         replies::no_such_message(session.connection.output());
         return Ok(());
     };
-    let body = match find(session, item).await {
+    let body = match find(session.pop, held, item).await {
         Ok(body) => body,
         Err(why) => {
             replies::store_failed(session.connection.output(), &why);
@@ -100,8 +103,7 @@ async fn send(session: &mut Session<'_>, number: Number, limit: Option<TopLimit>
     stream(session, &body, limit).await
 }
 
-async fn find(session: &Session<'_>, item: Item) -> Result<Body, StoreError> {
-    let Some(held) = &session.held else { return Err(StoreError::NoMessage) };
+async fn find(pop: &Pop, held: &Held, item: Item) -> Result<Body, StoreError> {
     let read = Read {
         mailbox: held.mailbox,
         folder: FolderId::INBOX,
@@ -110,12 +112,12 @@ async fn find(session: &Session<'_>, item: Item) -> Result<Body, StoreError> {
         changed_since: None,
         limit: 1,
     };
-    let page = session.pop.store.message_read(held.call(), read).await?;
+    let page = pop.store.message_read(held.call(), read).await?;
     let body = page.messages.into_iter().next().and_then(|message| message.body);
     let body = body.ok_or(StoreError::NoMessage)?;
     if body.len() != u64::from(item.size) {
         let detail = "the size is not the one that was listed";
-        session.pop.env.log.emit(&PopSyncError { mailbox: held.mailbox, detail });
+        pop.env.log.emit(&PopSyncError { mailbox: held.mailbox, detail });
     }
     Ok(body)
 }

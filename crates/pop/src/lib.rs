@@ -16,6 +16,8 @@ mod replies;
 mod rules;
 mod seats;
 mod session;
+#[cfg(test)]
+mod tests;
 
 use catalog::events::pop::{PopConnectionNotAllowed, PopMaxSessions};
 use env::Env;

@@ -2,6 +2,7 @@
 //!
 //! Wrong passwords are answered late, later each time, and at the fifth the connection ends.
 
+use crate::Pop;
 use crate::mailbox_view::{Item, MailboxView};
 use crate::replies;
 use crate::session::{End, Held, Session};
@@ -223,14 +224,15 @@ async fn fail(session: &mut Session<'_>, why: &DirectoryError) -> Result<(), End
 async fn open_mailbox(session: &mut Session<'_>, call: Call, account: Account) {
     let store = session.pop.store.clone();
     let mailbox = account.mailbox;
+    // Made before the lock is asked for: an answer that is lost may have taken it, and giving back what one
+    // does not have does nothing.
+    let empty = MailboxView::new(mail::id::UidValidity(1), Vec::new());
+    let mut held = Held::new(store.clone(), call.clone(), mailbox, empty, session.pop.env.clock.moment());
     if let Err(why) = store.mailbox_lock(&call, mailbox).await {
         replies::store_failed(session.connection.output(), &why);
         return;
     }
-    // From here on the lock goes with the view, whatever fails.
-    let empty = MailboxView::new(mail::id::UidValidity(1), Vec::new());
-    let mut held = Held::new(store, call.clone(), mailbox, empty, session.pop.env.clock.moment());
-    match look(session, &call, mailbox).await {
+    match look(session.pop, &call, mailbox).await {
         Err(why) => replies::store_failed(session.connection.output(), &why),
         Ok(view) => {
             held.view = view;
@@ -243,8 +245,8 @@ async fn open_mailbox(session: &mut Session<'_>, call: Call, account: Account) {
 }
 
 /// What is in the Inbox now: the sizes come a page at a time.
-async fn look(session: &Session<'_>, call: &Call, mailbox: MailboxId) -> Result<MailboxView, StoreError> {
-    let Opened { folder, mut uids, .. } = open_inbox(session, call, mailbox).await?;
+async fn look(pop: &Pop, call: &Call, mailbox: MailboxId) -> Result<MailboxView, StoreError> {
+    let Opened { folder, mut uids, .. } = open_inbox(pop, call, mailbox).await?;
     let mut items = Vec::with_capacity(usize::try_from(folder.messages).unwrap_or(0).min(PAGE));
     while !uids.is_empty() {
         let read = Read {
@@ -255,9 +257,10 @@ async fn look(session: &Session<'_>, call: &Call, mailbox: MailboxId) -> Result<
             changed_since: None,
             limit: PAGE,
         };
-        let page = session.pop.store.message_read(call, read).await?;
+        let page = pop.store.message_read(call, read).await?;
         items.extend(page.messages.iter().map(|message| Item::new(message.uid, message.size)));
-        let Some(next) = page.next else { break };
+        // A page without messages must not be asked for again and again.
+        let Some(next) = page.next.filter(|_| !page.messages.is_empty()) else { break };
         let mut rest = NumberSet::new();
         rest.insert_range(next.0..=u32::MAX);
         uids = uids.intersection(&rest);
@@ -266,11 +269,12 @@ async fn look(session: &Session<'_>, call: &Call, mailbox: MailboxId) -> Result<
 }
 
 /// The mailbox of a new account is made by its first delivery or by its first login.
-async fn open_inbox(session: &Session<'_>, call: &Call, mailbox: MailboxId) -> Result<Opened, StoreError> {
-    let store = &session.pop.store;
+async fn open_inbox(pop: &Pop, call: &Call, mailbox: MailboxId) -> Result<Opened, StoreError> {
+    let store = &pop.store;
     match store.folder_open(call, mailbox, "INBOX".to_owned()).await {
         Err(StoreError::NoMailbox) => {
-            store.mailbox_create(&session.call(), mailbox).await?;
+            let create = Call::new(pop.env.random.request_id(), call.trace.clone());
+            store.mailbox_create(&create, mailbox).await?;
             store.folder_open(call, mailbox, "INBOX".to_owned()).await
         }
         other => other,

@@ -50,11 +50,6 @@ impl MailboxView {
         (1..).zip(&self.items).filter(|(_, item)| !item.is_deleted).map(|(number, item)| (number, *item))
     }
 
-    /// How many places the listing has, marked ones counted.
-    pub(crate) fn len(&self) -> usize {
-        self.items.len()
-    }
-
     /// Marks a message; whether there was one without a mark.
     pub(crate) fn mark(&mut self, number: Number) -> bool {
         let item = index(number).and_then(|at| self.items.get_mut(at)).filter(|item| !item.is_deleted);

@@ -4,12 +4,12 @@
 //! written when there is nothing left to answer: pipelining (RFC 2449 6.6) costs nothing. A session that ends
 //! without QUIT removes nothing, and the mailbox is free again because its [`Held`] is dropped.
 
+use crate::Pop;
 use crate::commands;
 use crate::login;
 use crate::mailbox_view::MailboxView;
 use crate::replies;
 use crate::rules::Rules;
-use crate::Pop;
 use bytes::Buf;
 use catalog::events::pop::{PopSessionEnd, PopSessionStart};
 use env::clock::Moment;

@@ -38,7 +38,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use storage::deferred::Deferred;
-use storage::shard::{ShardError, ShardOptions};
+use storage::shard::{ShardError, ShardOptions, ShardStatus};
 use tokio::sync::Notify;
 
 /// The queue of a site. Cloning shares it.
@@ -87,6 +87,11 @@ impl Queue {
         let plan = of_mta.live(plan);
         let (claiming, nudge) = (tokio::sync::Mutex::new(()), Notify::new());
         Ok(Self { shared: Arc::new(Shared { env, deferred, plan, state, claiming, nudge }) })
+    }
+
+    /// Numbers of the shard beneath, for operators and load tests.
+    pub fn status(&self) -> ShardStatus {
+        self.shared.deferred.shard().status()
     }
 
     /// Waits for what has begun and closes the queue's files.

@@ -234,7 +234,7 @@ impl Site {
     /// Where it cannot be run or does not end; that it fails is in the status.
     pub fn command(&self, words: &[&str]) -> Result<Output> {
         let mut command = Command::new(program()?);
-        command.args(words).env("INTERMAIL", self.path());
+        command.args(words).env("INTERMAIL", self.path()).stdin(Stdio::null());
         crate::tools::output(command)
     }
 
@@ -244,6 +244,40 @@ impl Site {
     /// Where it fails: with what it printed.
     pub fn must(&self, words: &[&str]) -> Result<String> {
         crate::tools::succeeded(&words.join(" "), self.command(words)?)
+    }
+
+    /// Runs an administrative command that reads its standard input; it must succeed.
+    ///
+    /// # Errors
+    /// Where it fails: with what it printed.
+    pub fn must_reading(&self, words: &[&str], input: &str) -> Result<String> {
+        let file = self.folder.path().join("stdin");
+        fs::write(&file, input)?;
+        let mut command = Command::new(program()?);
+        command.args(words).env("INTERMAIL", self.path()).stdin(fs::File::open(file)?);
+        crate::tools::succeeded(&words.join(" "), crate::tools::output(command)?)
+    }
+
+    /// The log lines of an event, from all log files, as they are now.
+    ///
+    /// # Errors
+    /// Where the log cannot be read.
+    pub fn logged(&self, event: &str) -> Result<Vec<String>> {
+        let mut found = Vec::new();
+        for entry in fs::read_dir(self.path().join("log"))? {
+            let text = fs::read_to_string(entry?.path())?;
+            found.extend(text.lines().filter(|l| l.split(' ').any(|w| w == event)).map(str::to_owned));
+        }
+        Ok(found)
+    }
+
+    /// Waits until an event is in the log, and returns its last line.
+    ///
+    /// # Errors
+    /// Where it does not come in time.
+    pub fn event(&self, event: &str) -> Result<String> {
+        crate::tools::until(event, || Ok(!self.logged(event)?.is_empty()))?;
+        self.logged(event)?.pop().context("the log was emptied")
     }
 
     /// Ends it in order, with SIGTERM, and says how long that took.
@@ -286,6 +320,9 @@ impl Site {
         let end = |path: &PathBuf| {
             let text = fs::read_to_string(path).unwrap_or_default();
             let lines: Vec<&str> = text.lines().collect();
+            if lines.is_empty() {
+                return String::new();
+            }
             let shown = lines[lines.len().saturating_sub(SHOWN)..].join("\n");
             format!("--- {}\n{shown}\n", path.display())
         };
@@ -295,8 +332,10 @@ impl Site {
 
 impl Drop for Site {
     fn drop(&mut self) {
-        // Shown by the test harness only where the test fails.
-        println!("{}", self.logs());
+        if self.process.is_some() {
+            // Shown by the test harness only where the test fails.
+            println!("{}", self.logs());
+        }
         if let Err(error) = self.kill() {
             eprintln!("the program could not be ended: {error}");
         }
@@ -358,7 +397,8 @@ fn signal(child: &Child, signal: Signal) -> Result<()> {
     kill(Pid::from_raw(pid), signal).context("the program cannot be signalled")
 }
 
+/// The real time: what is tested runs in it.
 #[expect(clippy::disallowed_methods, reason = "a test against a real process waits in real time")]
-pub(crate) fn now() -> Instant {
+pub fn now() -> Instant {
     Instant::now()
 }

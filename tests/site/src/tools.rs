@@ -29,7 +29,9 @@ pub fn client(name: &str) -> Option<Command> {
     if found.is_none() {
         println!("passed over: {name} is not installed");
     }
-    found.map(Command::new)
+    let mut command = Command::new(found?);
+    command.stdin(Stdio::null());
+    Some(command)
 }
 
 /// Runs a client that must succeed, and returns what it prints on both outputs.
@@ -59,13 +61,13 @@ pub fn said(output: &Output) -> String {
     text(&output.stdout) + &text(&output.stderr)
 }
 
-/// Runs a program to its end.
+/// Runs a program to its end; its standard input is the caller's to choose.
 ///
 /// # Errors
 /// Where it cannot be run, or does not end in time; then it is killed.
 pub fn output(mut command: Command) -> Result<Output> {
     let line = format!("{command:?}");
-    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command.stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().with_context(|| format!("cannot run {line}"))?;
     let (stdout, stderr) = (child.stdout.take().map(reader), child.stderr.take().map(reader));
     let begun = now();

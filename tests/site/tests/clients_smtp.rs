@@ -216,7 +216,7 @@ fn a_message_for_elsewhere_leaves_through_the_queue() -> Result<()> {
 }
 
 #[test]
-fn a_message_that_is_refused_elsewhere_comes_back_as_a_report() -> Result<()> {
+fn its_12756_a_message_that_is_refused_elsewhere_comes_back_as_a_report() -> Result<()> {
     let folder = tempfile::tempdir()?;
     let Some(sink) = Sink::start(folder.path(), free_port()?, &["-f", "rcpt"])? else { return Ok(()) };
     let site = Wish::default().entry(&sink.route()).start()?;
@@ -236,7 +236,7 @@ fn a_message_that_is_refused_elsewhere_comes_back_as_a_report() -> Result<()> {
 }
 
 #[test]
-fn a_message_waits_in_the_queue_over_a_crash_until_the_other_side_takes_it() -> Result<()> {
+fn its_19111_a_message_waits_in_the_queue_over_a_crash_until_the_other_side_takes_it() -> Result<()> {
     let (refused, taken) = (tempfile::tempdir()?, tempfile::tempdir()?);
     let port = free_port()?;
     let Some(refusing) = Sink::start(refused.path(), port, &["-r", "rcpt"])? else { return Ok(()) };

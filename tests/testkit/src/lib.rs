@@ -2,8 +2,10 @@
 //!
 //! Nothing here is used by a program. A double does what its script says and remembers what was done to it.
 
+pub mod conformance;
 pub mod directory;
 pub mod dns;
+pub mod memory_store;
 pub mod queue;
 pub mod smtp_server;
 pub mod store;

@@ -142,13 +142,26 @@ impl SmtpServer {
         *lock(&self.shared.rules) = rules;
     }
 
+    /// Waits until this many commands that begin with `prefix`, in upper case, have come.
+    pub async fn wait_commands(&self, prefix: &str, count: usize) {
+        loop {
+            let mut changed = std::pin::pin!(self.shared.changed.notified());
+            changed.as_mut().enable();
+            if self.commands().iter().filter(|c| c.to_ascii_uppercase().starts_with(prefix)).count() >= count
+            {
+                return;
+            }
+            changed.await;
+        }
+    }
+
     /// Waits until it has taken this many messages.
     pub async fn wait_taken(&self, count: usize) -> Vec<Taken> {
         loop {
-            let changed = self.shared.changed.notified();
-            let taken = self.taken();
-            if taken.len() >= count {
-                return taken;
+            let mut changed = std::pin::pin!(self.shared.changed.notified());
+            changed.as_mut().enable();
+            if lock(&self.shared.taken).len() >= count {
+                return self.taken();
             }
             changed.await;
         }
@@ -220,6 +233,7 @@ impl Session {
     /// Reacts to a step; whether the answer was a 2xx or 3xx. `None`: the connection is over.
     async fn step(&mut self, command: &str, otherwise: &str) -> Option<bool> {
         lock(&self.shared.commands).push(command.to_owned());
+        self.shared.changed.notify_waiters();
         let reaction = lock(&self.shared.rules).reaction(command);
         match reaction.unwrap_or_else(|| Reaction::Reply(otherwise.to_owned())) {
             Reaction::Reply(text) => {

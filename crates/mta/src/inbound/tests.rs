@@ -8,6 +8,8 @@ use testkit::directory::Down;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use wire::sasl;
 
+mod network;
+
 /// Sends all of this at once from this address, hangs up, and gives all that was answered.
 async fn talk_from(site: &Site, service: Service, peer: &str, input: impl AsRef<[u8]>) -> String {
     let (ours, theirs) = tokio::io::duplex(1 << 16);

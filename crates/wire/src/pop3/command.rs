@@ -104,7 +104,11 @@ type Arguments<'a> = Option<&'a [u8]>;
 
 /// Clients leave a space behind their commands.
 fn alone(arguments: Arguments<'_>, command: Command) -> Result<Command, BadCommand> {
-    if arguments.unwrap_or_default().trim_ascii().is_empty() { Ok(command) } else { Err(BadCommand::Arguments) }
+    if arguments.unwrap_or_default().trim_ascii().is_empty() {
+        Ok(command)
+    } else {
+        Err(BadCommand::Arguments)
+    }
 }
 
 fn name(arguments: Arguments<'_>) -> Result<Command, BadCommand> {
@@ -215,8 +219,22 @@ mod tests {
             assert_eq!(read(line), "! Unknown", "{line}");
         }
         for line in [
-            "STAT 1", "RETR", "RETR 0", "RETR x", "RETR -1", "RETR 1 2", "TOP 1", "TOP 1 2 3", "DELE 1x", "USER",
-            "USER a\u{7}", "PASS", "PASS ", "LIST 0", "RETR 1234567890123456789", "AUTH PLAIN YQ== x",
+            "STAT 1",
+            "RETR",
+            "RETR 0",
+            "RETR x",
+            "RETR -1",
+            "RETR 1 2",
+            "TOP 1",
+            "TOP 1 2 3",
+            "DELE 1x",
+            "USER",
+            "USER a\u{7}",
+            "PASS",
+            "PASS ",
+            "LIST 0",
+            "RETR 1234567890123456789",
+            "AUTH PLAIN YQ== x",
         ] {
             assert_eq!(read(line), "! Arguments", "{line}");
         }

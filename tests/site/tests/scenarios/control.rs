@@ -1,0 +1,190 @@
+//! Start and end, configuration, the commands that watch a site.
+
+use anyhow::{Result, ensure};
+use site::connection::Connection;
+use site::program::{ALICE, Service, Site, Wish, now};
+use site::smtp::Smtp;
+use site::tools::said;
+use std::fs;
+use std::time::Duration;
+
+/// What is promised from SIGTERM to the end.
+const END: Duration = Duration::from_secs(10);
+
+#[test]
+fn its_13976_a_stop_takes_no_longer_because_peers_are_stalled() -> Result<()> {
+    let mut site = Site::fresh()?;
+    let mut stalled: Vec<Connection> = Vec::new();
+    for service in Service::ALL {
+        stalled.push(Connection::open(site.port(service))?);
+    }
+    let mut smtp = Smtp::connect(&site, Service::Smtp)?;
+    smtp.must("MAIL FROM:<a@remote.test>", 250)?;
+    smtp.must(&format!("RCPT TO:<{}>", ALICE.address), 250)?;
+    smtp.must("DATA", 354)?;
+    smtp.connection.send(b"Subject: never ended\r\n")?;
+    let took = site.stop()?;
+    ensure!(took < END, "{took:?}");
+    Ok(())
+}
+
+#[test]
+fn a_site_serves_within_a_second_and_after_a_kill_within_two() -> Result<()> {
+    let mut site = Site::fresh()?;
+    site.stop()?;
+    let begun = now();
+    site.start()?;
+    let first = begun.elapsed();
+    site.kill()?;
+    let begun = now();
+    site.start()?;
+    let second = begun.elapsed();
+    // Generous: tests run beside each other on a busy machine; the figures of a quiet one are in bench/results.
+    ensure!(first < Duration::from_secs(5) && second < Duration::from_secs(5), "{first:?}, {second:?}");
+    Ok(())
+}
+
+#[test]
+fn its_15766_a_bad_line_of_the_configuration_is_named() -> Result<()> {
+    let mut site = Site::fresh()?;
+    site.stop()?;
+    fs::write(site.path().join("config/config.db"), "# fine\n/*/mta/SMTPPort 25\n")?;
+    let error = site.start().err().map(|e| e.to_string()).unwrap_or_default();
+    ensure!(error.contains("line 2") && error.contains("/*/mta/SMTPPort"), "{error}");
+    Ok(())
+}
+
+#[test]
+fn its_22325_a_configuration_that_cannot_be_read_is_said_and_not_swallowed() -> Result<()> {
+    let mut site = Site::fresh()?;
+    site.stop()?;
+    let file = site.path().join("config/config.db");
+    fs::remove_file(&file)?;
+    fs::create_dir(&file)?;
+    let error = site.start().err().map(|e| e.to_string()).unwrap_or_default();
+    ensure!(error.contains("config.db"), "{error}");
+    Ok(())
+}
+
+#[test]
+fn its_20303_obsolete_and_unknown_keys_are_reported_and_the_rest_holds() -> Result<()> {
+    let wish = Wish::default()
+        .entry("/*/mss/quotaUpdateTimes: [5]")
+        .entry("/*/mta/noSuchKey: [1]")
+        .entry("/*/mta/maxQueueTimeInDays: [2]")
+        .entry("/*/mta/banners: [here]");
+    let site = wish.start()?;
+    ensure!(site.connect(Service::Smtp)?.line()?.contains("here"));
+    site.event("ConfParmError")?;
+    let logged = site.logged("ConfParmError")?.join("\n");
+    for key in ["quotaUpdateTimes", "noSuchKey", "maxQueueTimeInDays"] {
+        ensure!(logged.contains(key), "{key} is not in\n{logged}");
+    }
+    Ok(())
+}
+
+#[test]
+fn its_14343_a_new_site_has_a_configuration_without_findings() -> Result<()> {
+    let site = Site::fresh()?;
+    let text = fs::read_to_string(site.path().join("config/config.db"))?;
+    ensure!(site.logged("ConfParmError")?.is_empty(), "{text}");
+    Ok(())
+}
+
+#[test]
+fn its_21940_imconfget_prints_the_value_in_force_and_fails_for_an_unknown_key() -> Result<()> {
+    let site = Wish::default()
+        .entry("/*/mta/maxRecipients: [200]")
+        .entry("/localhost/mta/maxRecipients: [300]")
+        .start()?;
+    ensure!(site.must(&["imconfget", "-fullpath", "/localhost/mta/maxRecipients"])?.trim() == "300");
+    let unset = site.command(&["imconfget", "-fullpath", "/localhost/mta/noSuchKey"])?;
+    ensure!(!unset.status.success(), "{unset:?}");
+    Ok(())
+}
+
+#[test]
+fn its_11506_status_and_ping_tell_the_truth() -> Result<()> {
+    let mut site = Site::fresh()?;
+    let shown = site.must(&["imservctrl", "status"])?;
+    for server in ["mta", "mss", "popserv", "imapserv", "imqueueserv", "imdircacheserv"] {
+        ensure!(shown.contains(server), "{server} is not in\n{shown}");
+        site.must(&["imservping", server])?;
+    }
+    site.stop()?;
+    let gone = site.command(&["imservping", "mta"])?;
+    ensure!(!gone.status.success(), "{gone:?}");
+    Ok(())
+}
+
+#[test]
+fn its_18494_imservdisplay_shows_host_state_process_ports_and_version() -> Result<()> {
+    let site = Site::fresh()?;
+    let shown = site.must(&["imservdisplay"])?;
+    let pid = site.pid().unwrap_or(0).to_string();
+    for part in ["localhost", &pid, &site.port(Service::Imap).to_string(), env!("CARGO_PKG_VERSION")] {
+        ensure!(shown.contains(part), "{part} is not in\n{shown}");
+    }
+    Ok(())
+}
+
+#[test]
+fn its_20460_imcmdlist_names_every_command_with_a_line() -> Result<()> {
+    let site = Site::fresh()?;
+    let listed = site.must(&["imcmdlist"])?;
+    for command in [
+        "imservctrl",
+        "imservping",
+        "imdbcontrol",
+        "imconfget",
+        "imconfcontrol",
+        "imboxstats",
+        "impwdhash",
+        "sendmail",
+    ] {
+        let line = listed.lines().find(|l| l.split_whitespace().next() == Some(command));
+        ensure!(
+            line.is_some_and(|l| l.split_whitespace().count() > 3),
+            "{command} is not explained in\n{listed}"
+        );
+    }
+    Ok(())
+}
+
+#[test]
+fn its_12836_a_wrong_argument_gets_the_usage_and_an_exit_code() -> Result<()> {
+    let site = Site::fresh()?;
+    for command in ["imctrl", "imservctrl", "imboxstats", "imconfget"] {
+        let wrong = site.command(&[command, "--no-such-option"])?;
+        ensure!(
+            !wrong.status.success() && said(&wrong).to_ascii_lowercase().contains("usage"),
+            "{command}: {}",
+            said(&wrong)
+        );
+    }
+    Ok(())
+}
+
+#[test]
+fn its_25911_a_bad_certificate_is_named_at_the_start() -> Result<()> {
+    let mut site = Site::fresh()?;
+    site.stop()?;
+    fs::write(site.path().join("lib/certs/im_default_certs.txt"), "not a certificate\n")?;
+    let error = site.start().err().map(|e| e.to_string()).unwrap_or_default();
+    ensure!(error.contains("im_default_certs.txt"), "{error}");
+    Ok(())
+}
+
+#[test]
+fn its_15567_the_limit_of_connections_from_one_network_holds() -> Result<()> {
+    let site =
+        Wish::default().entry("/*/popserv/clientConnectionLimitTable: [127.0.0.0/8:2][nonsense]").start()?;
+    let (mut one, mut two) = (site.connect(Service::Pop3)?, site.connect(Service::Pop3)?);
+    ensure!(one.line()?.starts_with("+OK") && two.line()?.starts_with("+OK"));
+    let refused = site.connect(Service::Pop3)?.line_or_end()?;
+    ensure!(!refused.starts_with("+OK"), "{refused}");
+    ensure!(site.connect(Service::Imap)?.line()?.starts_with("* OK"));
+    let bad = site.event("NioConnectionLimitTableBadEntry")?;
+    ensure!(bad.contains("nonsense"), "{bad}");
+    Ok(())
+}

@@ -1,0 +1,9 @@
+//! What operators and users once met and shall not meet again: the real program, one site a test, named after
+//! the recorded item that each covers.
+
+mod accounts;
+mod control;
+mod imap;
+mod mta;
+mod pop;
+mod store;

@@ -1,0 +1,152 @@
+//! Message store: quotas, shards, what is logged.
+
+use anyhow::{Result, ensure};
+use site::imap::Imap;
+use site::pop3::Pop3;
+use site::program::{ALICE, BOB, Service, Site, Wish};
+use site::smtp::{Smtp, deliver};
+use std::fs;
+
+const MESSAGE: &[u8] = b"Subject: x\r\n\r\nbody\r\n";
+
+#[test]
+fn its_12182_the_number_of_shards_may_change_and_every_mailbox_is_still_there() -> Result<()> {
+    let mut wish = Wish::default().entry("/*/mss/numMssPorts: [2]");
+    let users: Vec<String> = (0..12).map(|n| format!("user{n}@example.test")).collect();
+    for user in &users {
+        wish = wish.account(user, "secret");
+    }
+    let mut site = wish.start()?;
+    let to: Vec<&str> = users.iter().map(String::as_str).collect();
+    Smtp::connect(&site, Service::Smtp)?.deliver("a@remote.test", &to, MESSAGE)?;
+    for (round, shards) in [5, 1, 3].into_iter().enumerate() {
+        site.stop()?;
+        let file = site.path().join("config/config.db");
+        let kept: String = fs::read_to_string(&file)?
+            .lines()
+            .filter(|l| !l.contains("numMssPorts"))
+            .map(|l| format!("{l}\n"))
+            .collect();
+        fs::write(&file, format!("{kept}/*/mss/numMssPorts: [{shards}]\n"))?;
+        site.start()?;
+        Smtp::connect(&site, Service::Smtp)?.deliver("a@remote.test", &to, MESSAGE)?;
+        for user in &users {
+            let mut pop = site.connect(Service::Pop3)?;
+            pop.line()?;
+            for (command, answer) in
+                [(format!("USER {user}"), "+OK"), ("PASS secret".into(), "+OK"), ("STAT".into(), "+OK ")]
+            {
+                pop.send_line(&command)?;
+                let line = pop.line()?;
+                ensure!(line.starts_with(answer), "{user} with {shards} shards: {line}");
+                if command == "STAT" {
+                    ensure!(
+                        line.starts_with(&format!("+OK {} ", round + 2)),
+                        "{user} with {shards} shards: {line}"
+                    );
+                }
+            }
+            pop.send_line("QUIT")?;
+            pop.line()?;
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn its_46285_a_removed_message_is_logged_when_tracing_is_on() -> Result<()> {
+    let site = Wish::default().entry("/*/mss/messageTracing: [true]").start()?;
+    deliver(&site, ALICE, MESSAGE)?;
+    let mut imap = Imap::login(&site, ALICE)?;
+    imap.select("INBOX")?;
+    imap.must(r"STORE 1 +FLAGS.SILENT (\Deleted)")?;
+    imap.must("EXPUNGE")?;
+    let line = site.event("MsMsgDeleted")?;
+    ensure!(line.contains(" Note ") && line.contains("uid=1"), "{line}");
+    Ok(())
+}
+
+#[test]
+fn its_14928_the_making_of_a_mailbox_is_logged_when_asked_for() -> Result<()> {
+    let site = Site::fresh()?;
+    deliver(&site, ALICE, MESSAGE)?;
+    site.event("MsMailboxCreated")?;
+    let silent = Wish::default().entry("/*/mss/logMailBoxCreation: [false]").start()?;
+    deliver(&silent, ALICE, MESSAGE)?;
+    silent.event("MtaMessageDelivered")?;
+    ensure!(silent.logged("MsMailboxCreated")?.is_empty());
+    Ok(())
+}
+
+#[test]
+fn its_16594_a_quota_of_messages_holds() -> Result<()> {
+    let site = Site::fresh()?;
+    site.must(&["imdbcontrol", "SetAccountCos", "alice", "example.test", "totalMsgQuota", "3"])?;
+    for _ in 0..3 {
+        deliver(&site, ALICE, MESSAGE)?;
+    }
+    let mut smtp = Smtp::connect(&site, Service::Smtp)?;
+    smtp.must("MAIL FROM:<a@remote.test>", 250)?;
+    let reply = smtp.command(&format!("RCPT TO:<{}>", ALICE.address))?;
+    ensure!([452, 552].contains(&reply.code), "{reply:?}");
+    smtp.must(&format!("RCPT TO:<{}>", BOB.address), 250)?;
+    let mut pop = Pop3::login(&site, ALICE)?;
+    ensure!(pop.count()? == 3);
+    pop.command("DELE 1")?;
+    pop.command("QUIT")?;
+    deliver(&site, ALICE, MESSAGE)
+}
+
+#[test]
+fn its_14092_the_size_is_the_same_by_every_protocol() -> Result<()> {
+    let site = Site::fresh()?;
+    deliver(&site, ALICE, b"Subject: x\r\n\r\n.dot\r\n..two\r\nlast line")?;
+    let mut imap = Imap::login(&site, ALICE)?;
+    imap.select("INBOX")?;
+    let whole = imap.fetch(1)?;
+    let size = imap.must("FETCH 1 (RFC822.SIZE)")?;
+    ensure!(size.iter().any(|u| u.text.contains(&format!("RFC822.SIZE {}", whole.len()))), "{size:?}");
+    let mut pop = Pop3::login(&site, ALICE)?;
+    ensure!(pop.command("LIST 1")? == format!("1 {}", whole.len()));
+    ensure!(pop.command("STAT")? == format!("1 {}", whole.len()));
+    ensure!(pop.lines("RETR 1")? == whole);
+    Ok(())
+}
+
+#[test]
+fn its_23196_mail_for_a_mailbox_that_must_not_be_made_is_put_off() -> Result<()> {
+    let site = Wish::default().entry("/*/mss/createMboxes: [false]").start()?;
+    let mut smtp = Smtp::connect(&site, Service::Smtp)?;
+    smtp.must("MAIL FROM:<a@remote.test>", 250)?;
+    let reply = smtp.command(&format!("RCPT TO:<{}>", ALICE.address))?;
+    if reply.code == 250 {
+        smtp.must("DATA", 354)?;
+        smtp.connection.send(b"Subject: x\r\n\r\nx\r\n.\r\n")?;
+        let reply = smtp.reply()?;
+        // Taken into the queue, or left with the sender for later: neither bounced nor lost.
+        ensure!(reply.code == 250 || (400..500).contains(&reply.code), "{reply:?}");
+    } else {
+        ensure!((400..500).contains(&reply.code), "{reply:?}");
+    }
+    ensure!(site.logged("MtaMessageBounced")?.is_empty());
+    Ok(())
+}
+
+#[test]
+fn its_47356_stored_mail_outlives_a_kill_byte_for_byte() -> Result<()> {
+    let mut site = Site::fresh()?;
+    let messages: Vec<Vec<u8>> = (0..40_u32)
+        .map(|n| format!("Subject: {n}\r\n\r\n{}\r\n", "x".repeat(n as usize * 613 % 9_000)).into_bytes())
+        .collect();
+    for message in &messages {
+        deliver(&site, ALICE, message)?;
+    }
+    site.kill()?;
+    site.start()?;
+    let mut imap = Imap::login(&site, ALICE)?;
+    ensure!(imap.select("INBOX")? == messages.len());
+    for (at, message) in messages.iter().enumerate() {
+        site::corpus::same(message, &imap.fetch(at + 1)?)?;
+    }
+    Ok(())
+}
