@@ -32,7 +32,10 @@ impl Locks {
 
     /// Takes the lock, or renews it.
     pub(crate) fn lock(&self, mailbox: MailboxId, by: RequestId) -> Result<(), InUse> {
-        let now = self.clock.moment();
+        self.lock_at(mailbox, by, self.clock.moment())
+    }
+
+    fn lock_at(&self, mailbox: MailboxId, by: RequestId, now: Moment) -> Result<(), InUse> {
         match self.held().entry(mailbox) {
             Entry::Occupied(held) if held.get().by != by && now - held.get().since < PATIENCE => Err(InUse),
             Entry::Occupied(mut held) => {
@@ -64,19 +67,21 @@ impl Locks {
 mod tests {
     use super::*;
 
-    #[tokio::test(start_paused = true)]
-    async fn one_session_at_a_time_until_it_is_silent_for_too_long() {
+    #[test]
+    fn one_session_at_a_time_until_it_is_silent_for_too_long() {
         let locks = Locks::new(Clock::system());
-        let (a, b, box1) = (RequestId(1), RequestId(2), MailboxId(1));
-        assert_eq!(locks.lock(box1, a), Ok(()));
-        assert_eq!(locks.lock(box1, a), Ok(()));
-        assert_eq!(locks.lock(box1, b), Err(InUse));
+        let (a, b, box1, now) = (RequestId(1), RequestId(2), MailboxId(1), Clock::system().moment());
+        assert_eq!(locks.lock_at(box1, a, now), Ok(()));
+        assert_eq!(locks.lock_at(box1, a, now), Ok(()));
+        assert_eq!(locks.lock_at(box1, b, now), Err(InUse));
         locks.unlock(box1, b);
-        assert_eq!(locks.lock(box1, b), Err(InUse));
+        assert_eq!(locks.lock_at(box1, b, now), Err(InUse));
         locks.unlock(box1, a);
-        assert_eq!(locks.lock(box1, b), Ok(()));
-        tokio::time::advance(PATIENCE).await;
-        assert_eq!(locks.lock(box1, a), Ok(()));
-        assert_eq!(locks.lock(box1, b), Err(InUse));
+        assert_eq!(locks.lock_at(box1, b, now), Ok(()));
+        assert_eq!(locks.lock_at(box1, a, now + PATIENCE / 2), Err(InUse));
+        assert_eq!(locks.lock_at(box1, b, now + PATIENCE / 2), Ok(()));
+        assert_eq!(locks.lock_at(box1, a, now + PATIENCE), Err(InUse));
+        assert_eq!(locks.lock_at(box1, a, now + PATIENCE * 3 / 2), Ok(()));
+        assert_eq!(locks.lock_at(box1, b, now + PATIENCE * 3 / 2), Err(InUse));
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! Nothing here is used by a program. A double does what its script says and remembers what was done to it.
 
+pub mod conformance;
 pub mod directory;
 pub mod dns;
 pub mod memory_store;

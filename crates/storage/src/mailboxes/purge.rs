@@ -24,7 +24,8 @@ pub struct Purge {
 /// Where the index cannot be read.
 pub fn pending(rows: &dyn Rows) -> Result<Option<Purge>, ShardError> {
     let Some((key, _)) = rows.first(KeyRange::prefix(keys::purges()))? else { return Ok(None) };
-    let (mailbox, volume) = keys::parse_purge(&key).ok_or_else(|| ShardError::corrupt("the key of a purge"))?;
+    let (mailbox, volume) =
+        keys::parse_purge(&key).ok_or_else(|| ShardError::corrupt("the key of a purge"))?;
     Ok(Some(Purge { mailbox, volume }))
 }
 

@@ -268,7 +268,9 @@ impl Keywords {
         let mut decode = || {
             version(&mut r)?;
             let count = r.number().filter(|&n| n <= MAX_MAILBOX_KEYWORDS as u64)?;
-            (0..count).map(|_| Keyword::new(std::str::from_utf8(r.bytes()?).ok()?)).collect::<Option<Vec<_>>>()
+            (0..count)
+                .map(|_| Keyword::new(std::str::from_utf8(r.bytes()?).ok()?))
+                .collect::<Option<Vec<_>>>()
         };
         decode().map(Self).ok_or_else(|| ShardError::corrupt("the row of keywords"))
     }

@@ -1,0 +1,351 @@
+//! Random histories of one mailbox, against a plain model, with the store closed and opened in between.
+
+use super::*;
+use mail::flags::{FlagAction, Flags, SystemFlags};
+use mail::id::{FolderId, ModSeq, Uid};
+use mail::sequence::NumberSet;
+use mail::time::Timestamp;
+use proptest::prelude::*;
+use roles::Body;
+use roles::store::{
+    Append, Deliver, DeliverTo, FlagsChange, Need, Quota, Read, Repeatable, StoreError, Usage,
+};
+use std::collections::BTreeMap;
+
+const BOX: MailboxId = MailboxId(7);
+const NAMES: [&str; 4] = ["INBOX", "a", "a/b", "c"];
+
+#[derive(Debug, Clone)]
+enum Step {
+    Deliver { request: u8, size: u16, limit: u16 },
+    Append { folder: usize, size: u16, flags: u8 },
+    Flags { folder: usize, uids: Vec<u32>, action: u8, flags: u8, keyword: bool },
+    Expunge { folder: usize, uids: Vec<u32> },
+    Copy { folder: usize, uids: Vec<u32>, target: usize },
+    Move { folder: usize, uids: Vec<u32>, target: usize },
+    Create(usize),
+    Delete(usize),
+    Rename(usize, usize),
+    Reopen,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+struct Mail {
+    size: u64,
+    flags: Flags,
+}
+
+#[derive(Debug, Clone, Default)]
+struct Folder {
+    next: u32,
+    mail: BTreeMap<u32, Mail>,
+    /// What a session knows: flags by UID as of a ModSeq.
+    known: BTreeMap<u32, Flags>,
+    up_to: ModSeq,
+}
+
+impl Folder {
+    fn new() -> Self {
+        Self { next: 1, ..Self::default() }
+    }
+
+    fn add(&mut self, mail: Mail) -> u32 {
+        self.mail.insert(self.next, mail);
+        self.next += 1;
+        self.next - 1
+    }
+}
+
+#[derive(Default)]
+struct Model {
+    folders: BTreeMap<&'static str, Folder>,
+    requests: BTreeMap<u8, u32>,
+}
+
+impl Model {
+    fn bytes(&self) -> u64 {
+        self.folders.values().flat_map(|f| f.mail.values()).map(|m| m.size).sum()
+    }
+
+    fn has_below(&self, name: &str) -> bool {
+        self.folders.keys().any(|k| k.starts_with(&format!("{name}/")))
+    }
+
+    fn make(&mut self, name: &'static str) {
+        if name == "a/b" {
+            self.folders.entry("a").or_insert_with(Folder::new);
+        }
+        self.folders.insert(name, Folder::new());
+    }
+}
+
+fn flags(bits: u8, keyword: bool) -> Flags {
+    let mut flags = Flags::system(SystemFlags::from_bits(bits));
+    if keyword {
+        flags.add_named(["Work", "Home", "$Junk"][usize::from(bits) % 3]);
+    }
+    flags
+}
+
+fn body(size: u16) -> Body {
+    Body::from_bytes(vec![b'm'; usize::from(size)])
+}
+
+struct Run {
+    dir: tempfile::TempDir,
+    store: Store,
+    model: Model,
+}
+
+impl Run {
+    async fn id(&self, name: &str) -> Option<FolderId> {
+        self.store.folder_status(&call(1), BOX, name.into()).await.ok().map(|f| f.id)
+    }
+
+    async fn step(&mut self, step: Step) {
+        match step {
+            Step::Deliver { request, size, limit } => self.deliver(request, size, limit).await,
+            Step::Append { folder, size, flags: bits } => self.append(NAMES[folder], size, bits).await,
+            Step::Flags { folder, uids, action, flags: bits, keyword } => {
+                self.flags(NAMES[folder], uids, action, flags(bits, keyword)).await;
+            }
+            Step::Expunge { folder, uids } => self.expunge(NAMES[folder], uids).await,
+            Step::Copy { folder, uids, target } => self.copy(NAMES[folder], uids, NAMES[target], false).await,
+            Step::Move { folder, uids, target } => self.copy(NAMES[folder], uids, NAMES[target], true).await,
+            Step::Create(name) => self.create(NAMES[name]).await,
+            Step::Delete(name) => self.delete(NAMES[name]).await,
+            Step::Rename(from, to) => self.rename(NAMES[from], NAMES[to]).await,
+            Step::Reopen => {
+                self.store.close().await;
+                self.store = open(self.dir.path(), 2).unwrap();
+            }
+        }
+    }
+
+    async fn deliver(&mut self, request: u8, size: u16, limit: u16) {
+        let quota = Quota { bytes: u64::from(limit), messages: 0 };
+        let to = vec![DeliverTo { mailbox: BOX, folder: None, quota, flags: Flags::default() }];
+        let deliver =
+            Deliver { to, body: body(size), received: Timestamp::default(), repeatable: Repeatable::Yes };
+        let placed = self.store.message_deliver(&call(u128::from(request)), deliver).await.unwrap();
+        let over = limit > 0 && self.model.bytes() + u64::from(size) > u64::from(limit);
+        let inbox = self.model.folders.get_mut("INBOX").unwrap();
+        let expected = match self.model.requests.get(&request) {
+            Some(uid) => Ok(*uid),
+            None if over => Err(StoreError::OverQuota),
+            None => {
+                let uid = inbox.add(Mail { size: u64::from(size), flags: Flags::default() });
+                self.model.requests.insert(request, uid);
+                Ok(uid)
+            }
+        };
+        assert_eq!(placed[0].clone().map(|p| p.uid.0), expected);
+    }
+
+    async fn append(&mut self, name: &'static str, size: u16, bits: u8) {
+        let append = Append {
+            mailbox: BOX,
+            folder: name.into(),
+            flags: flags(bits, true),
+            received: Timestamp::default(),
+            body: body(size),
+            quota: Quota::default(),
+        };
+        let placed = self.store.message_append(&call(1), append).await;
+        let mail = Mail { size: u64::from(size), flags: flags(bits, true) };
+        let expected = self.model.folders.get_mut(name).map(|f| f.add(mail));
+        assert_eq!(placed.map(|p| p.uid.0), expected.ok_or(StoreError::NoFolder));
+    }
+
+    async fn flags(&mut self, name: &'static str, uids: Vec<u32>, action: u8, flags: Flags) {
+        let Some(folder) = self.id(name).await else { return };
+        let action = [FlagAction::Add, FlagAction::Remove, FlagAction::Replace][usize::from(action) % 3];
+        let uids: NumberSet = uids.into_iter().collect();
+        let change = FlagsChange {
+            mailbox: BOX,
+            folder,
+            uids: uids.clone(),
+            action,
+            flags: flags.clone(),
+            unchanged_since: None,
+        };
+        let done = self.store.flags_change(&call(1), change).await.unwrap();
+        let mail = &mut self.model.folders.get_mut(name).unwrap().mail;
+        for (uid, m) in mail.iter_mut().filter(|(uid, _)| uids.contains(**uid)) {
+            m.flags = action.apply(&m.flags, &flags);
+            assert!(done.now.iter().any(|(u, f, _)| u.0 == *uid && *f == m.flags));
+        }
+    }
+
+    async fn expunge(&mut self, name: &'static str, uids: Vec<u32>) {
+        let Some(folder) = self.id(name).await else { return };
+        let uids: NumberSet = uids.into_iter().collect();
+        let gone = self.store.message_expunge(&call(1), BOX, folder, uids.clone()).await.unwrap();
+        let mail = &mut self.model.folders.get_mut(name).unwrap().mail;
+        let goes = |uid: u32, m: &Mail| uids.contains(uid) && m.flags.system.contains(SystemFlags::DELETED);
+        let expected: NumberSet =
+            mail.iter().filter(|(uid, m)| goes(**uid, m)).map(|(uid, _)| *uid).collect();
+        mail.retain(|uid, m| !goes(*uid, m));
+        assert_eq!(gone, expected);
+    }
+
+    async fn copy(&mut self, name: &'static str, uids: Vec<u32>, target: &'static str, moves: bool) {
+        let Some(folder) = self.id(name).await else { return };
+        let uids: NumberSet = uids.into_iter().collect();
+        let (call, named) = (call(1), target.to_owned());
+        let done = if moves {
+            self.store.message_move(&call, BOX, folder, uids.clone(), named).await
+        } else {
+            self.store.message_copy(&call, BOX, folder, uids.clone(), named, Quota::default()).await
+        };
+        if !self.model.folders.contains_key(target) {
+            assert_eq!(done.unwrap_err(), StoreError::NoFolder);
+            return;
+        }
+        let from = &mut self.model.folders.get_mut(name).unwrap().mail;
+        let mail: Vec<_> =
+            from.iter().filter(|(uid, _)| uids.contains(**uid)).map(|(uid, m)| (*uid, m.clone())).collect();
+        if moves {
+            from.retain(|uid, _| !uids.contains(*uid));
+        }
+        let to = self.model.folders.get_mut(target).unwrap();
+        let pairs: Vec<_> = mail.into_iter().map(|(uid, m)| (Uid(uid), Uid(to.add(m)))).collect();
+        let done = done.unwrap();
+        assert_eq!(done.from.into_iter().zip(done.to).collect::<Vec<_>>(), pairs);
+    }
+
+    async fn create(&mut self, name: &'static str) {
+        let made = self.store.folder_create(&call(1), BOX, name.into(), None).await;
+        if self.model.folders.contains_key(name) {
+            assert_eq!(made.unwrap_err(), StoreError::FolderExists);
+        } else {
+            made.unwrap();
+            self.model.make(name);
+        }
+    }
+
+    async fn delete(&mut self, name: &'static str) {
+        let gone = self.store.folder_delete(&call(1), BOX, name.into()).await;
+        if name == "INBOX" || self.model.folders.contains_key(name) && self.model.has_below(name) {
+            assert!(matches!(gone, Err(StoreError::Refused(_))));
+        } else {
+            assert_eq!(gone.is_ok(), self.model.folders.remove(name).is_some());
+        }
+    }
+
+    async fn rename(&mut self, from: &'static str, to: &'static str) {
+        // Names that only this test has keep the model small: families are the conformance list's.
+        if self.model.has_below(from) && from != "INBOX" {
+            return;
+        }
+        let done = self.store.folder_rename(&call(1), BOX, from.into(), to.into()).await;
+        let possible = self.model.folders.contains_key(from)
+            && !self.model.folders.contains_key(to)
+            && !to.starts_with(&format!("{from}/"));
+        assert_eq!(done.is_ok(), possible, "{from} to {to}: {done:?}");
+        if possible {
+            self.model.make(to);
+            let taken = std::mem::replace(self.model.folders.get_mut(from).unwrap(), Folder::new());
+            // A session that has it open begins anew: the epoch is another.
+            let taken = Folder { known: BTreeMap::new(), up_to: ModSeq::ZERO, ..taken };
+            self.model.folders.insert(to, taken);
+            if from != "INBOX" {
+                self.model.folders.remove(from);
+            }
+        }
+    }
+
+    /// Everything that can be seen agrees with the model.
+    async fn check(&mut self) {
+        let list = self.store.folder_list(&call(1), BOX).await.unwrap();
+        let mut names: Vec<_> = list.folders.iter().map(|f| f.name.as_str()).collect();
+        names.sort_unstable();
+        assert_eq!(names, self.model.folders.keys().copied().collect::<Vec<_>>());
+        let messages = self.model.folders.values().map(|f| f.mail.len() as u64).sum();
+        let usage = self.store.mailbox_usage(&call(1), BOX).await.unwrap();
+        assert_eq!(usage, Usage { bytes: self.model.bytes(), messages });
+        for folder in list.folders {
+            let name = NAMES.into_iter().find(|n| *n == folder.name).unwrap();
+            let model = self.model.folders.get_mut(name).unwrap();
+            let unseen = model.mail.values().filter(|m| !m.flags.system.contains(SystemFlags::SEEN)).count();
+            let deleted =
+                model.mail.values().filter(|m| m.flags.system.contains(SystemFlags::DELETED)).count();
+            let counted = (folder.messages as usize, folder.unseen as usize, folder.deleted as usize);
+            assert_eq!(counted, (model.mail.len(), unseen, deleted), "{name}");
+            assert_eq!(folder.uid_next.0, model.next);
+            check_messages(&self.store, folder.id, model).await;
+            follow(&self.store, folder.id, model).await;
+        }
+    }
+}
+
+async fn check_messages(store: &Store, folder: FolderId, model: &Folder) {
+    let read = Read {
+        mailbox: BOX,
+        folder,
+        uids: NumberSet::all(),
+        need: Need::Body,
+        changed_since: None,
+        limit: 1000,
+    };
+    let page = store.message_read(&call(1), read).await.unwrap();
+    let mut found = BTreeMap::new();
+    for message in page.messages {
+        let body = message.body.unwrap().read(0, 100_000).await.unwrap();
+        assert_eq!(body.len() as u64, message.size);
+        found.insert(message.uid.0, Mail { size: message.size, flags: message.flags });
+    }
+    assert_eq!(found, model.mail);
+}
+
+/// A session that hears only of changes knows the same as one that reads everything.
+async fn follow(store: &Store, folder: FolderId, model: &mut Folder) {
+    let changes = store.folder_changes(&call(1), BOX, folder, model.up_to).await.unwrap();
+    changes.vanished.iter().for_each(|uid| drop(model.known.remove(&uid)));
+    for (uid, flags, modseq) in changes.changed {
+        assert!(modseq > model.up_to && modseq <= changes.up_to);
+        model.known.insert(uid.0, flags);
+    }
+    model.up_to = changes.up_to;
+    let now: BTreeMap<u32, Flags> = model.mail.iter().map(|(uid, m)| (*uid, m.flags.clone())).collect();
+    assert_eq!(model.known, now);
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let folder = || 0..NAMES.len();
+    let uids = || prop::collection::vec(1..12u32, 1..5);
+    prop_oneof![
+        4 => (2..12u8, 0..2000u16, prop_oneof![Just(0u16), 500..9000u16])
+            .prop_map(|(request, size, limit)| Step::Deliver { request, size, limit }),
+        4 => (folder(), 0..2000u16, 0..32u8).prop_map(|(folder, size, flags)| Step::Append { folder, size, flags }),
+        4 => (folder(), uids(), 0..3u8, 0..32u8, any::<bool>())
+            .prop_map(|(folder, uids, action, flags, keyword)| Step::Flags { folder, uids, action, flags, keyword }),
+        2 => (folder(), uids()).prop_map(|(folder, uids)| Step::Expunge { folder, uids }),
+        2 => (folder(), uids(), folder()).prop_map(|(folder, uids, target)| Step::Copy { folder, uids, target }),
+        2 => (folder(), uids(), folder()).prop_map(|(folder, uids, target)| Step::Move { folder, uids, target }),
+        3 => folder().prop_map(Step::Create),
+        1 => folder().prop_map(Step::Delete),
+        1 => (folder(), folder()).prop_map(|(from, to)| Step::Rename(from, to)),
+        1 => Just(Step::Reopen),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 20, max_shrink_iters: 300, ..ProptestConfig::default() })]
+    #[test]
+    fn any_history_agrees_with_the_model(steps in prop::collection::vec(step(), 1..40)) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let dir = tempfile::tempdir().unwrap();
+            let store = open(dir.path(), 2).unwrap();
+            store.mailbox_create(&call(1), BOX).await.unwrap();
+            let mut run = Run { dir, store, model: Model::default() };
+            run.model.make("INBOX");
+            for step in steps {
+                run.step(step).await;
+                run.check().await;
+            }
+            run.store.close().await;
+        });
+    }
+}
