@@ -38,7 +38,10 @@ async fn run(folder: &std::path::Path, writers: u64) {
     let commits = writers * each;
     let rate = commits as f64 / took.as_secs_f64();
     let groups = shard.status().groups;
-    println!("{writers:>3} writers: {rate:>7.0} commits/s, {groups} syncs for {commits}, {} us CPU each", cpu / commits);
+    println!(
+        "{writers:>3} writers: {rate:>7.0} commits/s, {groups} syncs for {commits}, {} us CPU each",
+        cpu / commits
+    );
     shard.close().await;
     let begun = env.clock.moment();
     Shard::open(folder, ShardOptions::default(), &env).expect("the shard again").close().await;

@@ -23,7 +23,8 @@ impl Inner {
             let keywords = writer.keyword_places(&append.flags)?;
             let (system, received, sent) = (append.flags.system, append.received, noted.sent);
             let modseq = writer.next_modseq();
-            let uid = writer.add(&mut folder, NewMessage { system, keywords, received, sent, blob }, modseq)?;
+            let uid =
+                writer.add(&mut folder, NewMessage { system, keywords, received, sent, blob }, modseq)?;
             writer.save_folder(&folder)?;
             writer.save()?;
             Ok::<_, Fail>(Placed { folder: folder.id, uid_validity: folder.uid_validity, uid })

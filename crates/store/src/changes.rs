@@ -26,7 +26,9 @@ impl Inner {
 
 fn changes(view: &View<'_>, id: MailboxId, folder: FolderId, since: ModSeq) -> Result<Changes, Fail> {
     let mailbox = Mailbox::new(view, id);
-    let Some(row) = mailbox.row()?.filter(|row| !row.removed) else { return Err(StoreError::NoMailbox.into()) };
+    let Some(row) = mailbox.row()?.filter(|row| !row.removed) else {
+        return Err(StoreError::NoMailbox.into());
+    };
     let Some(folder) = mailbox.folder(folder)? else {
         return Ok(Changes { up_to: row.modseq, ..Changes::default() });
     };

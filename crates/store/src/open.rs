@@ -85,7 +85,12 @@ impl Store {
     ///
     /// # Errors
     /// [`OpenError`]; nothing runs then.
-    pub fn open(path: &Path, shards: NonZeroU32, options: &ShardOptions, env: &Env) -> Result<Self, OpenError> {
+    pub fn open(
+        path: &Path,
+        shards: NonZeroU32,
+        options: &ShardOptions,
+        env: &Env,
+    ) -> Result<Self, OpenError> {
         let opened = open_shards(path, shards.get(), options, env);
         let shards = opened.inspect_err(|error| {
             env.log.emit(&ms::MsInitFailure { step: "open", error: chain(error) });
@@ -213,7 +218,9 @@ mod format_tests {
     #[test]
     fn the_format_file_is_read_strictly() {
         assert_eq!(parse_format("intermail store 1\nshards 2\n"), Some(2));
-        for bad in ["", "intermail store 2\nshards 2\n", "intermail store 1\nshards 0\n", "intermail store 1\n"] {
+        for bad in
+            ["", "intermail store 2\nshards 2\n", "intermail store 1\nshards 0\n", "intermail store 1\n"]
+        {
             assert_eq!(parse_format(bad), None, "{bad:?}");
         }
     }

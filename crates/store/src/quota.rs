@@ -6,8 +6,8 @@ use roles::store::{Quota, StoreError, Usage};
 /// bytes that are sent to clients; ITS 16594: the number of messages is limited too.
 pub(crate) fn judge(usage: Usage, more: Usage, quota: Quota) -> Result<(), StoreError> {
     let within = |have: u64, more: u64, limit: u64| limit == 0 || have.saturating_add(more) <= limit;
-    let fits = within(usage.bytes, more.bytes, quota.bytes)
-        && within(usage.messages, more.messages, quota.messages);
+    let fits =
+        within(usage.bytes, more.bytes, quota.bytes) && within(usage.messages, more.messages, quota.messages);
     if fits { Ok(()) } else { Err(StoreError::OverQuota) }
 }
 

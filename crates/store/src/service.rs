@@ -7,8 +7,8 @@ use mail::id::{FolderId, MailboxId, ModSeq};
 use mail::search::Criterion;
 use mail::sequence::NumberSet;
 use roles::store::{
-    Append, Changes, Copied, Deliver, Delivered, FlagsChange, FlagsChanged, Folder, Folders, MessageStore, Opened,
-    Page, Placed, Quota, Read, SpecialUse, StoreError, Subscription, Usage, Watch,
+    Append, Changes, Copied, Deliver, Delivered, FlagsChange, FlagsChanged, Folder, Folders, MessageStore,
+    Opened, Page, Placed, Quota, Read, SpecialUse, StoreError, Subscription, Usage, Watch,
 };
 use roles::{Answer, Call};
 
@@ -72,7 +72,9 @@ impl MessageStore for Store {
         target: String,
         quota: Quota,
     ) -> Of<'a, Copied> {
-        Box::pin(async move { self.inner().copy(mailbox, folder, uids, &target, Originals::Stay(quota)).await })
+        Box::pin(
+            async move { self.inner().copy(mailbox, folder, uids, &target, Originals::Stay(quota)).await },
+        )
     }
 
     fn message_move<'a>(

@@ -103,9 +103,13 @@ mod tests {
 
     #[test]
     fn inbox_is_inbox_in_any_case() {
-        for (text, name) in
-            [("inbox", "INBOX"), ("Inbox/a", "INBOX/a"), ("inboxes", "inboxes"), ("a/inbox", "a/inbox"), ("a/", "a")]
-        {
+        for (text, name) in [
+            ("inbox", "INBOX"),
+            ("Inbox/a", "INBOX/a"),
+            ("inboxes", "inboxes"),
+            ("a/inbox", "a/inbox"),
+            ("a/", "a"),
+        ] {
             assert_eq!(FolderName::parse(text).unwrap().as_str(), name);
         }
     }

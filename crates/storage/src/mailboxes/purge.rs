@@ -2,7 +2,7 @@
 
 use super::keys;
 use super::rows::{MessageRow, Volume};
-use crate::shard::{KeyRange, Rows, ShardError, Transaction};
+use crate::shard::{KeyRange, Row, Rows, ShardError, Transaction};
 use mail::id::{MailboxId, Uid};
 use std::ops::ControlFlow;
 
@@ -24,7 +24,8 @@ pub struct Purge {
 /// Where the index cannot be read.
 pub fn pending(rows: &dyn Rows) -> Result<Option<Purge>, ShardError> {
     let Some((key, _)) = rows.first(KeyRange::prefix(keys::purges()))? else { return Ok(None) };
-    let (mailbox, volume) = keys::parse_purge(&key).ok_or_else(|| ShardError::corrupt("the key of a purge"))?;
+    let (mailbox, volume) =
+        keys::parse_purge(&key).ok_or_else(|| ShardError::corrupt("the key of a purge"))?;
     Ok(Some(Purge { mailbox, volume }))
 }
 
@@ -55,8 +56,6 @@ pub fn purge(tx: &mut Transaction<'_>, what: Purge) -> Result<bool, ShardError> 
     tx.delete(&keys::purge(mailbox, volume))?;
     Ok(true)
 }
-
-type Row = (Vec<u8>, Vec<u8>);
 
 fn some(tx: &Transaction<'_>, prefix: Vec<u8>) -> Result<Vec<Row>, ShardError> {
     let mut rows = Vec::new();

@@ -59,7 +59,8 @@ impl<'a> Mailbox<'a> {
             return self.folder(FolderId::INBOX);
         }
         let Some(row) = self.rows.get(&keys::name(self.id, name.as_str()))? else { return Ok(None) };
-        let id = Reader::new(&row).number32().ok_or_else(|| ShardError::corrupt("the row of a folder's name"))?;
+        let id =
+            Reader::new(&row).number32().ok_or_else(|| ShardError::corrupt("the row of a folder's name"))?;
         self.folder(FolderId(id))
     }
 
@@ -143,7 +144,10 @@ impl<'a> Mailbox<'a> {
             let to = keys::message(self.id, volume, Uid(last.saturating_add(1)));
             let mut range = KeyRange::new(keys::message(self.id, volume, Uid(from)), to);
             if last == u32::MAX {
-                range = KeyRange::prefix_from(&keys::messages(self.id, volume), keys::message(self.id, volume, Uid(from)));
+                range = KeyRange::prefix_from(
+                    &keys::messages(self.id, volume),
+                    keys::message(self.id, volume, Uid(from)),
+                );
             }
             self.each(range, |key, value| {
                 let uid = keys::parse_uid(key).ok_or_else(|| ShardError::corrupt("the key of a message"))?;
@@ -191,7 +195,12 @@ impl<'a> Mailbox<'a> {
     ///
     /// # Errors
     /// As [`Mailbox::row`].
-    pub fn vanished(&self, folder: &FolderRow, since: ModSeq, up_to: ModSeq) -> Result<NumberSet, ShardError> {
+    pub fn vanished(
+        &self,
+        folder: &FolderRow,
+        since: ModSeq,
+        up_to: ModSeq,
+    ) -> Result<NumberSet, ShardError> {
         let mut gone = NumberSet::new();
         if since < folder.vanished_floor {
             let mut there = NumberSet::new();

@@ -129,7 +129,12 @@ impl<'t, 's> Writer<'t, 's> {
     ///
     /// # Errors
     /// As [`Writer::open`]; [`ShardError::TooLarge`] where the folder has used up its UIDs.
-    pub fn add(&mut self, folder: &mut FolderRow, new: NewMessage, modseq: ModSeq) -> Result<Uid, ShardError> {
+    pub fn add(
+        &mut self,
+        folder: &mut FolderRow,
+        new: NewMessage,
+        modseq: ModSeq,
+    ) -> Result<Uid, ShardError> {
         let NewMessage { system, keywords, received, sent, blob } = new;
         let uid = folder.uid_next;
         folder.uid_next = Uid(uid.0.checked_add(1).ok_or(ShardError::TooLarge("the folder"))?);
@@ -350,14 +355,19 @@ impl<'t, 's> Writer<'t, 's> {
         let mut old = Vec::new();
         self.tx.scan(KeyRange::prefix(keys::vanished(self.id, folder.volume)), &mut |key, _| {
             old.push(key.to_vec());
-            if old.len() < (MAX_VANISHED_ROWS / 2) as usize { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+            if old.len() < (MAX_VANISHED_ROWS / 2) as usize {
+                ControlFlow::Continue(())
+            } else {
+                ControlFlow::Break(())
+            }
         })?;
         for key in &old {
             self.tx.delete(key)?;
         }
         let last = old.last().and_then(|key| keys::parse_vanished(key));
         folder.vanished_floor = last.unwrap_or(folder.vanished_floor);
-        folder.vanished_rows = folder.vanished_rows.saturating_sub(u32::try_from(old.len()).unwrap_or(u32::MAX));
+        folder.vanished_rows =
+            folder.vanished_rows.saturating_sub(u32::try_from(old.len()).unwrap_or(u32::MAX));
         Ok(())
     }
 }

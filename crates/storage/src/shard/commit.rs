@@ -13,7 +13,7 @@ use super::keeper::Keeper;
 use super::live::{self, Live};
 use super::log::{FinishError, Log};
 use super::record::Op;
-use super::transaction::{Delta, Group, Transaction};
+use super::transaction::{Group, Transaction};
 use super::{Shared, recover};
 use catalog::events::ms;
 use fjall::Slice;
@@ -99,11 +99,13 @@ pub(crate) struct Committer {
     pub(crate) live: BTreeMap<u32, Live>,
     pub(crate) keeper: Keeper,
     trouble: Option<Trouble>,
+    /// Whether the last attempt met a full disk: said once, not for every refusal.
+    was_full: bool,
 }
 
 impl Committer {
     pub(crate) fn new(shared: Arc<Shared>, log: Log, live: BTreeMap<u32, Live>, keeper: Keeper) -> Self {
-        Self { shared, log, live, keeper, trouble: None }
+        Self { shared, log, live, keeper, trouble: None, was_full: false }
     }
 
     /// Runs until the shard is closed or nobody holds it any more.
@@ -152,8 +154,8 @@ impl Committer {
     ) -> Result<(), ShardError> {
         let free = self.ready()?;
         let shared = Arc::clone(&self.shared);
-        let guard = shared.index();
-        let index = guard.as_ref().ok_or(ShardError::Closed)?;
+        let held = shared.index();
+        let index = held.get()?;
         let mut group = Group::default();
         while let Some(mut job) = waiting.pop_front() {
             self.run_task(&mut *job, index, &mut group, free);
@@ -224,7 +226,7 @@ impl Committer {
     fn count_live(&self, group: &mut Group) -> Vec<(u32, Live)> {
         let current = self.log.durable().segment;
         if !self.live.contains_key(&current) {
-            group.segments.entry(current).or_insert(Delta::default());
+            group.segments.entry(current).or_default();
         }
         let mut counts = Vec::with_capacity(group.segments.len());
         for (&segment, delta) in &group.segments {
@@ -243,7 +245,9 @@ impl Committer {
     fn counted(&mut self, counts: Vec<(u32, Live)>) {
         let current = self.log.durable().segment;
         for (segment, count) in counts {
-            self.live.insert(segment, count);
+            let before = self.live.insert(segment, count).unwrap_or_default();
+            let live_bytes = &self.shared.counters.live_bytes;
+            live_bytes.fetch_add(count.live.wrapping_sub(before.live), Ordering::Relaxed);
             if count.live == 0 && segment != current {
                 self.shared.dead_segment(segment);
                 self.keeper.nudge();
@@ -260,7 +264,10 @@ impl Committer {
             }
         }
         match self.log.finish(&payload) {
-            Ok(_) => Ok(()),
+            Ok(_) => {
+                self.was_full = false;
+                Ok(())
+            }
             Err(FinishError::Write(error)) => Err(self.give_up(&error)),
             Err(FinishError::Sync(error)) => Err(self.break_down("a sync of the log failed", &error)),
         }
@@ -320,8 +327,9 @@ impl Committer {
         if is_full(error) { self.full() } else { self.break_down("a write of the log failed", error) }
     }
 
-    fn full(&self) -> ShardError {
-        if self.shared.counters.refused_full.fetch_add(1, Ordering::Relaxed) % 1000 == 0 {
+    fn full(&mut self) -> ShardError {
+        self.shared.counters.refused_full.fetch_add(1, Ordering::Relaxed);
+        if !std::mem::replace(&mut self.was_full, true) {
             self.shared.env.log.emit(&ms::MsDiskFull { path: self.shared.path() });
         }
         ShardError::Full

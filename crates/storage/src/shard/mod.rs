@@ -36,7 +36,7 @@ pub use error::ShardError;
 pub use options::ShardOptions;
 pub use read::View;
 pub use record::MAX_META;
-pub use rows::{EachRow, KeyRange, MAX_KEY, MAX_VALUE, Rows, Value};
+pub use rows::{EachRow, KeyRange, MAX_KEY, MAX_VALUE, Row, Rows, Value};
 pub use transaction::{AfterCommit, MAX_TASK_BYTES, Transaction};
 
 use bytes::Bytes;
@@ -107,12 +107,14 @@ impl Shard {
             env: env.clone(),
             disk: Arc::clone(&disk),
             segments: Arc::clone(&segments),
-            index: RwLock::new(Some(index)),
+            index: RwLock::new(Held::Open(index)),
             keeping: Mutex::new(Keeping::new(tail.end)),
             counters: Counters::default(),
             lock: Mutex::new(Some(lock)),
         });
         shared.check_segments(&live, tail.end.segment)?;
+        let live_bytes = live.values().map(|l| l.live).sum();
+        shared.counters.live_bytes.store(live_bytes, Ordering::Relaxed);
         let buffer = shared.options.group_bytes;
         let log = log::Log::resume(disk, segments, tail.current, tail.end, buffer);
         Self::start(shared, log, live)
@@ -166,9 +168,8 @@ impl Shard {
         let _place = self.gate.acquire().await.map_err(|_| ShardError::Closed)?;
         let shared = Arc::clone(&self.shared);
         let run = move || {
-            let guard = shared.index();
-            let index = guard.as_ref().ok_or(ShardError::Closed)?;
-            job(&View { rows: index.snapshot(), segments: &shared.segments })
+            let held = shared.index();
+            job(&View { rows: held.get()?.snapshot(), segments: &shared.segments })
         };
         self.readers.run(run).await.unwrap_or(Err(ShardError::Panicked.into()))
     }
@@ -227,6 +228,7 @@ impl Shard {
             groups: counters.groups.load(Ordering::Relaxed),
             slow_applies: counters.slow_applies.load(Ordering::Relaxed),
             refused_full: counters.refused_full.load(Ordering::Relaxed),
+            live_bytes: counters.live_bytes.load(Ordering::Relaxed),
             segment: keeping.applied.segment,
             dead_segments: keeping.dead.len(),
         }
@@ -242,6 +244,8 @@ pub struct ShardStatus {
     pub slow_applies: u64,
     /// Groups refused for want of space.
     pub refused_full: u64,
+    /// Bytes of blobs that are referred to, with what belongs to them in the log.
+    pub live_bytes: u64,
     /// The segment that is written.
     pub segment: u32,
     /// Dead segments that wait to be removed.
@@ -255,11 +259,29 @@ pub(crate) struct Shared {
     env: Env,
     disk: Arc<dyn Disk>,
     segments: Arc<Segments>,
-    /// `None` once closed.
-    index: RwLock<Option<Index>>,
+    index: RwLock<Held>,
     keeping: Mutex<Keeping>,
     counters: Counters,
     lock: Mutex<Option<File>>,
+}
+
+/// The index, where there is one.
+enum Held {
+    Open(Index),
+    /// It failed and could not be opened again yet.
+    Away,
+    /// The shard was closed.
+    Closed,
+}
+
+impl Held {
+    fn get(&self) -> Result<&Index, ShardError> {
+        match self {
+            Self::Open(index) => Ok(index),
+            Self::Away => Err(ShardError::Unavailable),
+            Self::Closed => Err(ShardError::Closed),
+        }
+    }
 }
 
 #[derive(Default)]
@@ -267,12 +289,15 @@ struct Counters {
     groups: AtomicU64,
     slow_applies: AtomicU64,
     refused_full: AtomicU64,
+    live_bytes: AtomicU64,
 }
 
 /// What committer and keeper tell each other.
 struct Keeping {
     applied: Position,
     persisted: Position,
+    /// Whether what the index says of itself has to be made sure of once: see the keeper.
+    distrusted: bool,
     dead: BTreeSet<u32>,
     removed: Vec<u32>,
 }
@@ -280,7 +305,7 @@ struct Keeping {
 impl Keeping {
     fn new(applied: Position) -> Self {
         let nothing = Position { group: 0, segment: 0, offset: 0 };
-        Self { applied, persisted: nothing, dead: BTreeSet::new(), removed: Vec::new() }
+        Self { applied, persisted: nothing, distrusted: true, dead: BTreeSet::new(), removed: Vec::new() }
     }
 }
 
@@ -289,7 +314,7 @@ impl Shared {
         self.path.display()
     }
 
-    fn index(&self) -> RwLockReadGuard<'_, Option<Index>> {
+    fn index(&self) -> RwLockReadGuard<'_, Held> {
         self.index.read().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -297,8 +322,10 @@ impl Shared {
         self.keeping.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn applied(&self) -> Position {
-        self.keeping().applied
+    /// What is applied by now, and whether the index is to be distrusted.
+    fn to_persist(&self) -> (Position, bool) {
+        let keeping = self.keeping();
+        (keeping.applied, keeping.distrusted)
     }
 
     fn set_applied(&self, position: Position) {
@@ -306,7 +333,9 @@ impl Shared {
     }
 
     fn set_persisted(&self, position: Position) {
-        self.keeping().persisted = position;
+        let mut keeping = self.keeping();
+        keeping.persisted = position;
+        keeping.distrusted = false;
     }
 
     fn dead_segment(&self, segment: u32) {
@@ -355,17 +384,18 @@ impl Shared {
     /// Closes the index and opens it again.
     fn reopen(&self, catch_up: impl FnOnce(&Index) -> Result<(), ShardError>) -> Result<(), ShardError> {
         let mut held = self.index.write().unwrap_or_else(PoisonError::into_inner);
-        *held = None;
+        *held = Held::Away;
         let index = Index::open(&self.path.join("index"), &self.options)?;
         catch_up(&index)?;
-        *held = Some(index);
+        *held = Held::Open(index);
+        self.keeping().distrusted = true;
         Ok(())
     }
 
     /// Persists and closes the index and lets go of the folder.
     fn shut(&self) {
         let mut held = self.index.write().unwrap_or_else(PoisonError::into_inner);
-        if let Some(index) = held.take() {
+        if let Held::Open(index) = std::mem::replace(&mut *held, Held::Closed) {
             // What is not persisted is in the log.
             let _ = index.persist();
         }

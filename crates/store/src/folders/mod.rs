@@ -89,7 +89,10 @@ fn folder(row: FolderRow, subscribed: bool) -> Folder {
         deleted: row.deleted,
         bytes: row.bytes,
         subscribed,
-        special_use: SPECIAL_USES.iter().find(|(_, number)| *number == row.special_use).map(|(used, _)| *used),
+        special_use: SPECIAL_USES
+            .iter()
+            .find(|(_, number)| *number == row.special_use)
+            .map(|(used, _)| *used),
     }
 }
 

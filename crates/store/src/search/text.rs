@@ -28,7 +28,8 @@ pub(super) struct Text {
 
 impl Text {
     pub(super) fn new(blob: Blob) -> Result<Self, ShardError> {
-        let outline = Outline::decode(&blob.meta()?).map_err(|e| ShardError::Corrupt(e.to_string().into()))?;
+        let outline =
+            Outline::decode(&blob.meta()?).map_err(|e| ShardError::Corrupt(e.to_string().into()))?;
         Ok(Self { blob, outline, header: OnceCell::new(), failed: RefCell::default() })
     }
 
@@ -37,7 +38,9 @@ impl Text {
         let found = match place {
             Place::Header(name) => self.in_field(name, needle),
             Place::Body => self.in_body(needle),
-            Place::Anywhere => self.in_header(needle).and_then(|yes| if yes { Ok(true) } else { self.in_body(needle) }),
+            Place::Anywhere => {
+                self.in_header(needle).and_then(|yes| if yes { Ok(true) } else { self.in_body(needle) })
+            }
         };
         found.unwrap_or_else(|error| {
             self.failed.replace(Some(error));
@@ -82,7 +85,11 @@ impl Text {
                 Kind::Message => {
                     let inner = part.message();
                     if let Some(inner) = inner
-                        && self.in_range(inner.header(), BodyText::new(Encoding::of(b"8bit"), Charset::Guess), needle)?
+                        && self.in_range(
+                            inner.header(),
+                            BodyText::new(Encoding::of(b"8bit"), Charset::Guess),
+                            needle,
+                        )?
                     {
                         return Ok(true);
                     }

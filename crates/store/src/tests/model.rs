@@ -27,6 +27,8 @@ enum Step {
     Delete(usize),
     Rename(usize, usize),
     Reopen,
+    /// The process is killed: what is on the disk goes on in another folder.
+    Kill,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -35,7 +37,7 @@ struct Mail {
     flags: Flags,
 }
 
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 struct Folder {
     next: u32,
     mail: BTreeMap<u32, Mail>,
@@ -44,11 +46,13 @@ struct Folder {
     up_to: ModSeq,
 }
 
-impl Folder {
-    fn new() -> Self {
-        Self { next: 1, ..Self::default() }
+impl Default for Folder {
+    fn default() -> Self {
+        Self { next: 1, mail: BTreeMap::new(), known: BTreeMap::new(), up_to: ModSeq::ZERO }
     }
+}
 
+impl Folder {
     fn add(&mut self, mail: Mail) -> u32 {
         self.mail.insert(self.next, mail);
         self.next += 1;
@@ -73,9 +77,9 @@ impl Model {
 
     fn make(&mut self, name: &'static str) {
         if name == "a/b" {
-            self.folders.entry("a").or_insert_with(Folder::new);
+            self.folders.entry("a").or_default();
         }
-        self.folders.insert(name, Folder::new());
+        self.folders.insert(name, Folder::default());
     }
 }
 
@@ -117,6 +121,13 @@ impl Run {
             Step::Rename(from, to) => self.rename(NAMES[from], NAMES[to]).await,
             Step::Reopen => {
                 self.store.close().await;
+                self.store = open(self.dir.path(), 2).unwrap();
+            }
+            Step::Kill => {
+                let copied = tempfile::tempdir().unwrap();
+                copy(self.dir.path(), copied.path());
+                self.store.close().await;
+                self.dir = copied;
                 self.store = open(self.dir.path(), 2).unwrap();
             }
         }
@@ -161,8 +172,14 @@ impl Run {
         let Some(folder) = self.id(name).await else { return };
         let action = [FlagAction::Add, FlagAction::Remove, FlagAction::Replace][usize::from(action) % 3];
         let uids: NumberSet = uids.into_iter().collect();
-        let change =
-            FlagsChange { mailbox: BOX, folder, uids: uids.clone(), action, flags: flags.clone(), unchanged_since: None };
+        let change = FlagsChange {
+            mailbox: BOX,
+            folder,
+            uids: uids.clone(),
+            action,
+            flags: flags.clone(),
+            unchanged_since: None,
+        };
         let done = self.store.flags_change(&call(1), change).await.unwrap();
         let mail = &mut self.model.folders.get_mut(name).unwrap().mail;
         for (uid, m) in mail.iter_mut().filter(|(uid, _)| uids.contains(**uid)) {
@@ -177,7 +194,8 @@ impl Run {
         let gone = self.store.message_expunge(&call(1), BOX, folder, uids.clone()).await.unwrap();
         let mail = &mut self.model.folders.get_mut(name).unwrap().mail;
         let goes = |uid: u32, m: &Mail| uids.contains(uid) && m.flags.system.contains(SystemFlags::DELETED);
-        let expected: NumberSet = mail.iter().filter(|(uid, m)| goes(**uid, m)).map(|(uid, _)| *uid).collect();
+        let expected: NumberSet =
+            mail.iter().filter(|(uid, m)| goes(**uid, m)).map(|(uid, _)| *uid).collect();
         mail.retain(|uid, m| !goes(*uid, m));
         assert_eq!(gone, expected);
     }
@@ -238,7 +256,7 @@ impl Run {
         assert_eq!(done.is_ok(), possible, "{from} to {to}: {done:?}");
         if possible {
             self.model.make(to);
-            let taken = std::mem::replace(self.model.folders.get_mut(from).unwrap(), Folder::new());
+            let taken = std::mem::replace(self.model.folders.get_mut(from).unwrap(), Folder::default());
             // A session that has it open begins anew: the epoch is another.
             let taken = Folder { known: BTreeMap::new(), up_to: ModSeq::ZERO, ..taken };
             self.model.folders.insert(to, taken);
@@ -261,7 +279,8 @@ impl Run {
             let name = NAMES.into_iter().find(|n| *n == folder.name).unwrap();
             let model = self.model.folders.get_mut(name).unwrap();
             let unseen = model.mail.values().filter(|m| !m.flags.system.contains(SystemFlags::SEEN)).count();
-            let deleted = model.mail.values().filter(|m| m.flags.system.contains(SystemFlags::DELETED)).count();
+            let deleted =
+                model.mail.values().filter(|m| m.flags.system.contains(SystemFlags::DELETED)).count();
             let counted = (folder.messages as usize, folder.unseen as usize, folder.deleted as usize);
             assert_eq!(counted, (model.mail.len(), unseen, deleted), "{name}");
             assert_eq!(folder.uid_next.0, model.next);
@@ -272,8 +291,14 @@ impl Run {
 }
 
 async fn check_messages(store: &Store, folder: FolderId, model: &Folder) {
-    let read =
-        Read { mailbox: BOX, folder, uids: NumberSet::all(), need: Need::Body, changed_since: None, limit: 1000 };
+    let read = Read {
+        mailbox: BOX,
+        folder,
+        uids: NumberSet::all(),
+        need: Need::Body,
+        changed_since: None,
+        limit: 1000,
+    };
     let page = store.message_read(&call(1), read).await.unwrap();
     let mut found = BTreeMap::new();
     for message in page.messages {
@@ -297,6 +322,61 @@ async fn follow(store: &Store, folder: FolderId, model: &mut Folder) {
     assert_eq!(model.known, now);
 }
 
+/// Copies a folder as it is at one moment: again, where something has changed meanwhile.
+fn copy(from: &Path, to: &Path) {
+    loop {
+        let before = listing(from);
+        let _ = std::fs::remove_dir_all(to);
+        copy_once(from, to);
+        // Times of files are no finer than a tick of the system.
+        std::thread::sleep(std::time::Duration::from_millis(10));
+        if listing(from) == before {
+            return;
+        }
+    }
+}
+
+/// Everything in a folder with its length and time of change.
+fn listing(folder: &Path) -> Vec<(std::path::PathBuf, u64, std::time::SystemTime)> {
+    let mut all = Vec::new();
+    for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+        let Ok(data) = entry.metadata() else { continue };
+        if data.is_dir() {
+            all.extend(listing(&entry.path()));
+        } else {
+            all.push((entry.path(), data.len(), data.modified().unwrap()));
+        }
+    }
+    all.sort();
+    all
+}
+
+fn copy_once(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).into_iter().flatten().flatten() {
+        let target = to.join(entry.file_name());
+        if entry.path().is_dir() {
+            copy_once(&entry.path(), &target);
+        } else {
+            // It may be gone again: then the listing has changed.
+            let _ = std::fs::copy(entry.path(), target);
+        }
+    }
+}
+
+/// When nothing is left, nothing is counted as left.
+async fn leaves_nothing(store: &Store) {
+    store.mailbox_delete(&call(1), BOX).await.unwrap();
+    let live = || store.inner().shards.iter().map(|s| s.status().live_bytes).sum::<u64>();
+    for _ in 0..2000 {
+        if live() == 0 {
+            return;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(2)).await;
+    }
+    panic!("{} bytes are left", live());
+}
+
 fn step() -> impl Strategy<Value = Step> {
     let folder = || 0..NAMES.len();
     let uids = || prop::collection::vec(1..12u32, 1..5);
@@ -313,6 +393,7 @@ fn step() -> impl Strategy<Value = Step> {
         1 => folder().prop_map(Step::Delete),
         1 => (folder(), folder()).prop_map(|(from, to)| Step::Rename(from, to)),
         1 => Just(Step::Reopen),
+        1 => Just(Step::Kill),
     ]
 }
 
@@ -331,6 +412,7 @@ proptest! {
                 run.step(step).await;
                 run.check().await;
             }
+            leaves_nothing(&run.store).await;
             run.store.close().await;
         });
     }

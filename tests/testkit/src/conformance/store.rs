@@ -77,8 +77,14 @@ impl<'a> Client<'a> {
     async fn read(&self, folder: FolderId, uids: NumberSet, need: Need) -> Vec<Message> {
         let (mut all, mut uids) = (Vec::new(), uids);
         loop {
-            let read =
-                Read { mailbox: self.mailbox, folder, uids: uids.clone(), need, changed_since: None, limit: 3 };
+            let read = Read {
+                mailbox: self.mailbox,
+                folder,
+                uids: uids.clone(),
+                need,
+                changed_since: None,
+                limit: 3,
+            };
             let page = self.store.message_read(&call(1), read).await.expect("messages can be read");
             assert!(page.messages.len() <= 3, "a page keeps to its limit");
             all.extend(page.messages);

@@ -127,7 +127,11 @@ async fn subscriptions_are_names(store: &dyn MessageStore, fresh: &mut Fresh) {
 }
 
 async fn store_subscription(client: &Client<'_>, name: String, on: Subscription) {
-    client.store.folder_subscribe(&call(1), client.mailbox, name, on).await.expect("a name can be subscribed");
+    client
+        .store
+        .folder_subscribe(&call(1), client.mailbox, name, on)
+        .await
+        .expect("a name can be subscribed");
 }
 
 async fn special_uses(store: &dyn MessageStore, fresh: &mut Fresh) {

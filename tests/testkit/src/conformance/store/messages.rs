@@ -89,7 +89,8 @@ async fn quotas_are_kept(store: &dyn MessageStore, fresh: &mut Fresh) {
     let mailbox = client.mailbox;
     let size = TEXT.len() as u64;
     let limited = |bytes, messages| DeliverTo { quota: Quota { bytes, messages }, ..to(mailbox) };
-    let two = deliver(vec![limited(2 * size, 0), limited(2 * size, 0), limited(2 * size, 0)], TEXT, Repeatable::No);
+    let two =
+        deliver(vec![limited(2 * size, 0), limited(2 * size, 0), limited(2 * size, 0)], TEXT, Repeatable::No);
     let placed = store.message_deliver(&call(5), two).await.unwrap();
     assert_eq!((uid(&placed[0]), uid(&placed[1])), (Uid(1), Uid(2)));
     assert_eq!(placed[2], Err(StoreError::OverQuota));
@@ -129,8 +130,14 @@ async fn pages_follow_each_other(store: &dyn MessageStore, fresh: &mut Fresh) {
     assert_eq!(uids(&all), [1, 2, 3, 5, 6, 7, 8, 10]);
     assert_eq!(uids(&client.read(INBOX, set(&[2, 4, 8, 77]), Need::Body).await), [2, 8]);
     let (mailbox, since) = (client.mailbox, all[5].modseq);
-    let read =
-        Read { mailbox, folder: INBOX, uids: NumberSet::all(), need: Need::Flags, changed_since: Some(since), limit: 9 };
+    let read = Read {
+        mailbox,
+        folder: INBOX,
+        uids: NumberSet::all(),
+        need: Need::Flags,
+        changed_since: Some(since),
+        limit: 9,
+    };
     let page = store.message_read(&call(1), read.clone()).await.unwrap();
     assert_eq!((uids(&page.messages), page.next), (vec![8, 10], None));
     let missing = Read { folder: FolderId(99), ..read };
@@ -161,7 +168,10 @@ async fn copies_and_moves(store: &dyn MessageStore, fresh: &mut Fresh) {
         client.append("INBOX", text, &[flag]).await;
     }
     let box2 = client.create("box2").await;
-    let copied = store.message_copy(&call(1), mailbox, INBOX, set(&[1, 2, 50]), "box2".into(), NO_LIMIT).await.unwrap();
+    let copied = store
+        .message_copy(&call(1), mailbox, INBOX, set(&[1, 2, 50]), "box2".into(), NO_LIMIT)
+        .await
+        .unwrap();
     assert_eq!((copied.from, copied.to), (vec![Uid(1), Uid(2)], vec![Uid(1), Uid(2)]));
     assert_eq!(client.flags(box2).await, [(1, "\\Seen".into()), (2, "Work".into())]);
     let moved = store.message_move(&call(1), mailbox, INBOX, set(&[2, 3]), "box2".into()).await.unwrap();
@@ -211,7 +221,8 @@ async fn searches(store: &dyn MessageStore, fresh: &mut Fresh) {
         let shown = format!("{criterion:?}");
         // `ß` and `ss` are told apart or not as `Needle` folds; the store adds nothing to it.
         let folds = shown.to_lowercase().contains("grüsse") || shown.contains("GRÜSSE");
-        let expected = if folds && Needle::new("grüsse").unwrap().occurs_in("grüße") { vec![1] } else { expected };
+        let expected =
+            if folds && Needle::new("grüsse").unwrap().occurs_in("grüße") { vec![1] } else { expected };
         let found = store.message_search(&call(1), client.mailbox, INBOX, criterion).await.unwrap();
         assert_eq!(found.iter().collect::<Vec<_>>(), expected, "{shown}");
     }
