@@ -95,9 +95,9 @@ enum Trouble {
 /// The thread's state.
 pub(crate) struct Committer {
     pub(crate) shared: Arc<Shared>,
-    pub(crate) log: Log,
-    pub(crate) live: BTreeMap<u32, Live>,
-    pub(crate) keeper: Keeper,
+    log: Log,
+    live: BTreeMap<u32, Live>,
+    keeper: Keeper,
     trouble: Option<Trouble>,
     /// Whether the last attempt met a full disk: said once, not for every refusal.
     was_full: bool,
@@ -309,6 +309,8 @@ impl Committer {
             self.live = live::load(index)?;
             Ok(())
         })?;
+        let live_bytes = self.live.values().map(|l| l.live).sum();
+        self.shared.counters.live_bytes.store(live_bytes, Ordering::Relaxed);
         self.shared.set_applied(self.log.durable());
         self.trouble = None;
         self.shared.env.log.emit(&ms::MsIndexReopened { path: self.shared.path() });
@@ -340,5 +342,67 @@ impl Committer {
         self.shared.env.log.emit(&ms::MsShardBroken { path: self.shared.path(), error: &failure });
         self.trouble = Some(Trouble::Broken(failure.clone()));
         failure
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::shard::{Rows, Shard, ShardOptions};
+    use crate::sim::SimDisk;
+    use bytes::Bytes;
+    use env::Env;
+
+    fn committer(path: &std::path::Path) -> Committer {
+        let options = ShardOptions { segment_bytes: 4096, reserve: 0, ..ShardOptions::default() };
+        Shard::recover(Arc::new(SimDisk::new()), path, options, &Env::for_test("mss")).unwrap()
+    }
+
+    /// Runs one task as a group of its own.
+    fn run<T, F>(committer: &mut Committer, task: F) -> Result<T, ShardError>
+    where
+        F: FnOnce(&mut Transaction<'_>) -> Result<T, ShardError> + Send + 'static,
+        T: Send + 'static,
+    {
+        let (task, mut answer) = Task::new(task);
+        committer.group(&mut VecDeque::from([Box::new(task) as Box<dyn Job>]));
+        answer.try_recv().unwrap()
+    }
+
+    #[test]
+    fn an_index_that_missed_groups_is_caught_up_from_the_log() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut c = committer(dir.path());
+        run(&mut c, |tx| tx.put(b"a", b"1")).unwrap();
+        // A group that the log has and the index refused, as when the index's own journal could not be written.
+        let rows = BTreeMap::from([(Slice::from(b"b"), Some(Slice::from(b"2")))]);
+        c.write(&Group { rows, ..Group::default() }).unwrap();
+        c.trouble = Some(Trouble::IndexBehind);
+        let seen = run(&mut c, |tx| {
+            tx.put(b"c", b"3")?;
+            Ok((tx.get(b"a")?.is_some(), tx.get(b"b")?.is_some()))
+        });
+        assert_eq!(seen.unwrap(), (true, true));
+        // Also over the border of a segment, and with blobs.
+        for n in 0..3u8 {
+            run(&mut c, move |tx| tx.store(b"", &Bytes::from(vec![n; 5000]))).unwrap();
+        }
+        c.trouble = Some(Trouble::IndexBehind);
+        assert!(run(&mut c, |tx| Ok(tx.get(b"c")?.is_some())).unwrap());
+        assert!(c.trouble.is_none());
+        let live: u64 = c.live.values().map(|l| l.live).sum();
+        assert!(live > 15_000 && live == c.shared.counters.live_bytes.load(Ordering::Relaxed));
+    }
+
+    #[test]
+    fn while_the_index_is_away_nothing_is_promised_and_then_all_is_there() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut c = committer(dir.path());
+        run(&mut c, |tx| tx.put(b"a", b"1")).unwrap();
+        c.trouble = Some(Trouble::IndexBehind);
+        let away = c.shared.reopen(|_| Err(ShardError::Full));
+        assert!(away.is_err());
+        assert!(matches!(c.shared.index().get(), Err(ShardError::Unavailable)));
+        assert!(run(&mut c, |tx| Ok(tx.get(b"a")?.is_some())).unwrap());
     }
 }

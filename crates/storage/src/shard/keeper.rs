@@ -53,7 +53,8 @@ fn persist(shared: &Shared) -> bool {
     let Ok(index) = held.get() else { return false };
     // A system that failed to sync may say the next time that all is well, and a process that has just started does
     // not know what the one before it met. So what the index found in its own journal is written out anew, once.
-    let persisted = if distrusted { index.write_out().and_then(|()| index.persist()) } else { index.persist() };
+    let persisted =
+        if distrusted { index.write_out().and_then(|()| index.persist()) } else { index.persist() };
     // The committer meets the same failure and handles it.
     if persisted.is_ok() {
         shared.set_persisted(applied);

@@ -48,7 +48,7 @@ use index::{Index, Position};
 use keeper::Keeper;
 use rustix::fs::{FlockOperation, flock};
 use segments::Segments;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -87,6 +87,16 @@ impl Shard {
         options: ShardOptions,
         env: &Env,
     ) -> Result<Self, ShardError> {
+        Self::start(Self::recover(disk, path, options, env)?)
+    }
+
+    /// Brings log and index together.
+    fn recover(
+        disk: Arc<dyn Disk>,
+        path: &Path,
+        options: ShardOptions,
+        env: &Env,
+    ) -> Result<Committer, ShardError> {
         let lock = lock(path)?;
         let index_path = path.join("index");
         let index = Index::open(&index_path, &options)?;
@@ -117,18 +127,14 @@ impl Shard {
         shared.counters.live_bytes.store(live_bytes, Ordering::Relaxed);
         let buffer = shared.options.group_bytes;
         let log = log::Log::resume(disk, segments, tail.current, tail.end, buffer);
-        Self::start(shared, log, live)
-    }
-
-    fn start(
-        shared: Arc<Shared>,
-        log: log::Log,
-        live: std::collections::BTreeMap<u32, live::Live>,
-    ) -> Result<Self, ShardError> {
         let keeper = Keeper::start(&shared).map_err(ShardError::io)?;
         keeper.nudge();
+        Ok(Committer::new(shared, log, live, keeper))
+    }
+
+    fn start(committer: Committer) -> Result<Self, ShardError> {
+        let shared = Arc::clone(&committer.shared);
         let (line, tasks) = mpsc::channel(shared.options.waiting.max(1));
-        let committer = Committer::new(Arc::clone(&shared), log, live, keeper);
         let thread = std::thread::Builder::new().name("shard-commit".into());
         thread.spawn(move || committer.run(tasks)).map_err(ShardError::io)?;
         let (threads, waiting) = (shared.options.readers.max(1), shared.options.reads_waiting.max(1));
@@ -359,11 +365,7 @@ impl Shared {
     }
 
     /// Finds dead segments, and refuses where a file with live blobs is missing.
-    fn check_segments(
-        &self,
-        live: &std::collections::BTreeMap<u32, live::Live>,
-        current: u32,
-    ) -> Result<(), ShardError> {
+    fn check_segments(&self, live: &BTreeMap<u32, live::Live>, current: u32) -> Result<(), ShardError> {
         let names = self.disk.names().map_err(ShardError::io)?;
         let there: BTreeSet<u32> = names.iter().filter_map(|n| segments::number_of(n)).collect();
         let mut keeping = self.keeping();

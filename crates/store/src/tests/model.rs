@@ -17,12 +17,37 @@ const NAMES: [&str; 4] = ["INBOX", "a", "a/b", "c"];
 
 #[derive(Debug, Clone)]
 enum Step {
-    Deliver { request: u8, size: u16, limit: u16 },
-    Append { folder: usize, size: u16, flags: u8 },
-    Flags { folder: usize, uids: Vec<u32>, action: u8, flags: u8, keyword: bool },
-    Expunge { folder: usize, uids: Vec<u32> },
-    Copy { folder: usize, uids: Vec<u32>, target: usize },
-    Move { folder: usize, uids: Vec<u32>, target: usize },
+    Deliver {
+        request: u8,
+        size: u16,
+        limit: u16,
+    },
+    Append {
+        folder: usize,
+        size: u16,
+        flags: u8,
+    },
+    Flags {
+        folder: usize,
+        uids: Vec<u32>,
+        action: u8,
+        flags: u8,
+        keyword: bool,
+    },
+    Expunge {
+        folder: usize,
+        uids: Vec<u32>,
+    },
+    Copy {
+        folder: usize,
+        uids: Vec<u32>,
+        target: usize,
+    },
+    Move {
+        folder: usize,
+        uids: Vec<u32>,
+        target: usize,
+    },
     Create(usize),
     Delete(usize),
     Rename(usize, usize),
@@ -397,8 +422,13 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
+/// Histories to try: a few in every run, as many as `PROPTEST_CASES` says where it is set.
+fn cases(few: u32) -> u32 {
+    std::env::var("PROPTEST_CASES").ok().and_then(|n| n.parse().ok()).unwrap_or(few)
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 20, max_shrink_iters: 300, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: cases(12), max_shrink_iters: 300, ..ProptestConfig::default() })]
     #[test]
     fn any_history_agrees_with_the_model(steps in prop::collection::vec(step(), 1..40)) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();

@@ -283,8 +283,13 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
+/// Histories to try: a few in every run, as many as `PROPTEST_CASES` says where it is set.
+fn cases(few: u32) -> u32 {
+    std::env::var("PROPTEST_CASES").ok().and_then(|n| n.parse().ok()).unwrap_or(few)
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 24, max_shrink_iters: 200, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: cases(24), max_shrink_iters: 200, ..ProptestConfig::default() })]
     #[test]
     fn any_history_keeps_what_was_acknowledged(steps in prop::collection::vec(step(), 1..12)) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
