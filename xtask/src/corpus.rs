@@ -22,7 +22,7 @@ pub(crate) fn run(workspace: &Workspace, words: &[String]) -> Result<()> {
         bail!("corpus takes no words");
     }
     let messages = fetch(workspace, Clients::AllNeeded)?.context("no corpus")?;
-    let program = test::build(workspace, "release")?;
+    let program = test::build(workspace, "intermail", "release")?;
     let words = ["--release", "--test", "corpus", "--", "--ignored", "--exact", "every_message_comes_back"];
     test::site(workspace, program, messages, &words)
 }

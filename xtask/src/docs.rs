@@ -1,4 +1,4 @@
-//! Writes `docs/reference/` from the rows of the catalog. With `--check` it writes nothing and fails where
+//! Writes `docs/reference/` from the rows of the catalog and of the commands. With `--check` it writes nothing and fails where
 //! a page differs from its rows.
 
 use crate::workspace::{Workspace, verdict};
@@ -16,7 +16,9 @@ pub(crate) fn run(workspace: &Workspace, words: &[String]) -> Result<()> {
 }
 
 fn pages() -> Vec<(&'static str, String)> {
-    let pages = Vec::from(catalog::render::pages());
+    let mut pages = Vec::from(catalog::render::pages());
+    let commands = admin::render::by_group(admin::commands::ALL);
+    pages.push(("commands.md", admin::render::markdown(&commands)));
     pages.into_iter().map(|(name, text)| (name, format!("{}\n", text.trim_end()))).collect()
 }
 

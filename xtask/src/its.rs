@@ -26,7 +26,8 @@ pub(crate) fn run(workspace: &Workspace, words: &[String]) -> Result<()> {
     }
     if tidy {
         let text = without(&workspace.read(UNCOVERED)?, &tested);
-        fs::write(workspace.root.join(UNCOVERED), text).with_context(|| format!("cannot write {UNCOVERED}"))?;
+        fs::write(workspace.root.join(UNCOVERED), text)
+            .with_context(|| format!("cannot write {UNCOVERED}"))?;
     }
     let excused = excused(&workspace.read(UNCOVERED)?)?;
     let findings = findings(&areas, &excused, &tested);
@@ -48,7 +49,9 @@ fn findings(areas: &BTreeMap<u32, String>, excused: &BTreeSet<u32>, tested: &BTr
     for (id, area) in areas.iter().filter(|(_, area)| BEGUN.contains(&area.as_str())) {
         match (tested.contains(id), excused.contains(id)) {
             (false, false) => findings.push(format!("{area} {id} has neither a test nor a reason")),
-            (true, true) => findings.push(format!("{area} {id} has a test: cargo xtask its --tidy takes it off")),
+            (true, true) => {
+                findings.push(format!("{area} {id} has a test: cargo xtask its --tidy takes it off"))
+            }
             _ => {}
         }
     }
@@ -79,7 +82,8 @@ fn without(text: &str, tested: &BTreeSet<u32>) -> String {
     let is_tested = |word: &str| word.parse().is_ok_and(|id| tested.contains(&id));
     let kept = |line: &str| match line.starts_with('#') || line.is_empty() {
         true => Some(line.to_owned()),
-        false => Some(line.split(' ').filter(|w| !is_tested(w)).collect::<Vec<_>>().join(" ")).filter(|l| !l.is_empty()),
+        false => Some(line.split(' ').filter(|w| !is_tested(w)).collect::<Vec<_>>().join(" "))
+            .filter(|l| !l.is_empty()),
     };
     text.lines().filter_map(kept).map(|line| line + "\n").collect()
 }

@@ -2,7 +2,7 @@
 //! `tests/site`, which start that program and let real clients talk to it.
 
 use crate::workspace::{Workspace, must};
-use crate::{corpus, debian};
+use crate::{corpus, debian, torture};
 use anyhow::{Context, Result, bail};
 use std::path::PathBuf;
 
@@ -41,7 +41,7 @@ pub(crate) fn everything(workspace: &Workspace, clients: Clients) -> Result<()> 
             bail!("clients are missing");
         }
     }
-    let program = build(workspace, "dev")?;
+    let program = build(workspace, "intermail", "dev")?;
     let messages = corpus::fetch(workspace, clients)?;
     let mut tests = workspace.cargo();
     tests.args(["test", "--workspace"]).env(PROGRAM, program);
@@ -52,17 +52,19 @@ pub(crate) fn everything(workspace: &Workspace, clients: Clients) -> Result<()> 
         tests.env(SKIP_MISSING, "1");
     }
     must(&mut tests)?;
+    torture::slice(workspace)?;
     if !missing.is_empty() {
         println!("test: green, but for the clients that are not installed: {}", missing.join(" "));
     }
     Ok(())
 }
 
-/// Builds the program and says where it is.
-pub(crate) fn build(workspace: &Workspace, profile: &str) -> Result<PathBuf> {
-    must(workspace.cargo().args(["build", "--package", "intermail", "--profile", profile]))?;
+/// Builds a program of the workspace and says where it is. The whole workspace is named, so that its crates are built with
+/// the features that the tests build them with, and only once.
+pub(crate) fn build(workspace: &Workspace, program: &str, profile: &str) -> Result<PathBuf> {
+    must(workspace.cargo().args(["build", "--workspace", "--bin", program, "--profile", profile]))?;
     let folder = if profile == "dev" { "debug" } else { profile };
-    Ok(target(workspace)?.join(folder).join("intermail"))
+    Ok(target(workspace)?.join(folder).join(program))
 }
 
 /// Cargo's target folder.

@@ -10,7 +10,7 @@ use crate::command::{Command, Exit, Place};
 use crate::commands;
 use crate::context::{Context, Failure, NO_SITE, Roles};
 use crate::frame::{self, Frame, REVISION, Request};
-use crate::output::{Console, Format, Gone, Step, Stream, Terminal};
+use crate::output::{Console, Format, Gone, PIECE, Step, Stream, Terminal};
 use crate::render;
 use crate::site::Site;
 use crate::stdio::Stdio;
@@ -106,6 +106,12 @@ async fn place(
         Ok(site) => site.map(Arc::new),
         Err(error) => return cannot(row, terminal, error).await,
     };
+    if let Some(file) = commands::batch_file(row, &arguments) {
+        terminal = match FromFile::open(Path::new(file), terminal) {
+            Ok(terminal) => Box::new(terminal),
+            Err((terminal, error)) => return cannot(row, terminal, error).await,
+        };
+    }
     let (Some(site), Place::Daemon | Place::Site) = (&site, row.place) else {
         return match row.place {
             Place::Here => run(row, arguments, site, None, terminal).await,
@@ -307,6 +313,38 @@ impl Terminal for Kept {
 
     fn colour(&self) -> bool {
         false
+    }
+}
+
+/// A terminal whose input is a file: it is read here, where the command was started, and not in the daemon.
+struct FromFile {
+    terminal: Box<dyn Terminal>,
+    file: std::fs::File,
+}
+
+impl FromFile {
+    fn open(path: &Path, terminal: Box<dyn Terminal>) -> Result<Self, (Box<dyn Terminal>, anyhow::Error)> {
+        let said = || format!("{} is neither a sub-command nor a file that can be read", path.display());
+        match std::fs::File::open(path).with_context(said) {
+            Ok(file) => Ok(Self { terminal, file }),
+            Err(error) => Err((terminal, error)),
+        }
+    }
+}
+
+impl Terminal for FromFile {
+    fn write<'a>(&'a mut self, to: Stream, bytes: &'a [u8]) -> Step<'a, ()> {
+        self.terminal.write(to, bytes)
+    }
+
+    fn read(&mut self) -> Step<'_, Vec<u8>> {
+        let mut piece = Vec::new();
+        let read = std::io::Read::read_to_end(&mut std::io::Read::take(&self.file, PIECE as u64), &mut piece);
+        Box::pin(std::future::ready(read.map(|_| piece).map_err(|_| Gone)))
+    }
+
+    fn colour(&self) -> bool {
+        self.terminal.colour()
     }
 }
 

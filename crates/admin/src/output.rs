@@ -168,6 +168,11 @@ impl Console {
         Ok((!self.input_ended).then_some(piece))
     }
 
+    /// Whether [`Console::read_line`] would give a whole line at once, from input that is here already.
+    pub fn has_line(&self) -> bool {
+        self.input.contains(&b'\n')
+    }
+
     /// The next line of standard input without its end (LF or CRLF); `None` after the last.
     ///
     /// # Errors

@@ -24,6 +24,8 @@ pub(crate) struct Selected {
     pub(crate) uid_validity: UidValidity,
     /// Everything up to here has been told, or is in `gone`.
     pub(crate) modseq: ModSeq,
+    /// The store could not be asked when there was news: the next command asks.
+    pub(crate) behind: bool,
     /// What `$` stands for.
     pub(crate) saved: NumberSet,
     view: NumberSet,
@@ -66,6 +68,7 @@ impl Selected {
             access,
             uid_validity: folder.uid_validity,
             modseq: folder.highest_modseq,
+            behind: false,
             saved: NumberSet::new(),
             view: opened.uids.clone(),
             gone: NumberSet::new(),
@@ -131,15 +134,14 @@ impl Selected {
         uids.map(number).collect()
     }
 
-    /// Remembers changes that this session made and has told of.
-    pub(crate) fn note_own(&mut self, changed: &FlagsChanged) {
+    /// Remembers changes that this session makes and tells of itself. `true`: there are new keywords.
+    pub(crate) fn note_own(&mut self, changed: &FlagsChanged) -> bool {
         let modseqs = changed.now.iter().map(|(_, _, m)| m.0).filter(|m| *m > self.modseq.0);
-        let (Some(first), Some(last)) = (modseqs.clone().min(), modseqs.max()) else { return };
-        let uids = changed.now.iter().map(|(uid, ..)| *uid).collect();
-        self.own.push(OwnChange { uids, modseqs: first..=last });
-        for (_, flags, _) in &changed.now {
-            self.note_keywords(flags);
+        if let (Some(first), Some(last)) = (modseqs.clone().min(), modseqs.max()) {
+            let uids = changed.now.iter().map(|(uid, ..)| *uid).collect();
+            self.own.push(OwnChange { uids, modseqs: first..=last });
         }
+        changed.now.iter().fold(false, |new, (_, flags, _)| self.note_keywords(flags) | new)
     }
 
     /// Takes in what has happened; returns what there is to tell, except for what is gone.

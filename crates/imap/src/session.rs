@@ -11,7 +11,7 @@ use crate::rules::{LoggedIn, Rules};
 use crate::selected::Selected;
 use crate::users::Counted;
 use crate::{Imap, updates};
-use catalog::events::imap::{ImapSessionEnd, ImapSessionStart};
+use catalog::events::imap::{ImapSessionEnd, ImapSessionStart, ImapSyncError};
 use env::tasks::Stopping;
 use mail::id::TraceId;
 use net::connection::{Connection, Gone};
@@ -161,6 +161,9 @@ impl<'a> Session<'a> {
         if let Some((code, text)) = end.goodbye() {
             untagged(self.connection.output(), Status::Bye, code, text);
         }
+        if end == End::Broken {
+            self.log_broken();
+        }
         self.imap.env.log.emit(&ImapSessionEnd {
             session: &self.trace,
             peer,
@@ -171,6 +174,13 @@ impl<'a> Session<'a> {
         // Places and locks are free before the client sees the end: it may come back at once.
         (self.user, self.selected, self.watch) = (None, None, None);
         Box::pin(self.connection.close()).await;
+    }
+
+    fn log_broken(&self) {
+        let mailbox = self.user.as_ref().map_or(0, |user| user.account.mailbox.0);
+        let folder = self.selected.as_ref().map_or("-", |selected| &selected.name);
+        let detail = "a message ended before its stored length, or could not be read";
+        self.imap.env.log.emit(&ImapSyncError { mailbox, folder, detail });
     }
 
     /// Answers one command, or waits for more.

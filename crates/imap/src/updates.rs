@@ -10,7 +10,7 @@ use bytes::BytesMut;
 use mail::flags::{Flags, Keyword};
 use mail::id::{ModSeq, Uid};
 use mail::sequence::NumberSet;
-use roles::store::StoreError;
+use roles::store::{FlagsChanged, StoreError};
 use std::ops::RangeInclusive;
 use std::task::Poll;
 use wire::imap::command::{Access, By, Command};
@@ -51,19 +51,21 @@ pub(crate) async fn tell(session: &mut Session<'_>, may: May) -> Result<(), End>
     if may == May::Nothing {
         return Ok(());
     }
-    let mut ask = heard(session)? || may == May::AskAll;
+    let mut ask = heard(session)? || may == May::AskAll || session.selected()?.behind;
     let mut grown = false;
     while ask {
         let (news, more) = match learn(session).await {
             Ok(learned) => learned,
-            // Later: the watch tells again, or the next command asks.
-            Err(StoreError::Busy | StoreError::Unavailable | StoreError::NoSpace) if !grown => break,
+            Err(StoreError::Busy | StoreError::Unavailable | StoreError::NoSpace) if !grown => {
+                session.selected()?.behind = true;
+                break;
+            }
             Err(_) => return Err(End::StoreGone),
         };
         let Some(news) = news else { return Err(End::MailboxGone) };
+        session.selected()?.behind = false;
         if news.keywords {
-            let (selected, out) = parts(session)?;
-            put_flags(out, selected);
+            tell_keywords(session)?;
         }
         grown |= news.grown;
         // What is gone still has its number, and what is new comes behind: the numbers are the old ones.
@@ -125,6 +127,18 @@ pub(crate) enum WithUid {
     Always,
     /// The client speaks IMAP4rev2 or CONDSTORE, which both ask for it.
     IfEnabled,
+}
+
+/// Takes in what this session has changed itself: only new keywords are news.
+pub(crate) fn note_own(session: &mut Session<'_>, changed: &FlagsChanged) -> Result<(), End> {
+    if session.selected()?.note_own(changed) { tell_keywords(session) } else { Ok(()) }
+}
+
+/// RFC 9051 7.3.5: FLAGS again, where keywords have come up.
+fn tell_keywords(session: &mut Session<'_>) -> Result<(), End> {
+    let (selected, out) = parts(session)?;
+    put_flags(out, selected);
+    Ok(())
 }
 
 /// FETCH responses with the flags of messages, and what else is told with them.

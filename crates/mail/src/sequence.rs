@@ -53,7 +53,10 @@ impl NumberSet {
     }
 
     /// The parts of ranges that lie within `bounds`, in order. O(log ranges) to the first.
-    pub fn ranges_within(&self, bounds: RangeInclusive<u32>) -> impl Iterator<Item = RangeInclusive<u32>> + '_ {
+    pub fn ranges_within(
+        &self,
+        bounds: RangeInclusive<u32>,
+    ) -> impl Iterator<Item = RangeInclusive<u32>> + '_ {
         let (first, last) = bounds.into_inner();
         let from = self.ranges.partition_point(|r| r.1 < first);
         let within = self.ranges[from..].iter().take_while(move |r| r.0 <= last);

@@ -212,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn our_own_place_cuts_the_list() {
+    fn its_20768_our_own_place_cuts_the_list() {
         let own = OwnNames::new(["ME.example", "not a name"]);
         let all = [(10, "a.example"), (20, "me.example"), (20, "b.example"), (30, "c.example")];
         assert_eq!(names(&in_order(list(&all), &own, |_| 0).unwrap()), ["a.example"]);

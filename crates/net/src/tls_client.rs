@@ -81,6 +81,14 @@ impl TlsClient {
         })
     }
 
+    /// A client that trusts the roots of this host; none, where it has no list of them.
+    ///
+    /// # Errors
+    /// As [`TlsClient::new`].
+    pub fn of_host() -> Result<Self, Error> {
+        Self::new(Self::roots(Path::new(SYSTEM_ROOTS)).unwrap_or_else(|_| RootCertStore::empty()))
+    }
+
     /// The roots of a PEM file; entries that are no certificates are left out.
     ///
     /// # Errors

@@ -224,13 +224,14 @@ async fn fail(session: &mut Session<'_>, why: &DirectoryError) -> Result<(), End
 async fn open_mailbox(session: &mut Session<'_>, call: Call, account: Account) {
     let store = session.pop.store.clone();
     let mailbox = account.mailbox;
+    // Made before the lock is asked for: an answer that is lost may have taken it, and giving back what one
+    // does not have does nothing.
+    let empty = MailboxView::new(mail::id::UidValidity(1), Vec::new());
+    let mut held = Held::new(store.clone(), call.clone(), mailbox, empty, session.pop.env.clock.moment());
     if let Err(why) = store.mailbox_lock(&call, mailbox).await {
         replies::store_failed(session.connection.output(), &why);
         return;
     }
-    // From here on the lock goes with the view, whatever fails.
-    let empty = MailboxView::new(mail::id::UidValidity(1), Vec::new());
-    let mut held = Held::new(store, call.clone(), mailbox, empty, session.pop.env.clock.moment());
     match look(session.pop, &call, mailbox).await {
         Err(why) => replies::store_failed(session.connection.output(), &why),
         Ok(view) => {
@@ -258,7 +259,8 @@ async fn look(pop: &Pop, call: &Call, mailbox: MailboxId) -> Result<MailboxView,
         };
         let page = pop.store.message_read(call, read).await?;
         items.extend(page.messages.iter().map(|message| Item::new(message.uid, message.size)));
-        let Some(next) = page.next else { break };
+        // A page without messages must not be asked for again and again.
+        let Some(next) = page.next.filter(|_| !page.messages.is_empty()) else { break };
         let mut rest = NumberSet::new();
         rest.insert_range(next.0..=u32::MAX);
         uids = uids.intersection(&rest);

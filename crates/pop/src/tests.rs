@@ -479,5 +479,5 @@ async fn an_idle_session_is_small() {
     let address = "127.0.0.1:1".parse().unwrap();
     let session = site.pop.serve_one(Connection::over(ours, address, address));
     let size = std::mem::size_of_val(&session);
-    assert!(size < 8192, "{size} bytes");
+    assert!(size < 4096, "{size} bytes");
 }

@@ -1,5 +1,6 @@
 use super::*;
 use crate::ready::SHARE;
+use catalog::tree::Tree;
 use env::clock::Clock;
 use mail::envelope::{Notify, Origin, Recipient};
 use mail::id::{RequestId, TraceId};
@@ -107,7 +108,7 @@ async fn an_item_is_claimed_once_and_gone_when_all_is_delivered() {
 }
 
 #[tokio::test]
-async fn the_same_request_stores_once() {
+async fn its_19342_the_same_request_stores_once() {
     let site = Site::new().await;
     let now = site.env.clock.now();
     let item = || NewItem {
@@ -145,7 +146,7 @@ async fn deferred_recipients_come_back_when_their_time_comes() {
 }
 
 #[tokio::test]
-async fn a_crash_frees_every_claim_and_loses_nothing() {
+async fn its_19111_a_crash_frees_every_claim_and_loses_nothing() {
     let site = Site::new().await;
     site.store(&["a@x.example"]).await;
     site.store(&["b@y.example"]).await;
@@ -173,7 +174,7 @@ async fn mail_from_before_the_start_waits_a_little() {
 }
 
 #[tokio::test]
-async fn a_lease_that_ran_out_is_given_to_another() {
+async fn its_21867_a_lease_that_ran_out_is_given_to_another() {
     let site = Site::new().await;
     site.store(&["a@x.example"]).await;
     let slow = site.claim(1).await.remove(0);
@@ -236,6 +237,35 @@ async fn expired_recipients_stay_claimed_until_they_are_reported() {
 }
 
 #[tokio::test]
+async fn its_18521_the_times_of_the_mta_hold() {
+    let site = Site::new().await;
+    let keys = "/*/imqueueserv/maxQueueTimeInHours: [1]\n/*/mta/maxQueueTimeInHours: [3]\n";
+    site.env.settings.replace(Tree::parse(keys).unwrap());
+    site.store(&["a@x.example"]).await;
+    let claimed = site.claim(1).await.remove(0);
+    site.env.clock.advance(2 * HOUR);
+    assert_eq!(site.settle(&claimed, deferred()).await.expired, []);
+}
+
+#[tokio::test]
+async fn its_17133_changed_keys_hold_at_once() {
+    let site = Site::new().await;
+    site.store(&["a@x.example"]).await;
+    let claimed = site.claim(1).await.remove(0);
+    site.env.clock.advance(2 * HOUR);
+    site.env.settings.replace(Tree::parse("/*/mta/maxQueueTimeInHours: [1]\n").unwrap());
+    assert_eq!(site.settle(&claimed, deferred()).await.expired.len(), 1);
+}
+
+#[tokio::test]
+async fn its_21656_a_failure_is_logged_where_it_happens() {
+    let site = Site::new().await;
+    site.queue.close().await;
+    assert!(site.queue.domain_start(&CALL, Domain::parse("x.example").unwrap()).await.is_err());
+    assert!(site.env.log.lines().iter().any(|l| l.contains("Erro QsrvOperationFailed op=start")));
+}
+
+#[tokio::test]
 async fn who_asked_is_warned_once() {
     let site = Site::new().await;
     let asks = |a: &str, delay| Recipient {
@@ -295,7 +325,7 @@ async fn waiting_ends_with_new_work() {
 
 /// Several workers, many items, failures by chance: every recipient is delivered exactly once.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn many_workers_deliver_every_recipient_once() {
+async fn its_17527_many_workers_deliver_every_recipient_once() {
     let site = Arc::new(Site::new().await);
     for n in 0..200 {
         let to = [format!("u{n}@d{}.example", n % 7), format!("u{n}@d{}.example", (n + 1) % 7)];

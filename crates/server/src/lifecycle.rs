@@ -101,6 +101,7 @@ async fn serve(
     let surroundings = Surroundings::new(&site)?;
     let tasks = surroundings.env.tasks.clone();
     let servers = Arc::new(Servers::open(&site, &surroundings).await?);
+    servers.follow();
     let manager = SiteManager::new(Arc::clone(&site), &surroundings, Arc::clone(&servers));
     for (server, ports) in ports {
         manager.start_bound(server, ports);

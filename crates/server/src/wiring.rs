@@ -7,6 +7,7 @@ use crate::folder;
 use admin::context::Roles;
 use admin::site::Site;
 use anyhow::Context as _;
+use catalog::events::proc::ProcStartFailed;
 use catalog::keys::common::RUN_DIR;
 use catalog::keys::mss::NUM_MSS_PORTS;
 use catalog::servers::Service;
@@ -35,7 +36,6 @@ use roles::directory::Directory;
 use roles::manager::Manager;
 use roles::queue::MailQueue;
 use roles::store::MessageStore;
-use rustls::RootCertStore;
 use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -46,10 +46,6 @@ use store::Store;
 const MAIL_IN_MEMORY: usize = 64 << 20;
 /// Passwords that may wait to be checked.
 const WAITING_CHECKS: usize = 256;
-/// Certificates of authorities, as Debian keeps them; without the file no foreign certificate is trusted, and mail goes
-/// out under TLS that is not proven.
-const AUTHORITIES: &str = "/etc/ssl/certs/ca-certificates.crt";
-
 /// What the servers of a process share.
 pub(crate) struct Surroundings {
     /// The seven things.
@@ -120,7 +116,9 @@ impl Servers {
         let folder = folder::queue_folder(site);
         let queue = Queue::open(&folder, ShardOptions::default(), env).await;
         let queue = queue.with_context(|| format!("cannot open the queue {}", folder.display()))?;
-        let dns: Arc<dyn Dns> = Arc::new(SystemDns::of_host().context("no name service")?);
+        // Without resolv.conf every look-up is a temporary failure: mail for other hosts waits.
+        let dns = SystemDns::of_host().or_else(|_| SystemDns::of_servers(&[])).context("no name service")?;
+        let dns: Arc<dyn Dns> = Arc::new(dns);
         let (of_mta, tls) = (env.for_server("mta"), None);
         let own = Mta::new(of_mta.clone(), parts(site, &of_mta, &directory, &store, &queue, &dns, tls));
         Ok(Self { site: Arc::clone(site), directory, store, queue, dns, own })
@@ -129,6 +127,11 @@ impl Servers {
     /// The directory.
     pub(crate) fn directory(&self) -> &dyn Directory {
         &self.directory
+    }
+
+    /// Starts what goes on beside requests: the directory hears of changes by other processes and keeps its log short.
+    pub(crate) fn follow(&self) {
+        self.directory.follow_changes();
     }
 
     /// The message store.
@@ -176,9 +179,9 @@ impl Servers {
 
     /// Starts the worker of outgoing mail.
     pub(crate) fn start_outbound(&self, env: &Env, mta: &Arc<Mta>) {
-        let roots = TlsClient::roots(AUTHORITIES.as_ref()).unwrap_or_else(|_| RootCertStore::empty());
-        if let Ok(tls) = TlsClient::new(roots) {
-            env.tasks.spawn(Outbound::new(Arc::clone(mta), self.own.clone(), tls).run());
+        match TlsClient::of_host() {
+            Ok(tls) => env.tasks.spawn(Outbound::new(Arc::clone(mta), self.own.clone(), tls).run()),
+            Err(error) => env.log.emit(&ProcStartFailed { part: "outgoing mail", error }),
         }
     }
 

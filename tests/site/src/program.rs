@@ -320,6 +320,9 @@ impl Site {
         let end = |path: &PathBuf| {
             let text = fs::read_to_string(path).unwrap_or_default();
             let lines: Vec<&str> = text.lines().collect();
+            if lines.is_empty() {
+                return String::new();
+            }
             let shown = lines[lines.len().saturating_sub(SHOWN)..].join("\n");
             format!("--- {}\n{shown}\n", path.display())
         };
@@ -329,8 +332,10 @@ impl Site {
 
 impl Drop for Site {
     fn drop(&mut self) {
-        // Shown by the test harness only where the test fails.
-        println!("{}", self.logs());
+        if self.process.is_some() {
+            // Shown by the test harness only where the test fails.
+            println!("{}", self.logs());
+        }
         if let Err(error) = self.kill() {
             eprintln!("the program could not be ended: {error}");
         }

@@ -86,8 +86,9 @@ pub fn play_all(folder: &Path, service: Service) -> Result<()> {
 
 fn play(file: &Path, service: Service) -> Result<()> {
     let transcript = Transcript::parse(&fs::read_to_string(file)?, service)?;
-    let site = transcript.wish.clone().start()?;
-    transcript.play(&site)
+    let mut site = transcript.wish.clone().start()?;
+    transcript.play(&site)?;
+    site.stop().map(|_| ())
 }
 
 impl Transcript {

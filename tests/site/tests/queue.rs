@@ -51,6 +51,7 @@ impl Site {
         let queue = Queue::open(folder, options, &env).await.unwrap();
         let (directory, store) = (Arc::new(ScriptedDirectory::new()), Arc::new(DropStore::new()));
         directory.account("from@here.example", "secret");
+        directory.local("forward@here.example", None, &["nobody@here.example"]);
         let parts = Parts {
             directory,
             store: store.clone(),
@@ -118,7 +119,7 @@ impl Site {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_is_deferred_is_tried_again_and_delivered() {
+async fn its_13197_what_is_deferred_is_tried_again_and_delivered() {
     let folder = tempfile::tempdir().unwrap();
     let rules = Rules::new().reply("MAIL", "451 4.3.2 not now").reply("MAIL", "250 ok");
     let server = SmtpServer::start(rules).await;
@@ -185,4 +186,20 @@ async fn what_is_in_the_queue_too_long_is_returned() {
         "{bounce}"
     );
     assert_eq!(site.logged("MtaMessageBounced"), 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn its_17784_a_forward_to_nobody_comes_back_to_the_sender() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = SmtpServer::start(Rules::new()).await;
+    let site = Site::start(folder.path(), &server, START).await;
+    site.send(&["forward@here.example"]).await;
+    assert_eq!(site.rest().await, QueueCounts::default());
+    let drops = site.store.drops();
+    assert_eq!(drops.len(), 1);
+    let bounce = String::from_utf8(drops[0].text.clone()).unwrap();
+    assert!(
+        bounce.contains("Final-Recipient: rfc822; nobody@here.example\r\nAction: failed\r\n"),
+        "{bounce}"
+    );
 }

@@ -5,6 +5,7 @@
 pub mod conformance;
 pub mod directory;
 pub mod dns;
+pub mod memory_store;
 pub mod queue;
 pub mod smtp_server;
 pub mod store;

@@ -160,9 +160,8 @@ impl SmtpServer {
         loop {
             let mut changed = std::pin::pin!(self.shared.changed.notified());
             changed.as_mut().enable();
-            let taken = self.taken();
-            if taken.len() >= count {
-                return taken;
+            if lock(&self.shared.taken).len() >= count {
+                return self.taken();
             }
             changed.await;
         }

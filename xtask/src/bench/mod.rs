@@ -11,14 +11,13 @@ pub(crate) mod ours;
 mod report;
 mod steps;
 
-use crate::workspace::{Workspace, must};
+use crate::workspace::Workspace;
 use crate::{debian, test};
 use anyhow::{Result, bail};
 use contender::Contender;
 use dovecot::Dovecot;
 use ours::Ours;
 use report::Results;
-use std::path::PathBuf;
 
 /// What to measure.
 pub(crate) struct Options {
@@ -58,8 +57,8 @@ fn number<T: std::str::FromStr>(word: Option<&String>) -> Result<T> {
 
 pub(crate) fn run(workspace: &Workspace, words: &[String]) -> Result<()> {
     let options = Options::parse(words)?;
-    let program = test::build(workspace, "release")?;
-    let load = build_load(workspace)?;
+    let program = test::build(workspace, "intermail", "release")?;
+    let load = test::build(workspace, "load", "release")?;
     let folder = tempfile::Builder::new().prefix("intermail-bench-").tempdir()?;
     // Postfix and Dovecot run under users of their own and must reach what is theirs.
     std::fs::set_permissions(folder.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755))?;
@@ -87,10 +86,4 @@ pub(crate) fn run(workspace: &Workspace, words: &[String]) -> Result<()> {
         outcome?;
     }
     report::write(workspace, &results)
-}
-
-/// Builds the load tool and says where it is.
-pub(crate) fn build_load(workspace: &Workspace) -> Result<PathBuf> {
-    must(workspace.cargo().args(["build", "--package", "load", "--release"]))?;
-    Ok(test::target(workspace)?.join("release/load"))
 }

@@ -6,8 +6,6 @@ use crate::bench::ours::Ours;
 use anyhow::{Result, ensure};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-/// A killed server serves again within this time.
-const RESTART_WITHIN: Duration = Duration::from_secs(2);
 /// All mailboxes are checked after this many kills, and at the end.
 const VERIFY_EVERY: u32 = 10;
 
@@ -28,7 +26,7 @@ pub(super) fn run(rack: &Rack) -> Result<String> {
         load.wait()?;
         let took = restart(&mut site)?;
         slowest = slowest.max(took);
-        ensure!(took < RESTART_WITHIN, "kill {kill}: {took:?} until it served again");
+        ensure!(took < rack.restart_within, "kill {kill}: {took:?} until it served again");
         if kill % VERIFY_EVERY == 0 || kill == rack.kills {
             checked = rack.verify(&site, &ledger)?;
             println!("  {kill} kills: {checked} acknowledged messages, each there once and whole");

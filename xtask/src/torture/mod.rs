@@ -9,13 +9,14 @@ mod kill;
 mod large;
 mod sync;
 
-use crate::bench::{build_load, contender::Contender, ours::Ours};
+use crate::bench::{contender::Contender, ours::Ours};
 use crate::test;
 use crate::workspace::Workspace;
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::time::Duration;
 
 /// Accounts of a tortured site: few, so that checking every mailbox is quick.
 pub(crate) const USERS: u64 = 50;
@@ -26,7 +27,12 @@ pub(crate) struct Rack {
     load: PathBuf,
     folder: tempfile::TempDir,
     kills: u32,
+    /// A killed server must serve again within this time.
+    restart_within: Duration,
 }
+
+/// How long a restart after kill -9 may take.
+const RESTART_WITHIN: Duration = Duration::from_secs(2);
 
 /// One way to be unkind.
 struct Torment {
@@ -58,9 +64,7 @@ pub(crate) fn run(workspace: &Workspace, words: &[String]) -> Result<()> {
             },
         }
     }
-    let program = test::build(workspace, &profile)?;
-    let folder = tempfile::Builder::new().prefix("intermail-torture-").tempdir()?;
-    let rack = Rack { program, load: build_load(workspace)?, folder, kills };
+    let rack = Rack::new(workspace, &profile, kills, RESTART_WITHIN)?;
     let all = if wanted.is_empty() { TORMENTS.iter().collect() } else { wanted };
     let mut failed = 0;
     for torment in all {
@@ -76,7 +80,22 @@ pub(crate) fn run(workspace: &Workspace, words: &[String]) -> Result<()> {
     Ok(())
 }
 
+/// A few kills with the programs that the tests have built. How long a restart takes is not judged here: a busy machine
+/// must not fail a test.
+pub(crate) fn slice(workspace: &Workspace) -> Result<()> {
+    let rack = Rack::new(workspace, "dev", 3, Duration::from_secs(60))?;
+    println!("torture: kill   passed: {}", kill::run(&rack)?);
+    Ok(())
+}
+
 impl Rack {
+    fn new(workspace: &Workspace, profile: &str, kills: u32, restart_within: Duration) -> Result<Self> {
+        let program = test::build(workspace, "intermail", profile)?;
+        let load = test::build(workspace, "load", profile)?;
+        let folder = tempfile::Builder::new().prefix("intermail-torture-").tempdir()?;
+        Ok(Self { program, load, folder, kills, restart_within })
+    }
+
     /// A fresh site of this name.
     fn site(&self, name: &str) -> Result<Ours> {
         self.site_in(&self.folder.path().join(name))

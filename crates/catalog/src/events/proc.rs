@@ -6,6 +6,9 @@ events! {
     #[doc = "A server is ready."]
     ProcServerStarted: Note { server, version }
         cause "It was started." action "None.";
+    #[doc = "A part of a server could not be started; the rest of it serves."]
+    ProcStartFailed: Urgt { part, error }
+        cause "A library of the system is missing or damaged." action "Correct what the event names and restart.";
     #[doc = "A server has ended in order."]
     ProcServerStopped: Note { server }
         cause "It was told to stop." action "None.";

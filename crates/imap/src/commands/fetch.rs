@@ -93,7 +93,7 @@ async fn mark_seen(session: &mut Session<'_>, by: By, unseen: NumberSet) -> Resu
         let change =
             FlagsChange { mailbox, folder, uids, action: FlagAction::Add, flags, unchanged_since: None };
         let changed = session.store().flags_change(&session.call(), change).await?;
-        session.selected()?.note_own(&changed);
+        updates::note_own(session, &changed)?;
         let with_uid = if by == By::Uid { WithUid::Always } else { WithUid::IfEnabled };
         updates::tell_flags(session, &changed.now, with_uid).await?;
     }

@@ -96,14 +96,8 @@ async fn highest_modseq(session: &mut Session<'_>, mut uids: NumberSet) -> Resul
     let folder = session.selected()?.folder;
     let mut highest = None;
     while !uids.is_empty() {
-        let read = Read {
-            mailbox,
-            folder,
-            uids: uids.clone(),
-            need: Need::Flags,
-            changed_since: None,
-            limit: PAGE,
-        };
+        let read =
+            Read { mailbox, folder, uids: uids.clone(), need: Need::Flags, changed_since: None, limit: PAGE };
         let page = session.store().message_read(&session.call(), read).await?;
         highest = highest.max(page.messages.iter().map(|m| m.modseq).max());
         let Some(Uid(next)) = page.next else { break };

@@ -52,7 +52,7 @@ async fn change(session: &mut Session<'_>, store: &Store, uids: NumberSet) -> Re
 }
 
 async fn tell(session: &mut Session<'_>, store: &Store, changed: &FlagsChanged) -> Result<(), Failed> {
-    session.selected()?.note_own(changed);
+    updates::note_own(session, changed)?;
     let with_uid = if store.by == By::Uid { WithUid::Always } else { WithUid::IfEnabled };
     match store.answer {
         StoreAnswer::Told => updates::tell_flags(session, &changed.now, with_uid).await?,

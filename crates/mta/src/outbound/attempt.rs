@@ -9,8 +9,9 @@ use super::remote::{Parcel, relay};
 use super::verdict::{Verdict, What};
 use super::{Outbound, bounce};
 use catalog::events::mta::{MtaMessageBounced, MtaMessageDeferred, MtaMessageRelayed};
+use catalog::keys::mta::MAX_QUEUE_TIME_IN_HOURS;
 use mail::envelope::Recipient;
-use mail::report::{Action, Class, Status};
+use mail::report::{Action, Class, Fate, Status};
 use mail::time::Timestamp;
 use net::dial::NextHop;
 use roles::Call;
@@ -150,7 +151,10 @@ async fn report_delays(outbound: &Outbound, claimed: &Claimed, settled: &Settled
     let late = |pending: &Pending| expired_or_late(pending, What::Deferred);
     let verdicts: Vec<_> = settled.warn.iter().map(late).collect();
     let named = settled.warn.iter().zip(&verdicts);
-    let fates: Vec<_> = named.map(|(p, v)| bounce::fate(p, v, Action::Delayed, now)).collect();
+    let hours = outbound.mta.env.settings.get(MAX_QUEUE_TIME_IN_HOURS);
+    let until = claimed.arrived.plus(Duration::from_secs(hours.saturating_mul(3600)));
+    let fate = |(p, v)| Fate { retry_until: Some(until), ..bounce::fate(p, v, Action::Delayed, now) };
+    let fates: Vec<_> = named.map(fate).collect();
     // Once is once: a warning that cannot be handed in is not tried again, and the log has it.
     let _ = bounce::report(outbound, claimed, &fates).await;
 }

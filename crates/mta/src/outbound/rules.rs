@@ -63,7 +63,7 @@ mod tests {
     use mail::address::Domain;
 
     #[test]
-    fn keys_become_values_and_bad_entries_are_logged() {
+    fn its_20661_other_names_of_this_host_are_ours_and_bad_entries_are_logged() {
         let env = env::Env::for_test("mta");
         let tree = "/*/mta/hostnameAliasList: [MX.example][192.0.2.1]\n/*/mta/mailRoutingTable: [x]\n\
                     /*/mta/bounceNotify: [nobody]\n";

@@ -89,7 +89,7 @@ mod tests {
     }
 
     #[test]
-    fn the_nearest_entry_counts() {
+    fn its_19038_the_nearest_entry_counts() {
         let entries = [
             "*:smart.example#2525",
             "a.example:first.example",

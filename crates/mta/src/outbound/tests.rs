@@ -219,12 +219,15 @@ async fn a_message_is_handed_over_with_its_dots() {
 }
 
 #[tokio::test]
-async fn a_4xx_defers_and_the_next_attempt_delivers() {
+async fn its_13803_every_change_of_state_is_one_line_of_the_log() {
     let rules = Rules::new().reply("RCPT", "451 4.7.1 greylisted").reply("RCPT", "250 ok");
     let (site, server) = Site::with_server(rules).await;
     assert_eq!(site.attempt(claimed(&["a@x.example"])).await, ["deferred a@x.example: 451 4.7.1 greylisted"]);
     assert_eq!(site.attempt(claimed(&["a@x.example"])).await, ["delivered a@x.example: 250 2.0.0 taken"]);
-    assert_eq!((server.taken().len(), site.logged("MtaMessageDeferred")), (1, 1));
+    assert_eq!(
+        (server.taken().len(), site.logged("MtaMessageDeferred"), site.logged("MtaMessageRelayed")),
+        (1, 1, 1)
+    );
 }
 
 #[tokio::test]
@@ -244,7 +247,7 @@ async fn a_5xx_is_reported_before_it_is_settled() {
 }
 
 #[tokio::test]
-async fn nobody_is_told_of_a_bounce_that_cannot_be_delivered() {
+async fn its_12756_nobody_is_told_of_a_bounce_that_cannot_be_delivered() {
     let (site, _server) = Site::with_server(Rules::new().reply("RCPT", "550 5.1.1 who?")).await;
     let mut bounce = claimed(&["a@x.example"]);
     bounce.origin.sender = Sender::NULL;
@@ -252,7 +255,7 @@ async fn nobody_is_told_of_a_bounce_that_cannot_be_delivered() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_reported_is_not_given_up() {
+async fn its_22516_what_cannot_be_reported_is_not_given_up() {
     let (site, _server) = Site::with_server(Rules::new().reply("MAIL", "554 5.7.1 no")).await;
     *site.journal.submit_fails.lock().unwrap() = Some(SubmitError::TryLater("disk full".into()));
     let lines = site.attempt(claimed(&["a@x.example"])).await;
@@ -323,7 +326,7 @@ async fn tls_is_used_where_it_is_offered_and_works() {
 }
 
 #[tokio::test]
-async fn a_connection_that_breaks_defers_once() {
+async fn its_24874_a_connection_that_breaks_defers_once() {
     for step in ["DATA", "END", "MAIL", "RCPT"] {
         let (site, server) = Site::with_server(Rules::new().on(step, Reaction::Close)).await;
         let lines = site.attempt(claimed(&["a@x.example"])).await;
@@ -342,7 +345,7 @@ async fn a_server_that_says_no_and_hangs_up_is_heard() {
 }
 
 #[tokio::test]
-async fn a_reply_without_end_defers_and_is_logged() {
+async fn its_21613_a_reply_without_end_defers_and_is_logged() {
     let (site, _server) = Site::with_server(Rules::new().reply("MAIL", &"2".repeat(20_000))).await;
     let lines = site.attempt(claimed(&["a@x.example"])).await;
     assert_eq!(lines, ["deferred a@x.example: [127.0.0.1]: the server's reply is too long"]);
@@ -413,6 +416,11 @@ async fn expired_recipients_are_reported_and_then_settled() {
     let lines = site.attempt(claimed(&["a@x.example"])).await;
     assert_eq!(lines[1], "report from <> to from@here.example");
     assert_eq!(lines.len(), 2);
+    let warning = site.journal.submitted.lock().unwrap().pop().unwrap().body.read(0, 1 << 17).await.unwrap();
+    let warning = String::from_utf8(warning.to_vec()).unwrap();
+    // 120 hours after it came in.
+    assert!(warning.contains("Action: delayed\r\n"), "{warning}");
+    assert!(warning.contains("Will-Retry-Until: Sat, 28 Nov 2026 12:35:25 +0000\r\n"), "{warning}");
 }
 
 #[tokio::test]

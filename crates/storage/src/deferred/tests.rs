@@ -183,7 +183,7 @@ async fn a_domain_is_started_a_page_is_listed_an_item_is_removed() {
 }
 
 #[tokio::test]
-async fn a_damaged_row_is_set_aside_and_blocks_nobody() {
+async fn its_22223_a_damaged_row_is_set_aside_and_blocks_nobody() {
     let place = Place::new();
     let queue = place.open();
     queue.store(item(1, vec![group("a.example", &["x"], 1)])).await.unwrap();

@@ -26,7 +26,7 @@ const EXAMPLE: [&str; 12] = [
 #[test]
 fn its_26002_the_classic_example_line_makes_an_account_that_can_log_in() -> Result<()> {
     let site = Site::fresh()?;
-    site.must(&["imdbcontrol", "CreateDomain", "software.com"])?;
+    site.must(&["imdbcontrol", "CreateDomain", "software.com", "local"])?;
     site.must(&EXAMPLE)?;
     Smtp::connect(&site, Service::Smtp)?.deliver(
         "a@remote.test",
@@ -58,7 +58,7 @@ fn its_20436_accounts_are_listed_and_classes_made() -> Result<()> {
     let listed = site.must(&["imdbcontrol", "la"])?;
     ensure!(listed.contains("alice") && listed.contains("bob"), "{listed}");
     site.must(&["imdbcontrol", "cc", "gold"])?;
-    ensure!(site.must(&["imdbcontrol", "lc"])?.contains("gold"));
+    ensure!(site.must(&["imdbcontrol", "ListCosNames"])?.contains("gold"));
     Ok(())
 }
 
@@ -95,7 +95,7 @@ fn its_14929_a_name_that_is_too_long_for_a_domain_is_refused() -> Result<()> {
     let label = "a".repeat(64);
     let long = ["abcdefgh."; 30].concat();
     for domain in [format!("{label}.test"), format!("{long}test")] {
-        let refused = site.command(&["imdbcontrol", "CreateDomain", &domain])?;
+        let refused = site.command(&["imdbcontrol", "CreateDomain", &domain, "local"])?;
         ensure!(!refused.status.success() && !said(&refused).is_empty(), "{domain}: {refused:?}");
     }
     Ok(())

@@ -95,3 +95,10 @@ async fn addresses_of_both_families_come_together() {
 async fn names_beyond_ascii_are_asked_for_in_ascii() {
     assert!(matches!(dns().await.mx(&domain("bücher.example")).await, Lookup::Found(_)));
 }
+
+#[tokio::test]
+async fn without_name_servers_nothing_is_certain() {
+    let dns = SystemDns::of_servers(&[]).unwrap();
+    assert_eq!(dns.mx(&domain("many.example")).await, Lookup::TemporaryFailure);
+    assert_eq!(dns.addresses(&domain("many.example")).await, Lookup::TemporaryFailure);
+}
