@@ -107,6 +107,11 @@ impl Index {
         Ok(Some(position))
     }
 
+    /// Writes all rows that are only in memory and in the journal to a table, and waits for it.
+    pub(crate) fn write_out(&self) -> Result<(), ShardError> {
+        self.rows.rotate_memtable_and_wait().map_err(|e| failed(&e))
+    }
+
     /// Makes all that was applied durable.
     pub(crate) fn persist(&self) -> Result<(), ShardError> {
         self.db.persist(PersistMode::SyncAll).map_err(|e| failed(&e))
