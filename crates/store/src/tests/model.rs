@@ -281,7 +281,7 @@ impl Run {
         assert_eq!(done.is_ok(), possible, "{from} to {to}: {done:?}");
         if possible {
             self.model.make(to);
-            let taken = std::mem::replace(self.model.folders.get_mut(from).unwrap(), Folder::default());
+            let taken = std::mem::take(self.model.folders.get_mut(from).unwrap());
             // A session that has it open begins anew: the epoch is another.
             let taken = Folder { known: BTreeMap::new(), up_to: ModSeq::ZERO, ..taken };
             self.model.folders.insert(to, taken);
