@@ -19,6 +19,9 @@ const SERVER_CRATES: &[(&str, &str)] = &[
     ("imdircacheserv", "crates/directory/"),
 ];
 
+/// How the tests at the end of a file begin.
+const TESTS: &[&str] = &["#[cfg(test)]\nmod tests {", "#[cfg(test)]\n#[expect", "#[cfg(test)]\n#[allow"];
+
 /// A file of the product, without comments, literals and tests.
 struct User {
     path: String,
@@ -53,7 +56,7 @@ pub(crate) fn run(workspace: &Workspace, _words: &[String]) -> Result<()> {
 impl User {
     fn of(file: &TextFile) -> Self {
         let code = Source::read(&file.text).code();
-        let product = code.find("#[cfg(test)]").unwrap_or(code.len());
+        let product = TESTS.iter().find_map(|begin| code.find(begin)).unwrap_or(code.len());
         Self { path: file.path.clone(), code: code[..product].to_owned() }
     }
 }
