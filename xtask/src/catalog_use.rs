@@ -9,15 +9,12 @@ const KEYS: &str = "crates/catalog/src/keys/";
 const EVENTS: &str = "crates/catalog/src/events/";
 /// Within the catalog, the table of servers is a user: programs walk it.
 const USER_IN_CATALOG: &str = "crates/catalog/src/servers.rs";
-/// The crate of each server. What lies in no crate of a server serves them all.
-const SERVER_CRATES: &[(&str, &str)] = &[
-    ("mta", "crates/mta/"),
-    ("popserv", "crates/pop/"),
-    ("imapserv", "crates/imap/"),
-    ("mss", "crates/store/"),
-    ("imqueueserv", "crates/queue/"),
-    ("imdircacheserv", "crates/directory/"),
-];
+/// The crate of each server that clients reach. One of them never reads a key for another; what lies elsewhere
+/// (the directory that judges a login, the queue that plans a retry) reads keys for whoever asks.
+const CLIENT_SERVERS: &[(&str, &str)] =
+    &[("mta", "crates/mta/"), ("popserv", "crates/pop/"), ("imapserv", "crates/imap/")];
+/// How the tests at the end of a file begin.
+const TESTS: &[&str] = &["#[cfg(test)]\nmod tests {", "#[cfg(test)]\n#[expect", "#[cfg(test)]\n#[allow"];
 
 /// A file of the product, without comments, literals and tests.
 struct User {
@@ -53,7 +50,7 @@ pub(crate) fn run(workspace: &Workspace, _words: &[String]) -> Result<()> {
 impl User {
     fn of(file: &TextFile) -> Self {
         let code = Source::read(&file.text).code();
-        let product = code.find("#[cfg(test)]").unwrap_or(code.len());
+        let product = TESTS.iter().find_map(|begin| code.find(begin)).unwrap_or(code.len());
         Self { path: file.path.clone(), code: code[..product].to_owned() }
     }
 }
@@ -61,12 +58,11 @@ impl User {
 /// The servers that a key names and that do not read it.
 fn unread(key: &Declared, users: &[User]) -> Vec<String> {
     let read_for = |server: &str| {
-        let own = SERVER_CRATES.iter().find(|(name, _)| *name == server).map(|(_, folder)| *folder);
-        let concerns = |path: &str| {
-            let of_a_server = SERVER_CRATES.iter().find(|(_, folder)| path.starts_with(folder));
-            own.is_none() || of_a_server.is_none_or(|(_, folder)| own == Some(folder))
+        let of_another = |path: &str| {
+            CLIENT_SERVERS.iter().any(|(name, folder)| *name != server && path.starts_with(folder))
         };
-        users.iter().any(|u| concerns(&u.path) && reads(&u.code, key))
+        let all = !CLIENT_SERVERS.iter().any(|(name, _)| *name == server);
+        users.iter().any(|u| (all || !of_another(&u.path)) && reads(&u.code, key))
     };
     let silent = key.servers.iter().filter(|s| !read_for(s));
     silent.map(|server| format!("{}: {server} does not read {}", key.file, key.name)).collect()

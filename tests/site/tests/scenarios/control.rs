@@ -45,12 +45,19 @@ fn a_site_serves_within_a_second_and_after_a_kill_within_two() -> Result<()> {
 }
 
 #[test]
-fn its_15766_a_bad_line_of_the_configuration_is_named() -> Result<()> {
-    let mut site = Site::fresh()?;
+fn its_15766_a_bad_line_of_the_configuration_is_named_and_the_last_good_one_holds() -> Result<()> {
+    let mut site = Wish::default().entry("/*/mta/banners: [before]").start()?;
     site.stop()?;
-    fs::write(site.path().join("config/config.db"), "# fine\n/*/mta/SMTPPort 25\n")?;
-    let error = site.start().err().map(|e| e.to_string()).unwrap_or_default();
-    ensure!(error.contains("line 2") && error.contains("/*/mta/SMTPPort"), "{error}");
+    let file = site.path().join("config/config.db");
+    let good = fs::read_to_string(&file)?;
+    fs::write(&file, good.replace("/*/mta/banners: [before]", "/*/mta/banners [after]"))?;
+    site.start()?;
+    ensure!(
+        site.connect(Service::Smtp)?.line()?.contains("before"),
+        "the last good configuration does not hold"
+    );
+    let said = site.logs();
+    ensure!(said.contains("line 1") && said.contains("/*/mta/banners"), "{said}");
     Ok(())
 }
 
