@@ -303,15 +303,15 @@ impl Committer {
     /// Opens the index again and gives it what it missed.
     fn reopen_index(&mut self) -> Result<(), ShardError> {
         let shared = Arc::clone(&self.shared);
-        shared.reopen(|index| {
+        let applied = shared.reopen(|index| {
             let tail = recover::tail(&*shared.disk, index, Some(self.log.durable()))?;
             tail.replay(index)?;
             self.live = live::load(index)?;
-            Ok(())
+            index.position()
         })?;
+        self.shared.set_applied(applied.unwrap_or_default());
         let live_bytes = self.live.values().map(|l| l.live).sum();
         self.shared.counters.live_bytes.store(live_bytes, Ordering::Relaxed);
-        self.shared.set_applied(self.log.durable());
         self.trouble = None;
         self.shared.env.log.emit(&ms::MsIndexReopened { path: self.shared.path() });
         Ok(())
@@ -400,7 +400,7 @@ mod tests {
         let mut c = committer(dir.path());
         run(&mut c, |tx| tx.put(b"a", b"1")).unwrap();
         c.trouble = Some(Trouble::IndexBehind);
-        let away = c.shared.reopen(|_| Err(ShardError::Full));
+        let away = c.shared.reopen(|_| Err::<(), _>(ShardError::Full));
         assert!(away.is_err());
         assert!(matches!(c.shared.index().get(), Err(ShardError::Unavailable)));
         assert!(run(&mut c, |tx| Ok(tx.get(b"a")?.is_some())).unwrap());

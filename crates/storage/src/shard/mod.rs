@@ -117,8 +117,9 @@ impl Shard {
             env: env.clone(),
             disk: Arc::clone(&disk),
             segments: Arc::clone(&segments),
+            // Not the end of the log: that may be the beginning of a segment that the index has heard nothing of.
+            keeping: Mutex::new(Keeping::new(index.position()?.unwrap_or_default())),
             index: RwLock::new(Held::Open(index)),
-            keeping: Mutex::new(Keeping::new(tail.end)),
             counters: Counters::default(),
             lock: Mutex::new(Some(lock)),
         });
@@ -310,8 +311,13 @@ struct Keeping {
 
 impl Keeping {
     fn new(applied: Position) -> Self {
-        let nothing = Position { group: 0, segment: 0, offset: 0 };
-        Self { applied, persisted: nothing, distrusted: true, dead: BTreeSet::new(), removed: Vec::new() }
+        Self {
+            applied,
+            persisted: Position::default(),
+            distrusted: true,
+            dead: BTreeSet::new(),
+            removed: Vec::new(),
+        }
     }
 }
 
@@ -384,14 +390,14 @@ impl Shared {
     }
 
     /// Closes the index and opens it again.
-    fn reopen(&self, catch_up: impl FnOnce(&Index) -> Result<(), ShardError>) -> Result<(), ShardError> {
+    fn reopen<T>(&self, catch_up: impl FnOnce(&Index) -> Result<T, ShardError>) -> Result<T, ShardError> {
         let mut held = self.index.write().unwrap_or_else(PoisonError::into_inner);
         *held = Held::Away;
         let index = Index::open(&self.path.join("index"), &self.options)?;
-        catch_up(&index)?;
+        let done = catch_up(&index)?;
         *held = Held::Open(index);
         self.keeping().distrusted = true;
-        Ok(())
+        Ok(done)
     }
 
     /// Persists and closes the index and lets go of the folder.
