@@ -11,11 +11,14 @@ use admin::context::Roles;
 use admin::control_socket::{self, Served};
 use admin::site::Site;
 use anyhow::{Context as _, bail};
+use catalog::events::proc::{ProcSetuidSucceed, ProcUncaughtCPlusException};
 use catalog::servers::{SERVERS, Server};
 use control::configuration;
+use env::log::Log;
 use env::random::Random;
 use env::settings::Settings;
 use mail::id::TraceId;
+use nix::unistd::User;
 use roles::Call;
 use std::future::Future;
 use std::path::PathBuf;
@@ -65,14 +68,11 @@ pub(crate) fn run(plan: &Plan, ready: Option<Ready>) -> anyhow::Result<()> {
         .build()
         .context("cannot start the runtime")?;
     let ended = runtime.block_on(async {
-        let mut ports = Vec::new();
-        for server in wanted {
-            ports.push((server, ports::bind(&site, &settings, server)?));
-        }
-        if let Some(user) = &plan.user {
-            become_user(&site, user)?;
-        }
-        serve(site, ports, ready).await
+        let bound = wanted.into_iter().map(|server| Ok((server, bind(&site, &settings, server)?)));
+        let ports = bound.collect::<anyhow::Result<Vec<_>>>()?;
+        let become_now = |user: &String| become_user(&site, user);
+        let user = plan.user.as_ref().map(become_now).transpose()?;
+        serve(site, ports, user, ready).await
     });
     runtime.shutdown_timeout(Duration::from_secs(1));
     drop(lock);
@@ -93,13 +93,28 @@ fn wanted(settings: &Settings, named: &[String]) -> anyhow::Result<Vec<&'static 
     Ok(SERVERS.iter().filter(asked).collect())
 }
 
+/// Opens the ports of a server; where that fails the log says so too.
+fn bind(site: &Site, settings: &Settings, server: &'static Server) -> anyhow::Result<ServerPorts> {
+    ports::bind(site, settings, server).map_err(|error| {
+        if let Ok(surroundings) = Surroundings::new(site) {
+            error.tell(&surroundings.env.for_server(server.name).log);
+        }
+        error.into()
+    })
+}
+
 async fn serve(
     site: Site,
     ports: Vec<(&'static Server, ServerPorts)>,
+    user: Option<User>,
     ready: Option<Ready>,
 ) -> anyhow::Result<()> {
     let site = Arc::new(site);
     let surroundings = Surroundings::new(&site)?;
+    log_panics(&surroundings.env.log);
+    if let Some(user) = user {
+        surroundings.env.log.emit(&ProcSetuidSucceed { uid: user.uid, gid: user.gid });
+    }
     let tasks = surroundings.env.tasks.clone();
     let servers = Arc::new(Servers::open(&site, &surroundings).await?);
     servers.follow();
@@ -126,6 +141,19 @@ async fn serve(
     Ok(())
 }
 
+/// A fault in the program ends the task it happens in and is logged; the other sessions go on.
+fn log_panics(log: &Log) {
+    let (log, print) = (log.clone(), std::panic::take_hook());
+    std::panic::set_hook(Box::new(move |info| {
+        let thread = std::thread::current();
+        let text = info.payload_as_str().unwrap_or("a panic without words");
+        let location = info.location().map_or_else(String::new, ToString::to_string);
+        let name = thread.name().unwrap_or("without name");
+        log.emit(&ProcUncaughtCPlusException { thread: name, text, location });
+        print(info);
+    }));
+}
+
 /// The signals that ask for the end.
 struct Signals {
     terminate: Signal,
@@ -150,8 +178,8 @@ impl Signals {
 }
 
 /// Gives the site to the user and becomes that user, for good.
-fn become_user(site: &Site, name: &str) -> anyhow::Result<()> {
-    use nix::unistd::{User, chown, initgroups, setgid, setuid};
+fn become_user(site: &Site, name: &str) -> anyhow::Result<User> {
+    use nix::unistd::{chown, initgroups, setgid, setuid};
     let user = User::from_name(name).context("cannot look up the user")?;
     let user = user.with_context(|| format!("there is no user {name}"))?;
     give(site.folder(), &|path| chown(path, Some(user.uid), Some(user.gid)))
@@ -160,7 +188,7 @@ fn become_user(site: &Site, name: &str) -> anyhow::Result<()> {
     initgroups(&group_name, user.gid).context("cannot take the user's groups")?;
     setgid(user.gid).context("cannot take the user's group")?;
     setuid(user.uid).with_context(|| format!("cannot become {name}: start as root"))?;
-    Ok(())
+    Ok(user)
 }
 
 /// Gives the folder and its own files away; the large trees below belong to the user from their first day.

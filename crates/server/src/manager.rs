@@ -157,7 +157,10 @@ impl SiteManager {
             return Ok(());
         }
         let ports = ports::bind(&self.0.site, &self.0.env.settings, server);
-        let ports = ports.map_err(|error| ManagerError::Failed(format!("{error:#}")))?;
+        let ports = ports.map_err(|error| {
+            error.tell(&self.0.env.for_server(server.name).log);
+            ManagerError::Failed(error.to_string())
+        })?;
         self.start_bound(server, ports);
         Ok(())
     }

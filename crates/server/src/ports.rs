@@ -2,9 +2,11 @@
 
 use crate::certificate;
 use admin::site::Site;
-use anyhow::Context as _;
+use catalog::events::conf::ConfParmError;
+use catalog::events::nio::{NioListenFail, NioTlsCertUnreadable};
 use catalog::keys::common::{LISTEN_ADDRESSES, SSL_CERT_CHAIN_PATH_AND_FILE};
 use catalog::servers::{Server, Service};
+use env::log::Log;
 use env::settings::Settings;
 use net::listener::Listener;
 use net::tls::ServerTls;
@@ -29,13 +31,60 @@ pub(crate) struct ServerPorts {
     pub(crate) tls: Arc<ServerTls>,
 }
 
+/// Why a server cannot be reached.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum NoPorts {
+    /// The certificate or its key cannot be used.
+    #[error("{reason:#}")]
+    Certificate {
+        /// The file; empty: the site's own.
+        path: String,
+        /// What is wrong with it.
+        reason: anyhow::Error,
+    },
+    /// A port cannot be opened.
+    #[error("cannot listen on {address} for {service}: {error}")]
+    Listen {
+        /// Where.
+        address: SocketAddr,
+        /// What would have been spoken there.
+        service: &'static str,
+        /// What the system said.
+        error: std::io::Error,
+    },
+    /// An entry of `listenAddresses` is no address.
+    #[error("listenAddresses: {0} is no address")]
+    Address(String),
+}
+
+impl NoPorts {
+    /// Says it in the log.
+    pub(crate) fn tell(&self, log: &Log) {
+        match self {
+            Self::Certificate { path, reason } => {
+                log.emit(&NioTlsCertUnreadable { path, reason: format!("{reason:#}") });
+            }
+            Self::Listen { address, error, .. } => log.emit(&NioListenFail { address, error }),
+            Self::Address(value) => {
+                log.emit(&ConfParmError {
+                    key: LISTEN_ADDRESSES.row.name,
+                    value,
+                    reason: "it is no address",
+                });
+            }
+        }
+    }
+}
+
 /// Binds the ports of a server; port 0 in the configuration means that it is not served.
 ///
 /// # Errors
-/// Names the address and what the system said of it.
-pub(crate) fn bind(site: &Site, settings: &Settings, server: &Server) -> anyhow::Result<ServerPorts> {
+/// [`NoPorts`].
+pub(crate) fn bind(site: &Site, settings: &Settings, server: &Server) -> Result<ServerPorts, NoPorts> {
     let settings = settings.for_server(server.name);
-    let tls = Arc::new(certificate::load(site, &settings.get(SSL_CERT_CHAIN_PATH_AND_FILE))?);
+    let path = settings.get(SSL_CERT_CHAIN_PATH_AND_FILE);
+    let tls = certificate::load(site, &path).map_err(|reason| NoPorts::Certificate { path, reason })?;
+    let tls = Arc::new(tls);
     let mut bound = Vec::new();
     for port in server.ports {
         let number = u16::try_from(settings.get(port.key)).unwrap_or(0);
@@ -45,8 +94,9 @@ pub(crate) fn bind(site: &Site, settings: &Settings, server: &Server) -> anyhow:
         for ip in addresses(&settings.get(LISTEN_ADDRESSES))? {
             let address = SocketAddr::new(ip, number);
             let implicit = port.service.is_tls().then(|| Arc::clone(&tls));
-            let listener = Listener::bind(address, implicit)
-                .with_context(|| format!("cannot listen on {address} for {}", port.service.name()))?;
+            let service = port.service.name();
+            let bound_to = Listener::bind(address, implicit);
+            let listener = bound_to.map_err(|error| NoPorts::Listen { address, service, error })?;
             bound.push(Bound { service: port.service, port: number, listener });
         }
     }
@@ -54,15 +104,14 @@ pub(crate) fn bind(site: &Site, settings: &Settings, server: &Server) -> anyhow:
 }
 
 /// The addresses to listen on; none configured means all of the host.
-fn addresses(configured: &[String]) -> anyhow::Result<Vec<IpAddr>> {
+fn addresses(configured: &[String]) -> Result<Vec<IpAddr>, NoPorts> {
     if configured.is_empty() {
         // One socket on :: would take both families on most systems but not on all: ask for what is there.
         let v6 = std::net::UdpSocket::bind((Ipv6Addr::LOCALHOST, 0)).is_ok();
         let all: IpAddr = if v6 { Ipv6Addr::UNSPECIFIED.into() } else { Ipv4Addr::UNSPECIFIED.into() };
         return Ok(vec![all]);
     }
-    let parse =
-        |text: &String| text.trim().parse().with_context(|| format!("listenAddresses: {text} is no address"));
+    let parse = |text: &String| text.trim().parse().map_err(|_| NoPorts::Address(text.clone()));
     configured.iter().map(parse).collect()
 }
 

@@ -7,7 +7,7 @@ use crate::folder;
 use admin::context::Roles;
 use admin::site::Site;
 use anyhow::Context as _;
-use catalog::events::proc::ProcStartFailed;
+use catalog::events::proc::{ProcNoRunDir, ProcStartFailed};
 use catalog::keys::common::RUN_DIR;
 use catalog::keys::mss::NUM_MSS_PORTS;
 use catalog::servers::Service;
@@ -159,6 +159,11 @@ impl Servers {
     /// The server of this name, if it speaks with clients. Its sessions and workers run in `env`.
     pub(crate) fn speaker(&self, env: &Env, tls: &Arc<ServerTls>) -> Option<Speaker> {
         let tls = Some(Arc::clone(tls));
+        let run_dir = run_folder(&self.site, env);
+        if !run_dir.is_dir() {
+            env.log.emit(&ProcNoRunDir { path: run_dir.display() });
+            return None;
+        }
         match env.settings.server() {
             "mta" => {
                 let parts = parts(&self.site, env, &self.directory, &self.store, &self.queue, &self.dns, tls);
@@ -170,7 +175,7 @@ impl Servers {
             }
             "imapserv" => {
                 let (directory, store) = (Arc::new(self.directory.clone()), Arc::new(self.store.clone()));
-                let run_dir = Arc::new(run_folder(&self.site, env));
+                let run_dir = Arc::new(run_dir);
                 Some(Speaker::Imap(Imap::new(env.clone(), imap::Parts { directory, store, tls, run_dir })))
             }
             _ => None,

@@ -17,7 +17,7 @@ impl Inner {
             let mut folder = writer.mailbox().folder_named(&name)?.ok_or(StoreError::NoFolder)?;
             let usage = Usage { bytes: writer.row().bytes, messages: writer.row().messages };
             let more = Usage { bytes: append.body.len(), messages: 1 };
-            quota::judge(usage, more, append.quota)?;
+            quota::judge(usage, more, append.quota).map_err(StoreError::from)?;
             let body = Incoming(append.body);
             let blob = writer.transaction().store(&noted.outline, &body)?;
             let keywords = writer.keyword_places(&append.flags)?;

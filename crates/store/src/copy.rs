@@ -62,7 +62,8 @@ fn piece_of(tx: &mut Transaction<'_>, copy: &Copy) -> Result<(Copied, Option<Uid
     if let Originals::Stay(quota) = copy.originals {
         let usage = Usage { bytes: writer.row().bytes, messages: writer.row().messages };
         let bytes = rows.iter().map(MessageRow::size).sum();
-        quota::judge(usage, Usage { bytes, messages: rows.len() as u64 }, quota)?;
+        let more = Usage { bytes, messages: rows.len() as u64 };
+        quota::judge(usage, more, quota).map_err(StoreError::from)?;
     }
     let mut to = Vec::with_capacity(rows.len());
     if !rows.is_empty() {

@@ -6,9 +6,9 @@
 use crate::error::Fail;
 use crate::mailbox::log_creation;
 use crate::open::Inner;
-use crate::quota;
+use crate::quota::{self, Over};
 use crate::source::{Incoming, Noted, note};
-use catalog::events::{ms, msg};
+use catalog::events::{ms, msg, run};
 use mail::id::{MailboxId, RequestId};
 use mail::time::Timestamp;
 use roles::store::{Deliver, DeliverTo, Delivered, Placed, Repeatable, StoreError, Usage};
@@ -38,6 +38,7 @@ struct Notes {
     created: bool,
     folder_missing: bool,
     repeated: bool,
+    over: Option<Over>,
 }
 
 /// What is the same for all recipients.
@@ -133,6 +134,16 @@ impl Inner {
             let folder = to.folder.as_deref().unwrap_or_default();
             log.emit(&ms::MsDeliverFolderNotFound { mailbox, folder, id });
         }
+        match outcome.notes.over {
+            Some(Over::Bytes(used)) => {
+                let (limit, bytes) = (to.quota.bytes, common.body.len());
+                log.emit(&run::RunMssQuotaMaxBytes { mailbox, used, limit, bytes });
+            }
+            Some(Over::Messages(count)) => {
+                log.emit(&run::RunMssQuotaMaxMsgs { mailbox, count, limit: to.quota.messages });
+            }
+            None => {}
+        }
         if let Ok(placed) = &outcome.placed
             && self.switches.get().trace
         {
@@ -170,9 +181,10 @@ fn place(
     notes.created = !exists;
     let usage = Usage { bytes: writer.row().bytes, messages: writer.row().messages };
     let more = Usage { bytes: common.body.len(), messages: 1 };
-    if let Err(refused) = quota::judge(usage, more, to.quota) {
+    if let Err(over) = quota::judge(usage, more, to.quota) {
         writer.save()?;
-        return done(Err(refused), notes);
+        notes.over = Some(over);
+        return done(Err(over.into()), notes);
     }
     let (mut folder, missing) = find_folder(&writer, to.folder.as_deref())?;
     notes.folder_missing = missing;

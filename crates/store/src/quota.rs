@@ -2,13 +2,32 @@
 
 use roles::store::{Quota, StoreError, Usage};
 
+/// What a mailbox has too much of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Over {
+    /// Bytes; with those it has.
+    Bytes(u64),
+    /// Messages; with those it has.
+    Messages(u64),
+}
+
+impl From<Over> for StoreError {
+    fn from(_: Over) -> Self {
+        Self::OverQuota
+    }
+}
+
 /// Whether a mailbox that holds `usage` may take `more`. A limit of 0 is none. ITS 14092: a message counts with the
 /// bytes that are sent to clients; ITS 16594: the number of messages is limited too.
-pub(crate) fn judge(usage: Usage, more: Usage, quota: Quota) -> Result<(), StoreError> {
+pub(crate) fn judge(usage: Usage, more: Usage, quota: Quota) -> Result<(), Over> {
     let within = |have: u64, more: u64, limit: u64| limit == 0 || have.saturating_add(more) <= limit;
-    let fits =
-        within(usage.bytes, more.bytes, quota.bytes) && within(usage.messages, more.messages, quota.messages);
-    if fits { Ok(()) } else { Err(StoreError::OverQuota) }
+    if !within(usage.bytes, more.bytes, quota.bytes) {
+        return Err(Over::Bytes(usage.bytes));
+    }
+    if !within(usage.messages, more.messages, quota.messages) {
+        return Err(Over::Messages(usage.messages));
+    }
+    Ok(())
 }
 
 #[cfg(test)]

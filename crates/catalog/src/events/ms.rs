@@ -6,9 +6,6 @@ events! {
     #[doc = "A shard was opened after a crash; groups of commits that its index did not have were found in its log."]
     MsShardRecovered: Note { path, groups }
         cause "The process or the host ended without closing the store." action "None.";
-    #[doc = "A shard refuses commits because its disk is full. Reads go on; commits are taken again once there is space."]
-    MsDiskFull: Urgt { path }
-        cause "The file system of the store, or a quota on it, has no space left." action "Make space.";
     #[doc = "A write or a sync of a shard's log failed. The shard takes no more commits in this process; reads go on."]
     MsShardBroken: Urgt { path, error }
         cause "The disk or its controller fails."

@@ -15,7 +15,8 @@ use super::log::{FinishError, Log};
 use super::record::Op;
 use super::transaction::{Group, Transaction};
 use super::{Shared, recover};
-use catalog::events::ms;
+use catalog::events::{db, ms};
+use env::clock::Moment;
 use fjall::Slice;
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
@@ -100,12 +101,13 @@ pub(crate) struct Committer {
     keeper: Keeper,
     trouble: Option<Trouble>,
     /// Whether the last attempt met a full disk: said once, not for every refusal.
-    was_full: bool,
+    /// Since when there is no space.
+    full_since: Option<Moment>,
 }
 
 impl Committer {
     pub(crate) fn new(shared: Arc<Shared>, log: Log, live: BTreeMap<u32, Live>, keeper: Keeper) -> Self {
-        Self { shared, log, live, keeper, trouble: None, was_full: false }
+        Self { shared, log, live, keeper, trouble: None, full_since: None }
     }
 
     /// Runs until the shard is closed or nobody holds it any more.
@@ -265,7 +267,7 @@ impl Committer {
         }
         match self.log.finish(&payload) {
             Ok(_) => {
-                self.was_full = false;
+                self.has_space();
                 Ok(())
             }
             Err(FinishError::Write(error)) => Err(self.give_up(&error)),
@@ -331,10 +333,20 @@ impl Committer {
 
     fn full(&mut self) -> ShardError {
         self.shared.counters.refused_full.fetch_add(1, Ordering::Relaxed);
-        if !std::mem::replace(&mut self.was_full, true) {
-            self.shared.env.log.emit(&ms::MsDiskFull { path: self.shared.path() });
+        if self.full_since.is_none() {
+            self.full_since = Some(self.shared.env.clock.moment());
+            let (database, reason) = (self.shared.path(), "the disk is full");
+            self.shared.env.log.emit(&db::DbWritesBlocked { database, reason });
         }
         ShardError::Full
+    }
+
+    /// A group was written: whatever was full is so no longer.
+    fn has_space(&mut self) {
+        if let Some(since) = self.full_since.take() {
+            let (database, seconds) = (self.shared.path(), since.elapsed().as_secs());
+            self.shared.env.log.emit(&db::DbWritesUnblocked { database, seconds });
+        }
     }
 
     fn break_down(&mut self, what: &str, error: &io::Error) -> ShardError {
