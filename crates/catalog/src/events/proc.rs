@@ -15,16 +15,6 @@ events! {
     #[doc = "The process gave up its rights after opening its ports."]
     ProcSetuidSucceed: Note { uid, gid }
         cause "Normal operation." action "None.";
-    #[doc = "The owner of a file could not be changed."]
-    ProcChownFail: Erro { path, uid, error }
-        cause "The right is missing, or the file system does not know owners."
-        action "Start as root, or give the site folder to the user beforehand.";
-    #[doc = "A directory that the server needs is missing."]
-    ProcNoRunDir: Fatl { path }
-        cause "It was removed, or runDir names another." action "Create it or correct runDir.";
-    #[doc = "A thread could not be created."]
-    ProcThrdCreateFail: Urgt { name, error }
-        cause "A limit of the system on processes or memory." action "Raise it.";
     #[doc = "A fault in the program was caught; the task it happened in has ended."]
     ProcUncaughtCPlusException: Fatl { thread, text, location }
         cause "A fault in the program. The name is that of former releases." action "Report it with this line.";
