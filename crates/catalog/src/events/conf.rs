@@ -7,9 +7,6 @@ events! {
     ConfParmError: Erro { key, value, reason }
         cause "An unknown or obsolete key, or a value outside its limits."
         action "Correct the entry; until then the default, or for an obsolete key its successor, holds.";
-    #[doc = "No domain is configured that could complete a bare name."]
-    ConfNoDomainName: Erro { host }
-        cause "defaultDomain is empty." action "Set defaultDomain.";
     #[doc = "The logical host name does not occur in the configuration."]
     ConfNotAConfiguredHost: Erro { host }
         cause "config/hostname and the host parts of config.db differ."

@@ -6,7 +6,6 @@
 pub mod acct;
 pub mod conf;
 pub mod db;
-pub mod fio;
 pub mod imap;
 pub mod ms;
 pub mod msg;
@@ -26,7 +25,6 @@ pub const FILES: &[(&str, &[&EventRow])] = &[
     ("Acct", acct::ROWS),
     ("Conf", conf::ROWS),
     ("Db", db::ROWS),
-    ("Fio", fio::ROWS),
     ("Imap", imap::ROWS),
     ("Ms", ms::ROWS),
     ("Msg", msg::ROWS),

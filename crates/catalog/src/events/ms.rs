@@ -35,9 +35,6 @@ events! {
     #[doc = "The removal of a folder was refused."]
     MsFolderNotRemovable: Note { mailbox, folder, reason }
         cause "It is the Inbox or has folders below it." action "None.";
-    #[doc = "A request names a folder or message that does not exist."]
-    MsNoSuchObject: Warn { mailbox, object }
-        cause "Another session removed it in the meantime." action "None, unless it happens often.";
     #[doc = "The folder that a filter named does not exist; the message was put into the Inbox."]
     MsDeliverFolderNotFound: Warn { mailbox, folder, id }
         cause "The user has removed or renamed the folder." action "None, or correct the filter.";

@@ -22,9 +22,6 @@ events! {
     #[doc = "A message was refused during its transfer."]
     MtaMessageRefused: Note { from, peer, reply }
         cause "A limit or a rule; the reply names it." action "None.";
-    #[doc = "A delivery was put off because the MTA is at a limit."]
-    MtaTooBusyDefer: Warn { id, limit }
-        cause "More mail than the limits allow at once." action "Raise the limit if the host has room.";
     #[doc = "A remote server closed the connection in the middle of a delivery."]
     MtaServerSocketClosed: Warn { host, id, step }
         cause "A fault or a restart over there." action "None: the message is tried again.";

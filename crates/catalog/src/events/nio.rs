@@ -20,12 +20,6 @@ events! {
     NioAcceptFail: Erro { error }
         cause "The process has no file descriptors left, or the system no memory."
         action "Raise the limit of open files; look for clients that open too many connections.";
-    #[doc = "A new connection was lost before anything was read from it."]
-    NioConnectReadFail: Warn { peer, error }
-        cause "The client went away." action "None.";
-    #[doc = "A client did not take what was sent to it in time."]
-    NioTimeOutWrite: Warn { peer, seconds }
-        cause "A slow or dead client." action "None.";
     #[doc = "A TLS connection could not be agreed."]
     NioTlsFailed: Warn { peer, port, reason }
         cause "A client with other versions or ciphers, or one that does not trust the certificate."

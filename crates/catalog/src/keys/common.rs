@@ -20,12 +20,12 @@ keys! {
     SSL_CERT_CHAIN_PATH_AND_FILE: String = "sslCertChainPathAndFile" in ["common"], Kind::Text(PATH), [""], Restart, since "4.1.1";
     #[doc = "Addresses on which the server listens; no value: all addresses of the host."]
     LISTEN_ADDRESSES: Vec<String> = "listenAddresses" in ["common"], Kind::List(ENTRY), [], Restart, since "5.0";
-    #[doc = "Directory for temporary files of the server, below the site folder unless absolute; empty: `tmp/` and the server's name. It must exist, else the server ends with ProcNoRunDir."]
+    #[doc = "Directory for temporary files of the server, below the site folder unless absolute; empty: `tmp/` and the server's name."]
     RUN_DIR: String = "runDir" in ["common"], Kind::Text(PATH), [""], Restart, since "3.2";
     #[doc = "Networks (address or CIDR) whose clients may connect; no value: all. Others are refused at once."]
     ALLOWED_IPS: Vec<String> = "allowedIPs" in ["mta", "popserv", "imapserv"], Kind::List(ENTRY), [], Live, since "4.0.3";
     #[doc = "Most connections at the same time from one client network: `network:most`, for example `192.0.2.0/24:50`; the longest matching network counts. A bad entry is logged as NioConnectionLimitTableBadEntry and skipped."]
-    CLIENT_CONNECTION_LIMIT_TABLE: Vec<String> = "clientConnectionLimitTable" in ["mta", "popserv", "imapserv"], Kind::List(ENTRY), [], Live, since "4.0";
+    CLIENT_CONNECTION_LIMIT_TABLE: Vec<String> = "clientConnectionLimitTable" in ["mta"], Kind::List(ENTRY), [], Live, since "4.0";
     #[doc = "Text of the greeting after the host name, instead of the product's name and version."]
     BANNERS: String = "banners" in ["mta", "popserv", "imapserv"], Kind::Text(200), [""], Live, since "4.0";
     #[doc = "Domain added to a bare login name where loginDefaultDomainTable has no entry; empty: defaultDomain."]
