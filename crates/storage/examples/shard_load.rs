@@ -12,6 +12,10 @@ fn main() {
     let folder = std::env::args_os().nth(1).map_or_else(std::env::temp_dir, PathBuf::from).join("shard-load");
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
     runtime.expect("a runtime").block_on(async {
+        if folder.exists() {
+            // Left by a run that was killed.
+            println!("recovered in {} ms", reopen(&folder).await);
+        }
         for writers in [1, 8, 64] {
             let _ = std::fs::remove_dir_all(&folder);
             run(&folder, writers).await;
@@ -43,9 +47,16 @@ async fn run(folder: &std::path::Path, writers: u64) {
         cpu / commits
     );
     shard.close().await;
+    println!("             reopened in {} ms", reopen(folder).await);
+}
+
+async fn reopen(folder: &std::path::Path) -> u128 {
+    let env = Env::for_test("mss");
     let begun = env.clock.moment();
-    Shard::open(folder, ShardOptions::default(), &env).expect("the shard again").close().await;
-    println!("             reopened in {} ms", (env.clock.moment() - begun).as_millis());
+    let shard = Shard::open(folder, ShardOptions::default(), &env).expect("the shard again");
+    let took = env.clock.moment() - begun;
+    shard.close().await;
+    took.as_millis()
 }
 
 async fn commit(shard: &Shard, writer: u64, n: u64) -> Result<(), ShardError> {

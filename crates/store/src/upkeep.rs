@@ -29,11 +29,9 @@ pub(crate) fn start(store: &Inner) {
 async fn run(env: &Env, shards: &[Shard], bell: &Notify) {
     loop {
         for shard in shards {
-            match once(env, shard).await {
-                // Nobody needs it any more.
-                Err(ShardError::Closed) => return,
-                // What it did not do it does the next time.
-                Ok(()) | Err(_) => {}
+            // What fails otherwise is done the next time.
+            if let Err(ShardError::Closed) = once(env, shard).await {
+                return;
             }
         }
         tokio::select! {

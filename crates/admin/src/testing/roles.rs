@@ -144,17 +144,6 @@ macro_rules! unasked {
     };
 }
 
-/// A directory that cannot be changed.
-impl Provisioning for Double {
-    fn provision<'a>(
-        &'a self,
-        _call: &'a Call,
-        _requests: Vec<Request>,
-    ) -> Answer<'a, Vec<Result<Reply, DirectoryError>>, DirectoryError> {
-        Box::pin(ready(Err(DirectoryError::Unavailable)))
-    }
-}
-
 impl Directory for Double {
     unasked! { DirectoryError:
         authenticate(Login) -> Account;
@@ -178,6 +167,7 @@ impl Directory for Double {
     }
 }
 
+/// A directory that cannot be changed.
 impl Provisioning for Double {
     unasked! { DirectoryError:
         provision(Vec<Request>) -> Vec<Result<Reply, DirectoryError>>;

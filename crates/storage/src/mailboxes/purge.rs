@@ -2,7 +2,7 @@
 
 use super::keys;
 use super::rows::{MessageRow, Volume};
-use crate::shard::{KeyRange, Rows, ShardError, Transaction};
+use crate::shard::{KeyRange, Row, Rows, ShardError, Transaction};
 use mail::id::{MailboxId, Uid};
 use std::ops::ControlFlow;
 
@@ -56,8 +56,6 @@ pub fn purge(tx: &mut Transaction<'_>, what: Purge) -> Result<bool, ShardError> 
     tx.delete(&keys::purge(mailbox, volume))?;
     Ok(true)
 }
-
-type Row = (Vec<u8>, Vec<u8>);
 
 fn some(tx: &Transaction<'_>, prefix: Vec<u8>) -> Result<Vec<Row>, ShardError> {
     let mut rows = Vec::new();

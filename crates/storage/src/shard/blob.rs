@@ -15,6 +15,9 @@ use std::sync::Arc;
 /// Most bytes that one call of [`Blob::body`] returns.
 pub const MAX_RANGE: u64 = 4 << 20;
 
+/// No file is as long as this: sums of two such numbers do not overflow.
+const MAX_PLACE: u64 = 1 << 56;
+
 /// Where a body comes from when it is stored: of known length, read in pieces of at most 64 KiB.
 pub trait BlobSource: Send + Sync {
     /// Its length in bytes; must not change.
@@ -87,8 +90,9 @@ impl BlobRef {
     pub fn decode(row: &[u8]) -> Option<(Self, &[u8])> {
         let mut r = Reader::new(row);
         let segment = r.number32()?;
-        let offset = r.number()?.checked_mul(super::record::ALIGN)?;
-        let (meta_len, body_len) = (r.number32()?, r.number()?);
+        let offset = r.number()?.checked_mul(super::record::ALIGN).filter(|&o| o < MAX_PLACE)?;
+        let meta_len = r.number32().filter(|&n| n as usize <= super::record::MAX_META)?;
+        let body_len = r.number().filter(|&n| n < MAX_PLACE)?;
         Some((Self { segment, offset, meta_len, body_len }, r.rest()))
     }
 

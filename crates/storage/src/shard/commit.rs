@@ -13,7 +13,7 @@ use super::keeper::Keeper;
 use super::live::{self, Live};
 use super::log::{FinishError, Log};
 use super::record::Op;
-use super::transaction::{Delta, Group, Transaction};
+use super::transaction::{Group, Transaction};
 use super::{Shared, recover};
 use catalog::events::ms;
 use fjall::Slice;
@@ -95,15 +95,17 @@ enum Trouble {
 /// The thread's state.
 pub(crate) struct Committer {
     pub(crate) shared: Arc<Shared>,
-    pub(crate) log: Log,
-    pub(crate) live: BTreeMap<u32, Live>,
-    pub(crate) keeper: Keeper,
+    log: Log,
+    live: BTreeMap<u32, Live>,
+    keeper: Keeper,
     trouble: Option<Trouble>,
+    /// Whether the last attempt met a full disk: said once, not for every refusal.
+    was_full: bool,
 }
 
 impl Committer {
     pub(crate) fn new(shared: Arc<Shared>, log: Log, live: BTreeMap<u32, Live>, keeper: Keeper) -> Self {
-        Self { shared, log, live, keeper, trouble: None }
+        Self { shared, log, live, keeper, trouble: None, was_full: false }
     }
 
     /// Runs until the shard is closed or nobody holds it any more.
@@ -152,8 +154,8 @@ impl Committer {
     ) -> Result<(), ShardError> {
         let free = self.ready()?;
         let shared = Arc::clone(&self.shared);
-        let guard = shared.index();
-        let index = guard.as_ref().ok_or(ShardError::Closed)?;
+        let held = shared.index();
+        let index = held.get()?;
         let mut group = Group::default();
         while let Some(mut job) = waiting.pop_front() {
             self.run_task(&mut *job, index, &mut group, free);
@@ -224,7 +226,7 @@ impl Committer {
     fn count_live(&self, group: &mut Group) -> Vec<(u32, Live)> {
         let current = self.log.durable().segment;
         if !self.live.contains_key(&current) {
-            group.segments.entry(current).or_insert(Delta::default());
+            group.segments.entry(current).or_default();
         }
         let mut counts = Vec::with_capacity(group.segments.len());
         for (&segment, delta) in &group.segments {
@@ -243,7 +245,9 @@ impl Committer {
     fn counted(&mut self, counts: Vec<(u32, Live)>) {
         let current = self.log.durable().segment;
         for (segment, count) in counts {
-            self.live.insert(segment, count);
+            let before = self.live.insert(segment, count).unwrap_or_default();
+            let live_bytes = &self.shared.counters.live_bytes;
+            live_bytes.fetch_add(count.live.wrapping_sub(before.live), Ordering::Relaxed);
             if count.live == 0 && segment != current {
                 self.shared.dead_segment(segment);
                 self.keeper.nudge();
@@ -260,7 +264,10 @@ impl Committer {
             }
         }
         match self.log.finish(&payload) {
-            Ok(_) => Ok(()),
+            Ok(_) => {
+                self.was_full = false;
+                Ok(())
+            }
             Err(FinishError::Write(error)) => Err(self.give_up(&error)),
             Err(FinishError::Sync(error)) => Err(self.break_down("a sync of the log failed", &error)),
         }
@@ -296,13 +303,15 @@ impl Committer {
     /// Opens the index again and gives it what it missed.
     fn reopen_index(&mut self) -> Result<(), ShardError> {
         let shared = Arc::clone(&self.shared);
-        shared.reopen(|index| {
+        let applied = shared.reopen(|index| {
             let tail = recover::tail(&*shared.disk, index, Some(self.log.durable()))?;
             tail.replay(index)?;
             self.live = live::load(index)?;
-            Ok(())
+            index.position()
         })?;
-        self.shared.set_applied(self.log.durable());
+        self.shared.set_applied(applied.unwrap_or_default());
+        let live_bytes = self.live.values().map(|l| l.live).sum();
+        self.shared.counters.live_bytes.store(live_bytes, Ordering::Relaxed);
         self.trouble = None;
         self.shared.env.log.emit(&ms::MsIndexReopened { path: self.shared.path() });
         Ok(())
@@ -320,8 +329,9 @@ impl Committer {
         if is_full(error) { self.full() } else { self.break_down("a write of the log failed", error) }
     }
 
-    fn full(&self) -> ShardError {
-        if self.shared.counters.refused_full.fetch_add(1, Ordering::Relaxed) % 1000 == 0 {
+    fn full(&mut self) -> ShardError {
+        self.shared.counters.refused_full.fetch_add(1, Ordering::Relaxed);
+        if !std::mem::replace(&mut self.was_full, true) {
             self.shared.env.log.emit(&ms::MsDiskFull { path: self.shared.path() });
         }
         ShardError::Full
@@ -332,5 +342,67 @@ impl Committer {
         self.shared.env.log.emit(&ms::MsShardBroken { path: self.shared.path(), error: &failure });
         self.trouble = Some(Trouble::Broken(failure.clone()));
         failure
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::shard::{Rows, Shard, ShardOptions};
+    use crate::sim::SimDisk;
+    use bytes::Bytes;
+    use env::Env;
+
+    fn committer(path: &std::path::Path) -> Committer {
+        let options = ShardOptions { segment_bytes: 4096, reserve: 0, ..ShardOptions::default() };
+        Shard::recover(Arc::new(SimDisk::new()), path, options, &Env::for_test("mss")).unwrap()
+    }
+
+    /// Runs one task as a group of its own.
+    fn run<T, F>(committer: &mut Committer, task: F) -> Result<T, ShardError>
+    where
+        F: FnOnce(&mut Transaction<'_>) -> Result<T, ShardError> + Send + 'static,
+        T: Send + 'static,
+    {
+        let (task, mut answer) = Task::new(task);
+        committer.group(&mut VecDeque::from([Box::new(task) as Box<dyn Job>]));
+        answer.try_recv().unwrap()
+    }
+
+    #[test]
+    fn an_index_that_missed_groups_is_caught_up_from_the_log() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut c = committer(dir.path());
+        run(&mut c, |tx| tx.put(b"a", b"1")).unwrap();
+        // A group that the log has and the index refused, as when the index's own journal could not be written.
+        let rows = BTreeMap::from([(Slice::from(b"b"), Some(Slice::from(b"2")))]);
+        c.write(&Group { rows, ..Group::default() }).unwrap();
+        c.trouble = Some(Trouble::IndexBehind);
+        let seen = run(&mut c, |tx| {
+            tx.put(b"c", b"3")?;
+            Ok((tx.get(b"a")?.is_some(), tx.get(b"b")?.is_some()))
+        });
+        assert_eq!(seen.unwrap(), (true, true));
+        // Also over the border of a segment, and with blobs.
+        for n in 0..3u8 {
+            run(&mut c, move |tx| tx.store(b"", &Bytes::from(vec![n; 5000]))).unwrap();
+        }
+        c.trouble = Some(Trouble::IndexBehind);
+        assert!(run(&mut c, |tx| Ok(tx.get(b"c")?.is_some())).unwrap());
+        assert!(c.trouble.is_none());
+        let live: u64 = c.live.values().map(|l| l.live).sum();
+        assert!(live > 15_000 && live == c.shared.counters.live_bytes.load(Ordering::Relaxed));
+    }
+
+    #[test]
+    fn while_the_index_is_away_nothing_is_promised_and_then_all_is_there() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut c = committer(dir.path());
+        run(&mut c, |tx| tx.put(b"a", b"1")).unwrap();
+        c.trouble = Some(Trouble::IndexBehind);
+        let away = c.shared.reopen(|_| Err::<(), _>(ShardError::Full));
+        assert!(away.is_err());
+        assert!(matches!(c.shared.index().get(), Err(ShardError::Unavailable)));
+        assert!(run(&mut c, |tx| Ok(tx.get(b"a")?.is_some())).unwrap());
     }
 }

@@ -14,8 +14,8 @@ use std::ops::{Bound, ControlFlow};
 use std::path::Path;
 use std::time::Duration;
 
-/// A point of the log: the end of a group.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+/// A point of the log: the end of a group. The default is before everything.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub(crate) struct Position {
     /// The group that ends here; 0 where none has been written.
     pub(crate) group: u64,
@@ -88,16 +88,23 @@ impl Index {
     /// without end where four tables are due (fjall issue 257), so nothing is handed to it before that.
     /// `false` where it has not.
     pub(crate) fn wait_for_room(&self, patience: Duration) -> bool {
+        self.wait_for_tables(2, patience).is_ok()
+    }
+
+    /// Waits until at most this many tables are due.
+    fn wait_for_tables(&self, at_most: usize, patience: Duration) -> Result<(), ShardError> {
         let step = Duration::from_millis(2);
         let mut waited = Duration::ZERO;
-        while self.rows.sealed_memtable_count() >= 3 {
+        while self.rows.sealed_memtable_count() > at_most {
+            // Fails where a thread of the index has failed: then there is nothing to wait for.
+            self.db.persist(PersistMode::Buffer).map_err(|e| failed(&e))?;
             if waited >= patience {
-                return false;
+                return Err(ShardError::broken("the index does not write its tables"));
             }
             std::thread::sleep(step);
             waited += step;
         }
-        true
+        Ok(())
     }
 
     /// Where the log was after the last group that was applied.
@@ -105,6 +112,12 @@ impl Index {
         let Some(row) = self.get(POSITION)? else { return Ok(None) };
         let position = decode_position(&row).ok_or_else(|| ShardError::corrupt("the position row"))?;
         Ok(Some(position))
+    }
+
+    /// Writes all rows that are only in memory and in the journal to a table, and waits for it, at most this long.
+    pub(crate) fn write_out(&self, patience: Duration) -> Result<(), ShardError> {
+        self.rows.rotate_memtable().map_err(|e| failed(&e))?;
+        self.wait_for_tables(0, patience)
     }
 
     /// Makes all that was applied durable.

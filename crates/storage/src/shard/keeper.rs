@@ -8,6 +8,11 @@ use catalog::events::ms;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::JoinHandle;
+use std::time::Duration;
+
+/// How long the index may take to write out what it has in memory. A committer that has to open the index again waits
+/// as long.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// The handle of the thread.
 pub(crate) struct Keeper {
@@ -48,17 +53,18 @@ fn run(shared: &Shared, rings: &Receiver<()>) {
 
 fn persist(shared: &Shared) -> bool {
     // What is applied by now is in what is persisted next.
-    let applied = shared.applied();
-    let guard = shared.index();
-    let Some(index) = guard.as_ref() else { return false };
-    match index.persist() {
-        Ok(()) => {
-            shared.set_persisted(applied);
-            true
-        }
-        // The committer meets the same failure and handles it.
-        Err(_) => false,
+    let (applied, distrusted) = shared.to_persist();
+    let held = shared.index();
+    let Ok(index) = held.get() else { return false };
+    // A system that failed to sync may say the next time that all is well, and a process that has just started does
+    // not know what the one before it met. So what the index found in its own journal is written out anew, once.
+    let persisted =
+        if distrusted { index.write_out(PATIENCE).and_then(|()| index.persist()) } else { index.persist() };
+    // The committer meets the same failure and handles it.
+    if persisted.is_ok() {
+        shared.set_persisted(applied);
     }
+    persisted.is_ok()
 }
 
 fn remove_dead(shared: &Shared) {

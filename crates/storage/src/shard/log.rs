@@ -12,6 +12,9 @@ use super::segments::{Segment, Segments, file_name};
 use std::io;
 use std::sync::Arc;
 
+/// Longest body.
+const MAX_BODY: u64 = 1 << 40;
+
 /// Why a blob could not be appended.
 #[derive(Debug)]
 pub(crate) enum AppendError {
@@ -90,7 +93,7 @@ impl Log {
         let offset = self.end();
         let meta_len = u32::try_from(meta.len()).map_err(|_| AppendError::TooLarge)?;
         let body_len = body.len();
-        if meta.len() > MAX_META || blob_len(meta_len, body_len).is_none() {
+        if meta.len() > MAX_META || body_len > MAX_BODY || blob_len(meta_len, body_len).is_none() {
             return Err(AppendError::TooLarge);
         }
         let place = self.current.place();

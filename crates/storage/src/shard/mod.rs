@@ -36,7 +36,7 @@ pub use error::ShardError;
 pub use options::ShardOptions;
 pub use read::View;
 pub use record::MAX_META;
-pub use rows::{EachRow, KeyRange, MAX_KEY, MAX_VALUE, Rows, Value};
+pub use rows::{EachRow, KeyRange, MAX_KEY, MAX_VALUE, Row, Rows, Value};
 pub use transaction::{AfterCommit, MAX_TASK_BYTES, Transaction};
 
 use bytes::Bytes;
@@ -48,7 +48,7 @@ use index::{Index, Position};
 use keeper::Keeper;
 use rustix::fs::{FlockOperation, flock};
 use segments::Segments;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -87,6 +87,16 @@ impl Shard {
         options: ShardOptions,
         env: &Env,
     ) -> Result<Self, ShardError> {
+        Self::start(Self::recover(disk, path, options, env)?)
+    }
+
+    /// Brings log and index together.
+    fn recover(
+        disk: Arc<dyn Disk>,
+        path: &Path,
+        options: ShardOptions,
+        env: &Env,
+    ) -> Result<Committer, ShardError> {
         let lock = lock(path)?;
         let index_path = path.join("index");
         let index = Index::open(&index_path, &options)?;
@@ -107,26 +117,25 @@ impl Shard {
             env: env.clone(),
             disk: Arc::clone(&disk),
             segments: Arc::clone(&segments),
-            index: RwLock::new(Some(index)),
-            keeping: Mutex::new(Keeping::new(tail.end)),
+            // Not the end of the log: that may be the beginning of a segment that the index has heard nothing of.
+            keeping: Mutex::new(Keeping::new(index.position()?.unwrap_or_default())),
+            index: RwLock::new(Held::Open(index)),
             counters: Counters::default(),
             lock: Mutex::new(Some(lock)),
         });
         shared.check_segments(&live, tail.end.segment)?;
+        let live_bytes = live.values().map(|l| l.live).sum();
+        shared.counters.live_bytes.store(live_bytes, Ordering::Relaxed);
         let buffer = shared.options.group_bytes;
         let log = log::Log::resume(disk, segments, tail.current, tail.end, buffer);
-        Self::start(shared, log, live)
-    }
-
-    fn start(
-        shared: Arc<Shared>,
-        log: log::Log,
-        live: std::collections::BTreeMap<u32, live::Live>,
-    ) -> Result<Self, ShardError> {
         let keeper = Keeper::start(&shared).map_err(ShardError::io)?;
         keeper.nudge();
+        Ok(Committer::new(shared, log, live, keeper))
+    }
+
+    fn start(committer: Committer) -> Result<Self, ShardError> {
+        let shared = Arc::clone(&committer.shared);
         let (line, tasks) = mpsc::channel(shared.options.waiting.max(1));
-        let committer = Committer::new(Arc::clone(&shared), log, live, keeper);
         let thread = std::thread::Builder::new().name("shard-commit".into());
         thread.spawn(move || committer.run(tasks)).map_err(ShardError::io)?;
         let (threads, waiting) = (shared.options.readers.max(1), shared.options.reads_waiting.max(1));
@@ -166,9 +175,8 @@ impl Shard {
         let _place = self.gate.acquire().await.map_err(|_| ShardError::Closed)?;
         let shared = Arc::clone(&self.shared);
         let run = move || {
-            let guard = shared.index();
-            let index = guard.as_ref().ok_or(ShardError::Closed)?;
-            job(&View { rows: index.snapshot(), segments: &shared.segments })
+            let held = shared.index();
+            job(&View { rows: held.get()?.snapshot(), segments: &shared.segments })
         };
         self.readers.run(run).await.unwrap_or(Err(ShardError::Panicked.into()))
     }
@@ -227,6 +235,7 @@ impl Shard {
             groups: counters.groups.load(Ordering::Relaxed),
             slow_applies: counters.slow_applies.load(Ordering::Relaxed),
             refused_full: counters.refused_full.load(Ordering::Relaxed),
+            live_bytes: counters.live_bytes.load(Ordering::Relaxed),
             segment: keeping.applied.segment,
             dead_segments: keeping.dead.len(),
         }
@@ -242,6 +251,8 @@ pub struct ShardStatus {
     pub slow_applies: u64,
     /// Groups refused for want of space.
     pub refused_full: u64,
+    /// Bytes of blobs that are referred to, with what belongs to them in the log.
+    pub live_bytes: u64,
     /// The segment that is written.
     pub segment: u32,
     /// Dead segments that wait to be removed.
@@ -255,11 +266,29 @@ pub(crate) struct Shared {
     env: Env,
     disk: Arc<dyn Disk>,
     segments: Arc<Segments>,
-    /// `None` once closed.
-    index: RwLock<Option<Index>>,
+    index: RwLock<Held>,
     keeping: Mutex<Keeping>,
     counters: Counters,
     lock: Mutex<Option<File>>,
+}
+
+/// The index, where there is one.
+enum Held {
+    Open(Index),
+    /// It failed and could not be opened again yet.
+    Away,
+    /// The shard was closed.
+    Closed,
+}
+
+impl Held {
+    fn get(&self) -> Result<&Index, ShardError> {
+        match self {
+            Self::Open(index) => Ok(index),
+            Self::Away => Err(ShardError::Unavailable),
+            Self::Closed => Err(ShardError::Closed),
+        }
+    }
 }
 
 #[derive(Default)]
@@ -267,20 +296,28 @@ struct Counters {
     groups: AtomicU64,
     slow_applies: AtomicU64,
     refused_full: AtomicU64,
+    live_bytes: AtomicU64,
 }
 
 /// What committer and keeper tell each other.
 struct Keeping {
     applied: Position,
     persisted: Position,
+    /// Whether what the index says of itself has to be made sure of once: see the keeper.
+    distrusted: bool,
     dead: BTreeSet<u32>,
     removed: Vec<u32>,
 }
 
 impl Keeping {
     fn new(applied: Position) -> Self {
-        let nothing = Position { group: 0, segment: 0, offset: 0 };
-        Self { applied, persisted: nothing, dead: BTreeSet::new(), removed: Vec::new() }
+        Self {
+            applied,
+            persisted: Position::default(),
+            distrusted: true,
+            dead: BTreeSet::new(),
+            removed: Vec::new(),
+        }
     }
 }
 
@@ -289,7 +326,7 @@ impl Shared {
         self.path.display()
     }
 
-    fn index(&self) -> RwLockReadGuard<'_, Option<Index>> {
+    fn index(&self) -> RwLockReadGuard<'_, Held> {
         self.index.read().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -297,8 +334,10 @@ impl Shared {
         self.keeping.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn applied(&self) -> Position {
-        self.keeping().applied
+    /// What is applied by now, and whether the index is to be distrusted.
+    fn to_persist(&self) -> (Position, bool) {
+        let keeping = self.keeping();
+        (keeping.applied, keeping.distrusted)
     }
 
     fn set_applied(&self, position: Position) {
@@ -306,7 +345,9 @@ impl Shared {
     }
 
     fn set_persisted(&self, position: Position) {
-        self.keeping().persisted = position;
+        let mut keeping = self.keeping();
+        keeping.persisted = position;
+        keeping.distrusted = false;
     }
 
     fn dead_segment(&self, segment: u32) {
@@ -330,11 +371,7 @@ impl Shared {
     }
 
     /// Finds dead segments, and refuses where a file with live blobs is missing.
-    fn check_segments(
-        &self,
-        live: &std::collections::BTreeMap<u32, live::Live>,
-        current: u32,
-    ) -> Result<(), ShardError> {
+    fn check_segments(&self, live: &BTreeMap<u32, live::Live>, current: u32) -> Result<(), ShardError> {
         let names = self.disk.names().map_err(ShardError::io)?;
         let there: BTreeSet<u32> = names.iter().filter_map(|n| segments::number_of(n)).collect();
         let mut keeping = self.keeping();
@@ -353,19 +390,20 @@ impl Shared {
     }
 
     /// Closes the index and opens it again.
-    fn reopen(&self, catch_up: impl FnOnce(&Index) -> Result<(), ShardError>) -> Result<(), ShardError> {
+    fn reopen<T>(&self, catch_up: impl FnOnce(&Index) -> Result<T, ShardError>) -> Result<T, ShardError> {
         let mut held = self.index.write().unwrap_or_else(PoisonError::into_inner);
-        *held = None;
+        *held = Held::Away;
         let index = Index::open(&self.path.join("index"), &self.options)?;
-        catch_up(&index)?;
-        *held = Some(index);
-        Ok(())
+        let done = catch_up(&index)?;
+        *held = Held::Open(index);
+        self.keeping().distrusted = true;
+        Ok(done)
     }
 
     /// Persists and closes the index and lets go of the folder.
     fn shut(&self) {
         let mut held = self.index.write().unwrap_or_else(PoisonError::into_inner);
-        if let Some(index) = held.take() {
+        if let Held::Open(index) = std::mem::replace(&mut *held, Held::Closed) {
             // What is not persisted is in the log.
             let _ = index.persist();
         }

@@ -81,6 +81,9 @@ fn after_prefix(prefix: &[u8]) -> Option<Vec<u8>> {
 /// Called with the key and the value of each row; `Break` ends the scan.
 pub type EachRow<'a> = &'a mut dyn FnMut(&[u8], &[u8]) -> ControlFlow<()>;
 
+/// The key and the value of a row.
+pub type Row = (Vec<u8>, Vec<u8>);
+
 /// Rows that can be read.
 pub trait Rows {
     /// The value of a row.
@@ -105,7 +108,7 @@ pub trait Rows {
     ///
     /// # Errors
     /// As [`Rows::get`].
-    fn first(&self, range: KeyRange) -> Result<Option<(Vec<u8>, Vec<u8>)>, ShardError> {
+    fn first(&self, range: KeyRange) -> Result<Option<Row>, ShardError> {
         let mut found = None;
         self.scan(range, &mut |key, value| {
             found = Some((key.to_vec(), value.to_vec()));
@@ -118,7 +121,7 @@ pub trait Rows {
     ///
     /// # Errors
     /// As [`Rows::get`].
-    fn last(&self, range: KeyRange) -> Result<Option<(Vec<u8>, Vec<u8>)>, ShardError> {
+    fn last(&self, range: KeyRange) -> Result<Option<Row>, ShardError> {
         let mut found = None;
         self.scan_back(range, &mut |key, value| {
             found = Some((key.to_vec(), value.to_vec()));

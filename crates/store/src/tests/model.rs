@@ -17,16 +17,43 @@ const NAMES: [&str; 4] = ["INBOX", "a", "a/b", "c"];
 
 #[derive(Debug, Clone)]
 enum Step {
-    Deliver { request: u8, size: u16, limit: u16 },
-    Append { folder: usize, size: u16, flags: u8 },
-    Flags { folder: usize, uids: Vec<u32>, action: u8, flags: u8, keyword: bool },
-    Expunge { folder: usize, uids: Vec<u32> },
-    Copy { folder: usize, uids: Vec<u32>, target: usize },
-    Move { folder: usize, uids: Vec<u32>, target: usize },
+    Deliver {
+        request: u8,
+        size: u16,
+        limit: u16,
+    },
+    Append {
+        folder: usize,
+        size: u16,
+        flags: u8,
+    },
+    Flags {
+        folder: usize,
+        uids: Vec<u32>,
+        action: u8,
+        flags: u8,
+        keyword: bool,
+    },
+    Expunge {
+        folder: usize,
+        uids: Vec<u32>,
+    },
+    Copy {
+        folder: usize,
+        uids: Vec<u32>,
+        target: usize,
+    },
+    Move {
+        folder: usize,
+        uids: Vec<u32>,
+        target: usize,
+    },
     Create(usize),
     Delete(usize),
     Rename(usize, usize),
     Reopen,
+    /// The process is killed: what is on the disk goes on in another folder.
+    Kill,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -35,7 +62,7 @@ struct Mail {
     flags: Flags,
 }
 
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 struct Folder {
     next: u32,
     mail: BTreeMap<u32, Mail>,
@@ -44,11 +71,13 @@ struct Folder {
     up_to: ModSeq,
 }
 
-impl Folder {
-    fn new() -> Self {
-        Self { next: 1, ..Self::default() }
+impl Default for Folder {
+    fn default() -> Self {
+        Self { next: 1, mail: BTreeMap::new(), known: BTreeMap::new(), up_to: ModSeq::ZERO }
     }
+}
 
+impl Folder {
     fn add(&mut self, mail: Mail) -> u32 {
         self.mail.insert(self.next, mail);
         self.next += 1;
@@ -73,9 +102,9 @@ impl Model {
 
     fn make(&mut self, name: &'static str) {
         if name == "a/b" {
-            self.folders.entry("a").or_insert_with(Folder::new);
+            self.folders.entry("a").or_default();
         }
-        self.folders.insert(name, Folder::new());
+        self.folders.insert(name, Folder::default());
     }
 }
 
@@ -117,6 +146,13 @@ impl Run {
             Step::Rename(from, to) => self.rename(NAMES[from], NAMES[to]).await,
             Step::Reopen => {
                 self.store.close().await;
+                self.store = open(self.dir.path(), 2).unwrap();
+            }
+            Step::Kill => {
+                let copied = tempfile::tempdir().unwrap();
+                copy(self.dir.path(), copied.path());
+                self.store.close().await;
+                self.dir = copied;
                 self.store = open(self.dir.path(), 2).unwrap();
             }
         }
@@ -245,7 +281,7 @@ impl Run {
         assert_eq!(done.is_ok(), possible, "{from} to {to}: {done:?}");
         if possible {
             self.model.make(to);
-            let taken = std::mem::replace(self.model.folders.get_mut(from).unwrap(), Folder::new());
+            let taken = std::mem::take(self.model.folders.get_mut(from).unwrap());
             // A session that has it open begins anew: the epoch is another.
             let taken = Folder { known: BTreeMap::new(), up_to: ModSeq::ZERO, ..taken };
             self.model.folders.insert(to, taken);
@@ -311,6 +347,61 @@ async fn follow(store: &Store, folder: FolderId, model: &mut Folder) {
     assert_eq!(model.known, now);
 }
 
+/// Copies a folder as it is at one moment: again, where something has changed meanwhile.
+fn copy(from: &Path, to: &Path) {
+    loop {
+        let before = listing(from);
+        let _ = std::fs::remove_dir_all(to);
+        copy_once(from, to);
+        // Times of files are no finer than a tick of the system.
+        std::thread::sleep(std::time::Duration::from_millis(10));
+        if listing(from) == before {
+            return;
+        }
+    }
+}
+
+/// Everything in a folder with its length and time of change.
+fn listing(folder: &Path) -> Vec<(std::path::PathBuf, u64, std::time::SystemTime)> {
+    let mut all = Vec::new();
+    for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+        let Ok(data) = entry.metadata() else { continue };
+        if data.is_dir() {
+            all.extend(listing(&entry.path()));
+        } else {
+            all.push((entry.path(), data.len(), data.modified().unwrap()));
+        }
+    }
+    all.sort();
+    all
+}
+
+fn copy_once(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).into_iter().flatten().flatten() {
+        let target = to.join(entry.file_name());
+        if entry.path().is_dir() {
+            copy_once(&entry.path(), &target);
+        } else {
+            // It may be gone again: then the listing has changed.
+            let _ = std::fs::copy(entry.path(), target);
+        }
+    }
+}
+
+/// When nothing is left, nothing is counted as left.
+async fn leaves_nothing(store: &Store) {
+    store.mailbox_delete(&call(1), BOX).await.unwrap();
+    let live = || store.inner().shards.iter().map(|s| s.status().live_bytes).sum::<u64>();
+    for _ in 0..2000 {
+        if live() == 0 {
+            return;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(2)).await;
+    }
+    panic!("{} bytes are left", live());
+}
+
 fn step() -> impl Strategy<Value = Step> {
     let folder = || 0..NAMES.len();
     let uids = || prop::collection::vec(1..12u32, 1..5);
@@ -327,11 +418,17 @@ fn step() -> impl Strategy<Value = Step> {
         1 => folder().prop_map(Step::Delete),
         1 => (folder(), folder()).prop_map(|(from, to)| Step::Rename(from, to)),
         1 => Just(Step::Reopen),
+        1 => Just(Step::Kill),
     ]
 }
 
+/// Histories to try: a few in every run, as many as `PROPTEST_CASES` says where it is set.
+fn cases(few: u32) -> u32 {
+    std::env::var("PROPTEST_CASES").ok().and_then(|n| n.parse().ok()).unwrap_or(few)
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 20, max_shrink_iters: 300, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: cases(12), max_shrink_iters: 300, ..ProptestConfig::default() })]
     #[test]
     fn any_history_agrees_with_the_model(steps in prop::collection::vec(step(), 1..40)) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
@@ -345,6 +442,7 @@ proptest! {
                 run.step(step).await;
                 run.check().await;
             }
+            leaves_nothing(&run.store).await;
             run.store.close().await;
         });
     }

@@ -86,6 +86,30 @@ async fn a_failed_sync_ends_commits_but_not_reads_and_the_next_process_goes_on()
 }
 
 #[tokio::test]
+async fn a_dead_segment_stays_while_the_index_points_into_it() {
+    let (disk, dir) = (SimDisk::new(), tempfile::tempdir().unwrap());
+    let shard = open_on(&disk, dir.path()).unwrap();
+    let dead = |tx: &mut Transaction<'_>| {
+        let blob = tx.store(b"", &Bytes::from(vec![1; 70_000]))?;
+        tx.release(&blob)
+    };
+    shard.commit(dead).await.unwrap();
+    // The next segment is made, and then the process ends before a group is in it.
+    disk.fail_write_after(1);
+    assert!(matches!(put(&shard, "a", "1").await, Err(ShardError::Broken(_))));
+    shard.close().await;
+    for _ in 0..3 {
+        let shard = open_on(&disk, dir.path()).unwrap();
+        // Time for the keeper, which is woken by opening.
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        shard.close().await;
+    }
+    let shard = open_on(&disk, dir.path()).unwrap();
+    put(&shard, "b", "2").await.unwrap();
+    assert_eq!(get(&shard, "b").await.unwrap(), b"2");
+}
+
+#[tokio::test]
 async fn a_failed_write_ends_commits() {
     let (disk, dir) = (SimDisk::new(), tempfile::tempdir().unwrap());
     let shard = open_on(&disk, dir.path()).unwrap();
