@@ -3,12 +3,12 @@
 use super::status::of_daemon;
 use crate::connect::daemon_process;
 use crate::site::Site;
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, anyhow, bail};
 use control::process::{Life, Tell};
 use roles::manager::ServerStatus;
-use std::fs::OpenOptions;
+use std::fs::{DirBuilder, OpenOptions};
 use std::io::{Read as _, Seek as _, SeekFrom};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::os::unix::process::CommandExt as _;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -28,6 +28,11 @@ const LAST_WORDS: u64 = 2000;
 pub(super) async fn start(site: &Site, servers: &[&str]) -> anyhow::Result<Vec<ServerStatus>> {
     let program = std::env::current_exe().context("cannot find the program of the daemon")?;
     let log = site.start_log();
+    // A new site has no folders yet: the daemon makes the others.
+    if let Some(folder) = log.parent() {
+        let made = DirBuilder::new().recursive(true).mode(0o700).create(folder);
+        made.with_context(|| format!("cannot make {}", folder.display()))?;
+    }
     let open = OpenOptions::new().create(true).append(true).read(true).mode(0o600).open(&log);
     let mut log = open.with_context(|| format!("cannot write {}", log.display()))?;
     let begin = log.seek(SeekFrom::End(0)).context("cannot read the log of the start")?;
@@ -50,7 +55,7 @@ pub(super) async fn start(site: &Site, servers: &[&str]) -> anyhow::Result<Vec<S
                 .seek(SeekFrom::Start(begin))
                 .and_then(|_| log.take(LAST_WORDS).read_to_string(&mut words));
             match read {
-                Ok(length) if length > 0 => Err(error.context(words.trim().to_owned())),
+                Ok(length) if length > 0 => Err(anyhow!("{error:#}: {}", words.trim())),
                 _ => Err(error),
             }
         }
