@@ -134,13 +134,12 @@ impl Reader<'_> {
 
     /// The command's own options come first: `-h` may be a host, and `-help` may take a key.
     fn find(&self, name: &str) -> Option<Opt> {
-        let own = self.row.options.iter().find(|opt| opt.name == name);
-        let name = if name == "?" { "help" } else { name };
-        let common = || match self.row.grammar {
-            Grammar::Own => COMMON.iter().find(|opt| opt.name == name && opt.name != "json"),
-            Grammar::Mixed | Grammar::OptionsFirst => COMMON.iter().find(|opt| opt.name == name),
-        };
-        own.or_else(common).copied()
+        let common = |name: &str| COMMON.iter().find(|opt| opt.name == name).copied();
+        if self.row.grammar == Grammar::Own {
+            return common(name).filter(|opt| opt.name != "json");
+        }
+        let own = self.row.options.iter().find(|opt| opt.name == name).copied();
+        own.or_else(|| common(if name == "?" { "help" } else { name }))
     }
 
     fn option(&mut self, opt: Opt, value: Option<&str>) -> Result<Option<Asked>, BadLine> {
@@ -273,8 +272,8 @@ mod tests {
 
     #[test]
     fn a_command_that_reads_its_line_itself_gets_all_of_it() {
-        let found = run(&OWN, "--site /s -oi -t -fme@x -- a@b");
-        assert_eq!(found.words(), ["-oi", "-t", "-fme@x", "--", "a@b"]);
+        let found = run(&OWN, "--site /s -all -t -folder -fme@x -- a@b");
+        assert_eq!(found.words(), ["-all", "-t", "-folder", "-fme@x", "--", "a@b"]);
         assert_eq!(found.value("site"), Some("/s"));
     }
 }

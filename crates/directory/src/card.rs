@@ -20,6 +20,8 @@ pub(crate) struct Card {
     pub(crate) rights: Rights,
     /// Forwards that are to be followed, if its rights allow.
     pub(crate) forwards: Vec<Address>,
+    /// Forwards that are no addresses: they are skipped.
+    pub(crate) bad_forwards: Vec<String>,
     /// The keys of its SMTP addresses.
     pub(crate) addresses: Vec<NameKey>,
 }
@@ -34,11 +36,19 @@ impl Card {
             Forwarding::Off => Vec::new(),
         };
         let addresses = rows.addresses(id)?;
+        let (mut good, mut bad) = (Vec::new(), Vec::new());
+        for forward in forwards {
+            match Address::parse(&forward.address) {
+                Ok(address) => good.push(address),
+                Err(_) => bad.push(forward.address),
+            }
+        }
         Ok(Some(Self {
             login: format!("{}@{}", row.name, row.domain),
             password: StoredPassword::parse(&row.password),
             scram: ScramKeys::parse(&row.scram).ok(),
-            forwards: forwards.iter().filter_map(|f| Address::parse(&f.address).ok()).collect(),
+            forwards: good,
+            bad_forwards: bad,
             addresses: addresses.iter().map(|a| NameKey::new(&a.local_part, &a.domain)).collect(),
             rights,
             row,

@@ -1,8 +1,10 @@
 //! From what a user types as a login to the names that are looked up. Pure.
 
+use catalog::events::pop::PopDomainTableEntryError;
 use catalog::keys::common::{
     DEFAULT_DOMAIN, LOGIN_ALIASES, LOGIN_DEFAULT_DOMAIN, LOGIN_DEFAULT_DOMAIN_TABLE, TRUSTED_INTERFACES,
 };
+use env::log::Log;
 use env::settings::Settings;
 use mail::network::Networks;
 use std::net::IpAddr;
@@ -28,14 +30,16 @@ pub(crate) struct LoginRules {
 }
 
 impl LoginRules {
-    /// From the keys of a server. Entries that are not of their form count as none; the configuration's check names them.
-    pub(crate) fn read(settings: &Settings) -> Self {
+    /// From the keys of a server. Entries that are not of their form count as none; those of the table are logged.
+    pub(crate) fn read(settings: &Settings, log: &Log) -> Self {
         let own = settings.get(LOGIN_DEFAULT_DOMAIN);
         let table = settings.get(LOGIN_DEFAULT_DOMAIN_TABLE);
         let entry = |text: &String| {
-            let (address, domain) = text.split_once('=')?;
-            let address: IpAddr = address.trim().parse().ok()?;
-            Some((address.to_canonical(), domain.trim().to_lowercase()))
+            let read = table_entry(text);
+            if read.is_none() {
+                log.emit(&PopDomainTableEntryError { entry: text });
+            }
+            read
         };
         Self {
             aliases: if settings.get(LOGIN_ALIASES) { Aliases::Allowed } else { Aliases::Refused },
@@ -75,6 +79,13 @@ impl LoginRules {
     }
 }
 
+/// `address=domain`.
+fn table_entry(text: &str) -> Option<(IpAddr, String)> {
+    let (address, domain) = text.split_once('=')?;
+    let address: IpAddr = address.trim().parse().ok()?;
+    Some((address.to_canonical(), domain.trim().to_lowercase()))
+}
+
 /// A name by which an account is found.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Name {
@@ -103,7 +114,22 @@ mod tests {
     use catalog::tree::Tree;
 
     fn rules(text: &str) -> LoginRules {
-        LoginRules::read(&Settings::new("venus", "popserv", Tree::parse(text).unwrap()))
+        let settings = Settings::new("venus", "popserv", Tree::parse(text).unwrap());
+        LoginRules::read(&settings, &Log::in_memory("imdircacheserv"))
+    }
+
+    #[test]
+    fn its_17212_a_bad_entry_of_the_table_is_logged_and_skipped() {
+        let text = "/*/popserv/loginDefaultDomainTable: [nonsense][10.0.0.1=one.test]";
+        let settings = Settings::new("venus", "popserv", Tree::parse(text).unwrap());
+        let log = Log::in_memory("imdircacheserv");
+        let rules = LoginRules::read(&settings, &log);
+        assert_eq!(texts(&rules, "bob", "10.0.0.1")[0], "l:bob@one.test");
+        let lines = log.lines();
+        assert!(
+            lines.len() == 1 && lines[0].ends_with("PopDomainTableEntryError entry=nonsense"),
+            "{lines:?}"
+        );
     }
 
     fn texts(rules: &LoginRules, typed: &str, interface: &str) -> Vec<String> {

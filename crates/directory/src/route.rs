@@ -9,6 +9,7 @@ use crate::fault::Fault;
 use crate::names::Name;
 use crate::server::Shared;
 use catalog::account::{DomainKind, Status};
+use catalog::events::acct::AcctForwardInfoMissing;
 use catalog::keys::common::DEFAULT_DOMAIN;
 use catalog::keys::imdircacheserv::{POSTMASTER_ADDRESS, SUBADDRESS_SEPARATOR};
 use env::settings::Settings;
@@ -83,12 +84,12 @@ impl Shared {
         let rules = self.routing.get();
         let key = |local: &str| Name::Address(NameKey::new(local, &domain.name));
         if let Some(card) = self.find(&key(address.local())).await? {
-            return Ok(Step::Arrived(arrive(&card, None)));
+            return Ok(Step::Arrived(self.arrived(&card, None)));
         }
         if let Some((base, detail)) = rules.split_detail(address.local())
             && let Some(card) = self.find(&key(base)).await?
         {
-            return Ok(Step::Arrived(arrive(&card, Some(detail.to_owned()))));
+            return Ok(Step::Arrived(self.arrived(&card, Some(detail.to_owned()))));
         }
         if address.local().eq_ignore_ascii_case("postmaster")
             && let Some(next) = rules.postmaster.as_ref().filter(|next| next.key() != address.key())
@@ -99,6 +100,16 @@ impl Shared {
             DomainKind::NonAuthoritative => Route::Relay(target(domain)),
             _ => Route::Unknown,
         }))
+    }
+
+    /// The route of an account; logs where its mail stays only because there is nowhere else.
+    fn arrived(&self, card: &Card, detail: Option<String>) -> Route {
+        let route = arrive(card, detail);
+        let nowhere_else = card.rights.local_delivery == Permission::No && card.forwards.is_empty();
+        if nowhere_else && matches!(route, Route::Local(_)) {
+            self.env.log.emit(&AcctForwardInfoMissing { account: &card.login });
+        }
+        route
     }
 }
 

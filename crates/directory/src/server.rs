@@ -6,6 +6,7 @@ use crate::fault::Fault;
 use crate::names::{LoginRules, Name};
 use crate::proofs::{Proofs, keyed};
 use crate::route::RouteRules;
+use catalog::events::acct::AcctForwardInfoInvalid;
 use catalog::events::db::DbFailed;
 use catalog::keys::imdircacheserv::{AUTH_CACHE_SECONDS, CREATE_MISSING_DOMAINS, REHASH_PASSWORDS};
 use env::Env;
@@ -86,7 +87,10 @@ impl DirectoryServer {
         env.random.fill(&mut digest);
         env.random.fill(&mut key);
         let nobody = StoredPassword::of_nobody(&salt, &digest);
-        let logins = SERVERS.map(|server| env.settings.for_server(server).live(LoginRules::read));
+        let logins = SERVERS.map(|server| {
+            let log = env.log.clone();
+            env.settings.for_server(server).live(move |settings| LoginRules::read(settings, &log))
+        });
         let shared = Shared {
             cache: Cache::new(),
             proofs: Proofs::new(Secret::new(key)),
@@ -183,6 +187,7 @@ impl Shared {
             self.cache.put_absent(read_at, &text, self.env.clock.moment());
             return Ok(None);
         };
+        self.log_bad_forwards(&card);
         self.cache.put_name(read_at, &text, card.row.id);
         self.cache.put_card(read_at, Arc::clone(&card));
         Ok(Some(card))
@@ -197,6 +202,7 @@ impl Shared {
         let card = self.tables.read(move |rows| Ok::<_, Fault>(Card::read(rows, id)?)).await;
         let card = self.noted(card)?.map(Arc::new);
         if let Some(card) = &card {
+            self.log_bad_forwards(card);
             self.cache.put_card(read_at, Arc::clone(card));
         }
         Ok(card)
@@ -219,6 +225,12 @@ impl Shared {
             None => self.cache.put_absent(read_at, &text, self.env.clock.moment()),
         }
         Ok(domain)
+    }
+
+    fn log_bad_forwards(&self, card: &Card) {
+        for value in &card.bad_forwards {
+            self.env.log.emit(&AcctForwardInfoInvalid { account: &card.login, value });
+        }
     }
 
     /// Logs a failure of the tables; what was merely refused passes.

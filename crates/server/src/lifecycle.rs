@@ -22,6 +22,7 @@ use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// How long sessions may take to end.
 const DRAIN: Duration = Duration::from_secs(8);
@@ -111,10 +112,12 @@ async fn serve(
     let commands = admin::commands::ALL;
     let served = Served { site: Arc::clone(&site), commands, roles: roles.clone(), tasks: tasks.clone() };
     tasks.spawn(control_socket::serve(socket, served));
+    // Before anybody is told that we serve: whoever asks for the end then gets an orderly one.
+    let mut signals = Signals::listen()?;
     if let Some(ready) = ready {
         ready(&roles).await?;
     }
-    wait_for_signal().await?;
+    signals.wait().await;
     // Whoever asks for the daemon from now on hears that there is none.
     let _ = std::fs::remove_file(site.control_socket());
     manager.stop_all(DRAIN).await;
@@ -123,15 +126,27 @@ async fn serve(
     Ok(())
 }
 
-async fn wait_for_signal() -> anyhow::Result<()> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
-    let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?;
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
+/// The signals that ask for the end.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    /// From here on they no longer end the process by themselves.
+    fn listen() -> anyhow::Result<Self> {
+        let terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
+        let interrupt = signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?;
+        Ok(Self { terminate, interrupt })
     }
-    Ok(())
+
+    /// Returns when one has come.
+    async fn wait(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
 }
 
 /// Gives the site to the user and becomes that user, for good.

@@ -12,7 +12,7 @@ use std::time::Duration;
 /// How long an answer may take. Generous: the machine may be busy.
 pub const PATIENCE: Duration = Duration::from_secs(30);
 /// Longest line that is read.
-const MAX_LINE: usize = 1 << 20;
+const MAX_LINE: usize = 16 << 20;
 
 /// A connection to a port of 127.0.0.1.
 pub struct Connection {

@@ -158,14 +158,16 @@ impl Site {
         Wish::default().start()
     }
 
-    /// Starts it again after [`Site::stop`] or [`Site::kill`]; the mail is still there.
+    /// Starts it again after [`Site::stop`] or [`Site::kill`], on the ports it had; the mail is still there.
     ///
     /// # Errors
     /// As [`Wish::start`].
     pub fn start(&mut self) -> Result<()> {
         ensure!(self.process.is_none(), "the site serves already");
         for _ in 0..ATTEMPTS {
-            self.base = free_base().context("no free range of ports")?;
+            if self.base == 0 || !is_free(self.base) {
+                self.base = free_base().context("no free range of ports")?;
+            }
             match self.serve() {
                 Ok(()) => return Ok(()),
                 Err(Unready::PortTaken) => self.kill()?,
@@ -386,10 +388,11 @@ fn free_base() -> Option<u16> {
     static NEXT: AtomicU16 = AtomicU16::new(0);
     let offset = u16::try_from(std::process::id() % 900).ok()?;
     let bases = (0..28).map(|_| 2_000 + offset + 1_000 * (NEXT.fetch_add(1, Ordering::Relaxed) % 28));
-    let free = |base: u16| {
-        Service::ALL.iter().all(|s| TcpListener::bind((Ipv4Addr::LOCALHOST, base + *s as u16)).is_ok())
-    };
-    bases.into_iter().find(|base| free(*base))
+    bases.into_iter().find(|base| is_free(*base))
+}
+
+fn is_free(base: u16) -> bool {
+    Service::ALL.iter().all(|s| TcpListener::bind((Ipv4Addr::LOCALHOST, base + *s as u16)).is_ok())
 }
 
 fn signal(child: &Child, signal: Signal) -> Result<()> {

@@ -4,15 +4,18 @@
 
 use bytes::Bytes;
 use mail::flags::{Flags, Keyword, SystemFlags};
-use mail::id::{FolderId, MailboxId, ModSeq, Uid, UidValidity};
+use mail::id::{FolderId, MailboxId, ModSeq, RequestId, Uid, UidValidity};
 use mail::message::{Limits, Outline, Scanner, header};
 use mail::search::{Criterion, Day, Facts, Needle, Place};
 use mail::sequence::NumberSet;
+use mail::text::charset::Charset;
+use mail::text::transfer::{BodyText, Encoding};
+use mail::text::words;
 use mail::time::Timestamp;
 use roles::store::{
-    Append, Changes, Copied, Deliver, Delivered, FlagsChange, FlagsChanged, Folder, Folders, Message,
-    MessageStore, Need, Opened, Page, Placed, Quota, Read, SpecialUse, StoreError, Subscription, Usage,
-    Watch,
+    Append, Changes, Copied, Deliver, DeliverTo, Delivered, FlagsChange, FlagsChanged, Folder, Folders,
+    Message, MessageStore, Need, Opened, Page, Placed, Quota, Read, Repeatable, SpecialUse, StoreError,
+    Subscription, Usage, Watch,
 };
 use roles::{Answer, Body, Call};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -33,15 +36,19 @@ pub struct MemoryStore {
 #[derive(Default)]
 struct State {
     boxes: HashMap<MailboxId, Mailbox>,
+    /// Of all mailboxes together: so a later mailbox of the same id has a greater one.
+    epoch: u32,
+    repeatable: HashMap<(RequestId, MailboxId), Placed>,
     fails: Option<StoreError>,
 }
 
 struct Mailbox {
     modseq: ModSeq,
     epoch: u32,
+    last_folder: u32,
     folders: Vec<Kept>,
     ghosts: BTreeSet<String>,
-    locked_by: Option<mail::id::RequestId>,
+    locked_by: Option<RequestId>,
     changed: watch::Sender<u64>,
 }
 
@@ -102,7 +109,32 @@ impl MemoryStore {
         if mailbox.modseq != before {
             mailbox.changed.send_modify(|n| *n += 1);
         }
+        state.epoch = state.boxes.values().map(|m| m.epoch).max().unwrap_or(0).max(state.epoch);
         done
+    }
+
+    fn deliver_one(
+        &self,
+        to: DeliverTo,
+        deliver: &Deliver,
+        request: RequestId,
+    ) -> Result<Placed, StoreError> {
+        let key = (request, to.mailbox);
+        let mut state = self.lock();
+        if let (Repeatable::Yes, Some(placed)) = (deliver.repeatable, state.repeatable.get(&key)) {
+            return Ok(*placed);
+        }
+        state.make(to.mailbox);
+        drop(state);
+        let placed = self.with(to.mailbox, |m| {
+            m.check_quota(to.quota, 1, deliver.body.len())?;
+            let folder = to.folder.filter(|name| m.named(name).is_ok());
+            m.put(folder.as_deref().unwrap_or("INBOX"), to.flags, deliver.received, deliver.body.clone())
+        })?;
+        if deliver.repeatable == Repeatable::Yes {
+            self.lock().repeatable.insert(key, placed);
+        }
+        Ok(placed)
     }
 }
 
@@ -110,11 +142,41 @@ fn now<'a, T: Send + 'a>(result: Result<T, StoreError>) -> Answer<'a, T, StoreEr
     Box::pin(std::future::ready(result))
 }
 
+impl State {
+    fn make(&mut self, mailbox: MailboxId) {
+        let epoch = self.epoch;
+        let made = self.boxes.entry(mailbox).or_insert_with(|| Mailbox::new(epoch));
+        self.epoch = self.epoch.max(made.epoch);
+    }
+}
+
+/// INBOX in any case, as first level too.
+fn canonical(name: &str) -> String {
+    match name.get(..5) {
+        Some(first)
+            if first.eq_ignore_ascii_case("INBOX") && matches!(name.as_bytes().get(5), None | Some(b'/')) =>
+        {
+            format!("INBOX{}", &name[5..])
+        }
+        _ => name.to_owned(),
+    }
+}
+
+/// RFC 9051 5.1, and a limit.
+fn check_name(name: &str) -> Result<(), StoreError> {
+    let bad = |c: char| c.is_control() || matches!(c, '*' | '%');
+    if name.len() > 500 || name.contains(bad) || name.split('/').any(str::is_empty) {
+        return Err(StoreError::Refused("a folder cannot have this name".into()));
+    }
+    Ok(())
+}
+
 impl Mailbox {
-    fn new() -> Self {
+    fn new(epoch: u32) -> Self {
         let mut new = Self {
             modseq: ModSeq(0),
-            epoch: 0,
+            epoch,
+            last_folder: 0,
             folders: Vec::new(),
             ghosts: BTreeSet::new(),
             locked_by: None,
@@ -131,7 +193,8 @@ impl Mailbox {
 
     fn make(&mut self, name: &str, special_use: Option<SpecialUse>) -> FolderId {
         self.epoch += 1;
-        let id = FolderId(self.folders.iter().map(|f| f.id.0).max().unwrap_or(0) + 1);
+        self.last_folder += 1;
+        let id = FolderId(self.last_folder);
         let highest = self.next();
         self.folders.push(Kept {
             id,
@@ -148,9 +211,8 @@ impl Mailbox {
     }
 
     fn named(&mut self, name: &str) -> Result<&mut Kept, StoreError> {
-        let inbox = name.eq_ignore_ascii_case("INBOX");
-        let is = |f: &&mut Kept| if inbox { f.id == FolderId::INBOX } else { f.name == name };
-        self.folders.iter_mut().find(is).ok_or(StoreError::NoFolder)
+        let name = canonical(name);
+        self.folders.iter_mut().find(|f| f.name == name).ok_or(StoreError::NoFolder)
     }
 
     fn by_id(&mut self, id: FolderId) -> Result<&mut Kept, StoreError> {
@@ -200,10 +262,10 @@ impl Mailbox {
         Usage { bytes: messages().map(|m| m.body.len()).sum(), messages: messages().count() as u64 }
     }
 
-    fn check_quota(&self, quota: Quota, more: u64) -> Result<(), StoreError> {
+    fn check_quota(&self, quota: Quota, messages: u64, bytes: u64) -> Result<(), StoreError> {
         let usage = self.usage();
-        let over = (quota.bytes > 0 && usage.bytes + more > quota.bytes)
-            || (quota.messages > 0 && usage.messages >= quota.messages);
+        let over = (quota.bytes > 0 && usage.bytes + bytes > quota.bytes)
+            || (quota.messages > 0 && usage.messages + messages > quota.messages);
         if over { Err(StoreError::OverQuota) } else { Ok(()) }
     }
 
@@ -224,27 +286,58 @@ impl Mailbox {
         Ok(copied)
     }
 
-    fn rename(&mut self, from: &str, to: &str) -> Result<(), StoreError> {
-        if self.named(to).is_ok() {
+    fn create(&mut self, name: &str, special_use: Option<SpecialUse>) -> Result<FolderId, StoreError> {
+        let name = canonical(name);
+        check_name(&name)?;
+        if self.named(&name).is_ok() {
             return Err(StoreError::FolderExists);
         }
-        let id = self.named(from)?.id;
-        if id == FolderId::INBOX {
-            self.make(to, None);
-            let all = NumberSet::all();
-            self.copy(id, &all, to)?;
-            return self.remove(id, |_, _| true).map(drop);
+        if special_use.is_some() && self.folders.iter().any(|f| f.special_use == special_use) {
+            return Err(StoreError::Refused("another folder has this use".into()));
         }
+        self.make_above(&name);
+        Ok(self.make(&name, special_use))
+    }
+
+    fn make_above(&mut self, name: &str) {
+        for (at, _) in name.match_indices('/') {
+            if self.named(&name[..at]).is_err() {
+                self.make(&name[..at], None);
+            }
+        }
+    }
+
+    fn rename(&mut self, from: &str, to: &str) -> Result<(), StoreError> {
+        let (from, to) = (canonical(from), canonical(to));
         let below = format!("{from}/");
+        let id = self.named(&from)?.id;
+        if self.named(&to).is_ok() {
+            return Err(StoreError::FolderExists);
+        }
+        check_name(&to)?;
+        if to.starts_with(&below) && id != FolderId::INBOX {
+            return Err(StoreError::Refused("a folder cannot lie in itself".into()));
+        }
+        self.make_above(&to);
+        if id == FolderId::INBOX {
+            self.make(&to, None);
+            self.copy(id, &NumberSet::all(), &to)?;
+            self.remove(id, |_, _| true)?;
+        }
         let modseq = self.next();
+        let mut epoch = self.epoch;
         for folder in &mut self.folders {
-            if folder.id == id || folder.name.starts_with(&below) {
+            let moves = id != FolderId::INBOX && (folder.id == id || folder.name.starts_with(&below));
+            if moves {
                 folder.name = format!("{to}{}", &folder.name[from.len()..]);
-                self.epoch += 1;
-                folder.uid_validity = UidValidity(self.epoch);
+            }
+            if moves || (folder.id == id && id == FolderId::INBOX) {
+                epoch += 1;
+                folder.uid_validity = UidValidity(epoch);
                 folder.highest = modseq;
             }
         }
+        self.epoch = epoch;
         Ok(())
     }
 }
@@ -354,13 +447,21 @@ impl Facts for Seen<'_> {
     }
     fn has_text(&self, place: &Place, needle: &Needle) -> Option<bool> {
         let all = all_of(&self.1.body).ok()?;
-        let body_at = Outline::decode(&self.1.outline).ok()?.header_len();
-        let (head, body) = all.split_at(usize::try_from(body_at).ok()?);
-        let has = |text: &[u8]| needle.occurs_in(&String::from_utf8_lossy(text));
+        let outline = Outline::decode(&self.1.outline).ok()?;
+        let (head, body) = all.split_at(usize::try_from(outline.header_len()).ok()?);
+        let mut text = String::new();
+        let mut decoder = BodyText::new(Encoding::of(outline.root().encoding()), Charset::of(b"utf-8"));
+        decoder.push(body, &mut text);
+        decoder.finish(&mut text);
+        let in_field = |f: header::Field<'_>| needle.occurs_in(&words::decode(f.value));
         Some(match place {
-            Place::Header(name) => header::fields(head).any(|f| f.is(name) && has(f.value)),
-            Place::Body => has(body),
-            Place::Anywhere => has(&all),
+            Place::Header(name) => header::fields(head).any(|f| f.is(name) && in_field(f)),
+            Place::Body => needle.occurs_in(&text),
+            Place::Anywhere => {
+                header::fields(head)
+                    .any(|f| in_field(f) || needle.occurs_in(&String::from_utf8_lossy(f.name)))
+                    || needle.occurs_in(&text)
+            }
         })
     }
 }
@@ -380,7 +481,7 @@ impl MessageStore for MemoryStore {
         let mut state = self.lock();
         let result = state.fails.clone().map_or(Ok(()), Err);
         if result.is_ok() {
-            state.boxes.entry(mailbox).or_insert_with(Mailbox::new);
+            state.make(mailbox);
         }
         now(result)
     }
@@ -390,7 +491,10 @@ impl MessageStore for MemoryStore {
     }
 
     fn mailbox_usage<'a>(&'a self, _: &'a Call, mailbox: MailboxId) -> Answer<'a, Usage, StoreError> {
-        now(self.with(mailbox, |m| Ok(m.usage())))
+        now(match self.with(mailbox, |m| Ok(m.usage())) {
+            Err(StoreError::NoMailbox) => Ok(Usage::default()),
+            other => other,
+        })
     }
 
     fn mailbox_watch<'a>(&'a self, _: &'a Call, id: MailboxId) -> Answer<'a, Box<dyn Watch>, StoreError> {
@@ -401,6 +505,7 @@ impl MessageStore for MemoryStore {
     }
 
     fn mailbox_lock<'a>(&'a self, call: &'a Call, mailbox: MailboxId) -> Answer<'a, (), StoreError> {
+        self.lock().make(mailbox);
         now(self.with(mailbox, |m| match m.locked_by {
             Some(holder) if holder != call.request => Err(StoreError::Locked),
             _ => {
@@ -416,24 +521,23 @@ impl MessageStore for MemoryStore {
         }
     }
 
-    fn message_deliver<'a>(&'a self, _: &'a Call, deliver: Deliver) -> Answer<'a, Delivered, StoreError> {
-        let Deliver { to, body, received, .. } = deliver;
-        let each = to.into_iter().map(|to| {
-            self.lock().boxes.entry(to.mailbox).or_insert_with(Mailbox::new);
-            self.with(to.mailbox, |m| {
-                m.check_quota(to.quota, body.len())?;
-                let folder = to.folder.filter(|name| m.named(name).is_ok());
-                m.put(folder.as_deref().unwrap_or("INBOX"), to.flags, received, body.clone())
-            })
-        });
-        now(Ok(each.collect()))
+    fn message_deliver<'a>(
+        &'a self,
+        call: &'a Call,
+        mut deliver: Deliver,
+    ) -> Answer<'a, Delivered, StoreError> {
+        let to = std::mem::take(&mut deliver.to);
+        if to.is_empty() {
+            return now(Err(StoreError::Refused("no recipients".into())));
+        }
+        now(Ok(to.into_iter().map(|to| self.deliver_one(to, &deliver, call.request)).collect()))
     }
 
     fn message_append<'a>(&'a self, _: &'a Call, append: Append) -> Answer<'a, Placed, StoreError> {
         let Append { mailbox, folder, flags, received, body, quota } = append;
         now(self.with(mailbox, |m| {
             m.named(&folder)?;
-            m.check_quota(quota, body.len())?;
+            m.check_quota(quota, 1, body.len())?;
             m.put(&folder, flags, received, body)
         }))
     }
@@ -465,7 +569,9 @@ impl MessageStore for MemoryStore {
         quota: Quota,
     ) -> Answer<'a, Copied, StoreError> {
         now(self.with(mailbox, |m| {
-            m.check_quota(quota, 0)?;
+            let items = m.by_id(folder)?.messages.iter().filter(|(uid, _)| uids.contains(uid.0));
+            let (count, bytes) = items.fold((0, 0), |(n, b), (_, item)| (n + 1, b + item.body.len()));
+            m.check_quota(quota, count, bytes)?;
             m.copy(folder, &uids, &target)
         }))
     }
@@ -480,7 +586,7 @@ impl MessageStore for MemoryStore {
     ) -> Answer<'a, Copied, StoreError> {
         now(self.with(mailbox, |m| {
             let copied = m.copy(folder, &uids, &target)?;
-            m.remove(folder, |uid, _| copied.from.contains(&uid))?;
+            m.remove(folder, |uid, _| copied.from.binary_search(&uid).is_ok())?;
             Ok(copied)
         }))
     }
@@ -560,17 +666,7 @@ impl MessageStore for MemoryStore {
         name: String,
         special_use: Option<SpecialUse>,
     ) -> Answer<'a, FolderId, StoreError> {
-        now(self.with(mailbox, |m| {
-            if m.named(&name).is_ok() {
-                return Err(StoreError::FolderExists);
-            }
-            for (at, _) in name.match_indices('/') {
-                if m.named(&name[..at]).is_err() {
-                    m.make(&name[..at], None);
-                }
-            }
-            Ok(m.make(&name, special_use))
-        }))
+        now(self.with(mailbox, |m| m.create(&name, special_use)))
     }
 
     fn folder_delete<'a>(
@@ -582,10 +678,16 @@ impl MessageStore for MemoryStore {
         now(self.with(mailbox, |m| {
             let id = m.named(&name)?.id;
             let below = format!("{name}/");
+            if id == FolderId::INBOX {
+                return Err(StoreError::Refused("the Inbox cannot be removed".into()));
+            }
             if m.folders.iter().any(|f| f.name.starts_with(&below)) {
                 return Err(StoreError::Refused("the folder has folders below it".into()));
             }
             m.next();
+            if m.by_id(id)?.subscribed {
+                m.ghosts.insert(name);
+            }
             m.folders.retain(|f| f.id != id);
             Ok(())
         }))
@@ -630,5 +732,15 @@ impl MessageStore for MemoryStore {
             Ok(folder) => Ok(folder.changes(since)),
             Err(_) => Ok(Changes { up_to: since, ..Changes::default() }),
         }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn keeps_the_promises_of_a_store() {
+        crate::conformance::store::all(&MemoryStore::new(), MailboxId(100)).await;
     }
 }

@@ -3,6 +3,7 @@
 pub mod accounts;
 pub mod configuration;
 pub mod general;
+pub mod mail;
 pub mod mailboxes;
 pub mod servers;
 
@@ -22,6 +23,7 @@ pub const ALL: &[&Command] = &[
     &mailboxes::imboxstats::COMMAND,
     &mailboxes::imfolderlist::COMMAND,
     &mailboxes::immsgdelete::COMMAND,
+    &mail::sendmail::COMMAND,
     &general::imcmdlist::COMMAND,
     &general::im_version::COMMAND,
 ];

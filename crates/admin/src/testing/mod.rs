@@ -10,6 +10,7 @@ use crate::output::{Gone, Step, Stream, Terminal};
 use crate::site::Site;
 use roles::Double;
 use std::collections::VecDeque;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use tempfile::TempDir;
 
@@ -52,9 +53,24 @@ impl Script {
 /// A command to be run in this process, over a site of its own.
 pub(crate) struct Prepared {
     line: Vec<String>,
-    folder: TempDir,
+    folder: Folder,
     script: Script,
     roles: Option<Double>,
+}
+
+/// The site folder: of one command, or of several.
+enum Folder {
+    Own(TempDir),
+    Given(PathBuf),
+}
+
+impl Folder {
+    fn path(&self) -> &Path {
+        match self {
+            Self::Own(folder) => folder.path(),
+            Self::Given(path) => path,
+        }
+    }
 }
 
 /// Begins with a command line without quotes.
@@ -62,6 +78,15 @@ pub(crate) fn run(line: &str) -> Prepared {
     let folder = tempfile::tempdir().unwrap();
     std::fs::create_dir(folder.path().join("config")).unwrap();
     std::fs::write(folder.path().join("config/hostname"), "mars\n").unwrap();
+    prepare(line, Folder::Own(folder))
+}
+
+/// Begins with a command line, in a site that is there already.
+pub(crate) fn run_at(line: &str, folder: &Path) -> Prepared {
+    prepare(line, Folder::Given(folder.to_owned()))
+}
+
+fn prepare(line: &str, folder: Folder) -> Prepared {
     let line = line.split(' ').map(str::to_owned).collect();
     Prepared { line, folder, script: Script::default(), roles: None }
 }
@@ -113,7 +138,7 @@ impl Prepared {
 pub(crate) struct Run {
     pub(crate) exit: Exit,
     script: Script,
-    folder: TempDir,
+    folder: Folder,
 }
 
 impl Run {

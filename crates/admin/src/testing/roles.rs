@@ -28,13 +28,16 @@ pub(crate) struct Double(Arc<State>);
 
 #[derive(Default)]
 struct State {
-    folders: Mutex<Vec<(String, Vec<(u32, Bytes)>)>>,
+    /// By name; a message is its UID and its text.
+    folders: Mutex<Vec<(String, Messages)>>,
     submitted: Mutex<Vec<Submit>>,
     refuse: Mutex<Option<SubmitError>>,
     /// Servers that do not run.
     stopped: Mutex<Vec<String>>,
     reload: Mutex<Option<Result<Reloaded, ManagerError>>>,
 }
+
+type Messages = Vec<(u32, Bytes)>;
 
 /// The mailbox of `user@example.org`.
 pub(crate) const MAILBOX: MailboxId = MailboxId(432_234);
@@ -141,17 +144,6 @@ macro_rules! unasked {
     };
 }
 
-/// A directory that cannot be changed.
-impl Provisioning for Double {
-    fn provision<'a>(
-        &'a self,
-        _call: &'a Call,
-        _requests: Vec<Request>,
-    ) -> Answer<'a, Vec<Result<Reply, DirectoryError>>, DirectoryError> {
-        Box::pin(ready(Err(DirectoryError::Unavailable)))
-    }
-}
-
 impl Directory for Double {
     unasked! { DirectoryError:
         authenticate(Login) -> Account;
@@ -172,6 +164,13 @@ impl Directory for Double {
             quota: Quota { bytes: 1_000_000, messages: 0 },
             max_message: 0,
         }))
+    }
+}
+
+/// A directory that cannot be changed.
+impl Provisioning for Double {
+    unasked! { DirectoryError:
+        provision(Vec<Request>) -> Vec<Result<Reply, DirectoryError>>;
     }
 }
 

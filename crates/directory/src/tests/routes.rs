@@ -76,6 +76,7 @@ async fn its_17065_and_17231_forwards_and_local_delivery() {
     site.change("bob@a.test", AccountChange::Forwarding(Forwarding::Off)).await;
     let kept = local(site.route("bob@a.test").await);
     assert!(kept.account.is_some() && kept.forwards.is_empty());
+    assert_eq!(site.logged("AcctForwardInfoMissing"), 1);
     site.change("bob@a.test", AccountChange::Forwarding(Forwarding::On)).await;
     site.set("bob@a.test", "perm_forward", "no").await;
     assert!(local(site.route("bob@a.test").await).account.is_some());

@@ -59,7 +59,7 @@ pub(super) async fn delete(session: &mut Session<'_>, tag: &Tag, name: &MailboxN
     }
     let mailbox = session.account()?.mailbox;
     session.store().folder_delete(&session.call(), mailbox, name.as_str().to_owned()).await?;
-    leave(session, name.as_str());
+    leave(session, name);
     Ok(Reply::ok(tag, "removed"))
 }
 
@@ -76,18 +76,16 @@ pub(super) async fn rename(
     let mailbox = session.account()?.mailbox;
     let (old, new) = (from.as_str().to_owned(), to.as_str().to_owned());
     session.store().folder_rename(&session.call(), mailbox, old, new).await?;
-    // RFC 9051 6.3.6: INBOX stays where it is and is empty; its messages are expunged from this view.
-    if !from.is_inbox() {
-        leave(session, from.as_str());
-    }
+    leave(session, from);
     Ok(Reply::ok(tag, "renamed"))
 }
 
 /// The selected mailbox is left where it is this one, or lies below it: its UIDs no longer hold.
-fn leave(session: &mut Session<'_>, name: &str) {
+/// RFC 9051 6.3.6: what lies below INBOX stays where it is when INBOX is renamed.
+fn leave(session: &mut Session<'_>, name: &MailboxName) {
     let is_in = |selected: &str| {
-        let below = selected.strip_prefix(name);
-        below.is_some_and(|rest| rest.is_empty() || rest.starts_with(SEPARATOR))
+        let below = selected.strip_prefix(name.as_str());
+        below.is_some_and(|rest| rest.is_empty() || (!name.is_inbox() && rest.starts_with(SEPARATOR)))
     };
     if session.selected.as_ref().is_some_and(|selected| is_in(&selected.name)) {
         session.selected = None;

@@ -416,7 +416,8 @@ async fn expired_recipients_are_reported_and_then_settled() {
     let lines = site.attempt(claimed(&["a@x.example"])).await;
     assert_eq!(lines[1], "report from <> to from@here.example");
     assert_eq!(lines.len(), 2);
-    let warning = site.journal.submitted.lock().unwrap().pop().unwrap().body.read(0, 1 << 17).await.unwrap();
+    let submitted = site.journal.submitted.lock().unwrap().pop().unwrap();
+    let warning = submitted.body.read(0, 1 << 17).await.unwrap();
     let warning = String::from_utf8(warning.to_vec()).unwrap();
     // 120 hours after it came in.
     assert!(warning.contains("Action: delayed\r\n"), "{warning}");

@@ -192,20 +192,6 @@ fn its_11844_the_delay_of_a_wrong_password_holds_up_nobody_else() -> Result<()> 
 }
 
 #[test]
-fn its_11816_new_mail_does_not_keep_an_idle_session_alive() -> Result<()> {
-    let site = Wish::default().entry("/*/popserv/idleTimeout: [2]").start()?;
-    let mut pop = Pop3::login(&site, ALICE)?;
-    let begun = now();
-    for _ in 0..4 {
-        deliver(&site, ALICE, MESSAGE)?;
-        std::thread::sleep(Duration::from_millis(500));
-    }
-    pop.connection.until_closed()?;
-    ensure!(begun.elapsed() < Duration::from_secs(15), "closed after {:?}", begun.elapsed());
-    Ok(())
-}
-
-#[test]
 fn its_13010_after_a_bad_command_the_next_one_works() -> Result<()> {
     let site = Site::fresh()?;
     let mut pop = Pop3::login(&site, ALICE)?;

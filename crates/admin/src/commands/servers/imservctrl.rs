@@ -132,7 +132,7 @@ async fn manage(site: &Site, verb: Manage, named: &[&'static Server]) -> anyhow:
             let before = status::of_daemon(site).await.ok().flatten().unwrap_or_default();
             let word = match daemon::stop(site, Tell::Terminate).await? {
                 Stopped::Now => "stopped",
-                Stopped::Before => return Ok(vec![Done::well("the site", "not running")]),
+                Stopped::Before => return Ok(vec![Done::well("the site", "was not running")]),
             };
             let running = before.iter().rev().filter(|status| status.state == ServerState::Running);
             Ok(running.map(|status| Done::well(&status.name, word)).collect())
@@ -144,7 +144,7 @@ async fn manage(site: &Site, verb: Manage, named: &[&'static Server]) -> anyhow:
         Manage::Stop | Manage::Restart => match ask_manager(site, verb, named).await? {
             Some(results) => Ok(results),
             None if verb == Manage::Restart => start(site, named).await,
-            None => Ok(named.iter().map(|server| Done::well(server.name, "not running")).collect()),
+            None => Ok(named.iter().map(|server| Done::well(server.name, "was not running")).collect()),
         },
     }
 }

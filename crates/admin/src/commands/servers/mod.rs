@@ -6,3 +6,5 @@ pub mod imservctrl;
 pub mod imservdisplay;
 pub mod imservping;
 mod status;
+#[cfg(test)]
+mod tests;

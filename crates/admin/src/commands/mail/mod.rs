@@ -1,0 +1,3 @@
+//! Handing in mail.
+
+pub mod sendmail;
