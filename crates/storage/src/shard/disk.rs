@@ -98,19 +98,51 @@ pub trait Disk: Send + Sync {
     fn space(&self) -> io::Result<Space>;
 }
 
+/// The log, its shard and what the shards are in.
+const OWN_LEVELS: usize = 3;
+
 /// A folder of a real file system.
 #[derive(Debug, Clone)]
 pub struct Folder(PathBuf);
 
 impl Folder {
-    /// The folder at this path, made with its parents where it does not exist.
+    /// The folder at this path, made durably with its parents where it does not exist.
     ///
     /// # Errors
     /// Of the system.
     pub fn new(path: &Path) -> io::Result<Self> {
-        std::fs::create_dir_all(path)?;
+        make_durably(path)?;
         Ok(Self(path.to_path_buf()))
     }
+}
+
+/// Makes a folder so that it is found after a loss of power, with everything above it. The names of the last levels are
+/// synced also where they were there already: who made them may not have come that far.
+fn make_durably(path: &Path) -> io::Result<()> {
+    let mut missing = Vec::new();
+    let mut at = std::path::absolute(path)?;
+    while !at.try_exists()? {
+        missing.push(at.clone());
+        if !at.pop() {
+            break;
+        }
+    }
+    for folder in missing.iter().rev() {
+        match std::fs::create_dir(folder) {
+            Err(e) if e.kind() != io::ErrorKind::AlreadyExists => return Err(e),
+            _ => {}
+        }
+    }
+    let path = std::path::absolute(path)?;
+    let names = missing.len().max(OWN_LEVELS);
+    for above in path.ancestors().skip(1).take(names) {
+        match File::open(above).and_then(|folder| folder.sync_all()) {
+            // What this process may not open it has not made.
+            Err(e) if e.kind() != io::ErrorKind::PermissionDenied => return Err(e),
+            _ => {}
+        }
+    }
+    Ok(())
 }
 
 impl Disk for Folder {
@@ -167,5 +199,28 @@ impl SegmentFile for File {
 
     fn len(&self) -> io::Result<u64> {
         Ok(self.metadata()?.len())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_is_made_with_all_above_it_and_found_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a/b/c/d/e");
+        for _ in 0..2 {
+            let folder = Folder::new(&path).unwrap();
+            assert!(path.is_dir() && folder.names().unwrap().is_empty());
+        }
+        let folder = Folder::new(&path).unwrap();
+        let file = folder.create("1").unwrap();
+        file.write_at(b"abc", 2).unwrap();
+        assert_eq!(folder.create("1").err().unwrap().kind(), io::ErrorKind::AlreadyExists);
+        assert_eq!(file.len().unwrap(), 5);
+        assert!(folder.space().unwrap().total > 0);
+        folder.remove("1").unwrap();
+        assert_eq!(folder.open("1").err().unwrap().kind(), io::ErrorKind::NotFound);
     }
 }
