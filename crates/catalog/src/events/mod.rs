@@ -16,7 +16,6 @@ pub mod proc;
 pub mod qsrv;
 pub mod run;
 pub mod smtp;
-pub mod sys;
 
 use crate::event::EventRow;
 
@@ -35,7 +34,6 @@ pub const FILES: &[(&str, &[&EventRow])] = &[
     ("Qsrv", qsrv::ROWS),
     ("Run", run::ROWS),
     ("Smtp", smtp::ROWS),
-    ("Sys", sys::ROWS),
 ];
 
 /// Every row of every file.
