@@ -6,6 +6,7 @@
 use crate::Mta;
 use crate::ids::delivery_request;
 use catalog::events::mta::MtaMessageDelivered;
+use futures_util::future::join_all;
 use mail::address::Address;
 use mail::envelope::Sender;
 use mail::flags::Flags;
@@ -15,9 +16,6 @@ use roles::directory::Account;
 use roles::store::{Deliver, DeliverTo, Delivered, MessageStore, Repeatable, StoreError};
 use roles::{Body, Call};
 use std::collections::HashMap;
-use std::future::{Future, poll_fn};
-use std::pin::Pin;
-use std::task::Poll;
 use std::time::Duration;
 
 /// How long a store may take: less than the ten minutes for which a client waits (RFC 5321 4.5.3.2.6), with
@@ -55,7 +53,7 @@ pub async fn deliver(mta: &Mta, letter: &Letter<'_>, copies: &[Copy<'_>]) -> Vec
         let (body, received) = (letter.body.clone(), letter.arrived);
         ask(&*mta.store, &call, Deliver { to, body, received, repeatable: Repeatable::Yes })
     });
-    let answers = all(asked.collect()).await;
+    let answers = join_all(asked).await;
     let mut results = Vec::with_capacity(copies.len());
     for (copy, (parcel, position)) in copies.iter().zip(place) {
         let result = match answers.get(parcel) {
@@ -111,22 +109,4 @@ fn pack(copies: &[Copy<'_>]) -> (Vec<Vec<DeliverTo>>, Vec<(usize, usize)>) {
         place.push((parcel, at));
     }
     (parcels, place)
-}
-
-/// Waits for all; there are as many as homes.
-async fn all<F: Future>(futures: Vec<F>) -> Vec<F::Output> {
-    let mut waiting: Vec<Pin<Box<F>>> = futures.into_iter().map(Box::pin).collect();
-    let mut done: Vec<Option<F::Output>> = waiting.iter().map(|_| None).collect();
-    poll_fn(|cx| {
-        for (future, slot) in waiting.iter_mut().zip(&mut done) {
-            if slot.is_none()
-                && let Poll::Ready(output) = future.as_mut().poll(cx)
-            {
-                *slot = Some(output);
-            }
-        }
-        if done.iter().all(Option::is_some) { Poll::Ready(()) } else { Poll::Pending }
-    })
-    .await;
-    done.into_iter().flatten().collect()
 }

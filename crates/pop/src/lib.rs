@@ -14,7 +14,6 @@ mod login;
 mod mailbox_view;
 mod replies;
 mod rules;
-mod seats;
 mod session;
 #[cfg(test)]
 mod tests;
@@ -22,13 +21,14 @@ mod tests;
 use catalog::events::pop::{PopConnectionNotAllowed, PopMaxSessions};
 use env::Env;
 use env::settings::Live;
+use net::access::Seats;
 use net::connection::Connection;
 use net::listener::{Count, Protocol};
 use net::tls::ServerTls;
 use roles::directory::Directory;
 use roles::store::MessageStore;
 use rules::Rules;
-use seats::Seats;
+
 use session::Session;
 use std::future::Future;
 use std::net::IpAddr;
@@ -86,7 +86,7 @@ impl Protocol for Pop {
     }
 
     fn admit(&self, peer: IpAddr, _count: Count) -> Result<(), &'static [u8]> {
-        if self.rules.get().may_connect(peer) {
+        if self.rules.get().access.may_connect(peer) {
             return Ok(());
         }
         self.env.log.emit(&PopConnectionNotAllowed { peer });

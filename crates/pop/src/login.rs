@@ -32,13 +32,13 @@ pub(crate) async fn run(session: &mut Session<'_>, command: Command) -> Result<(
         Command::Stls => return start_tls(session).await,
         Command::AuthList => {
             reply::ok(session.connection.output(), "mechanisms follow");
-            let takes_password = session.rules.takes_password(&session.connection);
+            let takes_password = session.rules.access.takes_password(&session.connection);
             for mechanism in offered(takes_password) {
                 reply::line(session.connection.output(), mechanism.name());
             }
             reply::end(session.connection.output());
         }
-        Command::User(_) | Command::Pass(_) if !session.rules.takes_password(&session.connection) => {
+        Command::User(_) | Command::Pass(_) if !session.rules.access.takes_password(&session.connection) => {
             replies::needs_tls(session.connection.output());
         }
         Command::User(name) => {
@@ -69,7 +69,7 @@ pub(crate) async fn run(session: &mut Session<'_>, command: Command) -> Result<(
 
 /// RFC 2449 5 and 6. What is offered depends on the connection and on the state.
 pub(crate) fn capabilities(session: &mut Session<'_>) {
-    let takes_password = session.rules.takes_password(&session.connection);
+    let takes_password = session.rules.access.takes_password(&session.connection);
     let before_login = !session.state.is_transaction();
     let is_plain = session.connection.transport() == Transport::Plain;
     let offers_tls = before_login && is_plain && session.pop.tls.is_some();
@@ -121,7 +121,7 @@ async fn begin_exchange(
     mechanism: Mechanism,
     initial: Option<Vec<u8>>,
 ) -> Result<(), End> {
-    if mechanism.shows_password() && !session.rules.takes_password(&session.connection) {
+    if mechanism.shows_password() && !session.rules.access.takes_password(&session.connection) {
         replies::needs_tls(session.connection.output());
         return Ok(());
     }
@@ -214,7 +214,7 @@ async fn log_in(session: &mut Session<'_>, name: String, proof: Proof) -> Result
 async fn fail(session: &mut Session<'_>, why: &DirectoryError) -> Result<(), End> {
     if *why == DirectoryError::BadCredentials {
         session.failures += 1;
-        session.pop.env.clock.sleep(session.rules.delay_of(session.failures)).await;
+        session.pop.env.clock.sleep(session.rules.access.delay_of(session.failures)).await;
     }
     replies::login_refused(session.connection.output(), why);
     if session.failures >= MAX_FAILURES { Err(End::BadLogins) } else { Ok(()) }

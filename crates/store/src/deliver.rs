@@ -9,14 +9,12 @@ use crate::open::Inner;
 use crate::quota::{self, Over};
 use crate::source::{Incoming, Noted, note};
 use catalog::events::{ms, msg, run};
+use futures_util::future::join_all;
 use mail::id::{MailboxId, RequestId};
 use mail::time::Timestamp;
 use roles::store::{Deliver, DeliverTo, Delivered, Placed, Repeatable, StoreError, Usage};
 use roles::{Body, Call};
-use std::future::Future;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::Poll;
 use std::time::Duration;
 use storage::mailboxes::{Earlier, FolderName, FolderRow, Mailbox, NewMessage, Writer, earlier, remember};
 use storage::shard::{BlobRef, ShardError, Transaction};
@@ -72,7 +70,7 @@ impl Inner {
         }
         let commits = by_shard.into_iter().enumerate().filter(|(_, numbers)| !numbers.is_empty());
         let commits = commits.map(|(shard, numbers)| self.deliver_in(shard, numbers, &to, &common));
-        let outcomes = all(commits.map(|c| Box::pin(c) as Pin<Box<_>>).collect()).await;
+        let outcomes = join_all(commits).await;
         self.collect(call, &to, &common, outcomes)
     }
 
@@ -232,23 +230,4 @@ fn no_inbox() -> ShardError {
 
 fn placed(what: Earlier) -> Placed {
     Placed { folder: what.folder, uid_validity: what.uid_validity, uid: what.uid }
-}
-
-/// Waits for all futures, running them side by side.
-async fn all<T>(mut futures: Vec<Pin<Box<dyn Future<Output = T> + Send + '_>>>) -> Vec<T> {
-    let mut done: Vec<Option<T>> = futures.iter().map(|_| None).collect();
-    std::future::poll_fn(|cx| {
-        let mut waiting = false;
-        for (future, slot) in futures.iter_mut().zip(&mut done) {
-            if slot.is_none() {
-                match future.as_mut().poll(cx) {
-                    Poll::Ready(value) => *slot = Some(value),
-                    Poll::Pending => waiting = true,
-                }
-            }
-        }
-        if waiting { Poll::Pending } else { Poll::Ready(()) }
-    })
-    .await;
-    done.into_iter().flatten().collect()
 }
