@@ -105,7 +105,7 @@ fn check_size(rules: &Rules, submit: &Submit) -> Result<(), SubmitError> {
 fn refuse(recipient: &Recipient, why: Refusal) -> SubmitError {
     let address = &recipient.address;
     match why {
-        Refusal::Unknown => SubmitError::Refused(format!("{address}: no such user here")),
+        Refusal::Unknown => SubmitError::NoUser(address.clone()),
         Refusal::Relaying => SubmitError::Refused(format!("{address}: relaying denied")),
         Refusal::Disabled => SubmitError::Refused(format!("{address}: the mailbox takes no mail")),
         Refusal::Full(_) => SubmitError::Refused(format!("{address}: the mailbox is full")),
@@ -167,7 +167,7 @@ mod tests {
         let mut two = submit("joe@example.org", "\r\n");
         two.to.push(Address::parse("nobody@example.org").unwrap().into());
         let refused = hand_in(&site, two).await;
-        assert_eq!(refused, Err(SubmitError::Refused("nobody@example.org: no such user here".into())));
+        assert_eq!(refused, Err(SubmitError::NoUser(Address::parse("nobody@example.org").unwrap())));
         assert!(site.store.drops().is_empty());
         let nobody = Submit { to: vec![], ..submit("a@b", "") };
         assert!(matches!(hand_in(&site, nobody).await, Err(SubmitError::Refused(_))));

@@ -1,6 +1,7 @@
 //! Handing in a new message from inside the house: `sendmail`, bounces, later WebMail and autoreplies.
 
 use crate::{Answer, Body, Call, Kind};
+use mail::address::Address;
 use mail::envelope::{Origin, Recipient};
 use mail::id::TraceId;
 
@@ -18,7 +19,10 @@ pub struct Submit {
 /// Why a message was not taken.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SubmitError {
-    /// It cannot be sent as it is; says why (unknown local recipient, too large, a loop).
+    /// A recipient of this site does not exist; says which.
+    #[error("{0}: no such user here")]
+    NoUser(Address),
+    /// It cannot be sent as it is; says why (too large, a loop, a mailbox that takes no mail).
     #[error("{0}")]
     Refused(String),
     /// Not now: neither store nor queue took it.
@@ -30,6 +34,7 @@ impl SubmitError {
     /// What it means for the caller.
     pub fn kind(&self) -> Kind {
         match self {
+            Self::NoUser(_) => Kind::Missing,
             Self::Refused(_) => Kind::Refused,
             Self::TryLater(_) => Kind::Unavailable,
         }

@@ -2,7 +2,8 @@
 
 use crate::connection::Connection;
 use crate::program::{Account, Service, Site};
-use anyhow::{Result, bail};
+use crate::tools::until;
+use anyhow::{Context, Result, bail};
 
 /// A session after its login.
 pub struct Pop3 {
@@ -16,11 +17,18 @@ impl Pop3 {
     /// # Errors
     /// Where the site refuses.
     pub fn login(site: &Site, account: Account) -> Result<Self> {
-        let mut pop = Self { connection: site.connect(Service::Pop3)? };
-        pop.ok()?;
-        pop.command(&format!("USER {}", account.address))?;
-        pop.command(&format!("PASS {}", account.password))?;
-        Ok(pop)
+        let mut session = None;
+        // A session before this one that was not ended by QUIT holds the mailbox until the server has noticed.
+        until("the mailbox is free", || {
+            let mut pop = Self { connection: site.connect(Service::Pop3)? };
+            pop.ok()?;
+            pop.command(&format!("USER {}", account.address))?;
+            match pop.command(&format!("PASS {}", account.password)) {
+                Err(error) if error.to_string().contains("[IN-USE]") => Ok(false),
+                answer => answer.map(|_| session.insert(pop)).map(|_| true),
+            }
+        })?;
+        session.context("no session")
     }
 
     /// Sends a command that must be answered with `+OK`, and returns the text behind it.

@@ -86,7 +86,7 @@ async fn hand_in(outbound: &Outbound, claimed: &Claimed, report: Report) -> Resu
     };
     env.log.emit(&MtaReportFailed { id: &claimed.trace, to: &report.to, reason: &failure });
     match failure {
-        SubmitError::Refused(_) => Ok(()),
+        SubmitError::NoUser(_) | SubmitError::Refused(_) => Ok(()),
         SubmitError::TryLater(reason) => Err(reason),
     }
 }

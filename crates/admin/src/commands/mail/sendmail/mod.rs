@@ -64,6 +64,7 @@ pub const COMMAND: Command = Command {
         (0, "the MTA has taken the message"),
         (64, "the command line was wrong (EX_USAGE)"),
         (65, "an address or the message cannot be used (EX_DATAERR)"),
+        (67, "a recipient of this site does not exist (EX_NOUSER)"),
         (69, "the MTA has refused the message (EX_UNAVAILABLE)"),
         (75, "not now: the site is down or cannot take it; try again (EX_TEMPFAIL)"),
     ],
@@ -76,6 +77,7 @@ pub const COMMAND: Command = Command {
 // sysexits.h, by which callers decide whether to try again.
 const EX_USAGE: Exit = Exit(64);
 const EX_DATAERR: Exit = Exit(65);
+const EX_NOUSER: Exit = Exit(67);
 const EX_UNAVAILABLE: Exit = Exit(69);
 const EX_TEMPFAIL: Exit = Exit(75);
 
@@ -111,6 +113,7 @@ async fn run(context: &mut Context) -> Outcome {
     let submitted = context.roles()?.submission.submit(&context.call(), Submit { origin, to, body }).await;
     match submitted {
         Ok(_) => Ok(Exit::OK),
+        Err(error @ SubmitError::NoUser(_)) => Err(Failure::With(EX_NOUSER, error.to_string())),
         Err(error @ SubmitError::Refused(_)) => Err(Failure::With(EX_UNAVAILABLE, error.to_string())),
         Err(error @ SubmitError::TryLater(_)) => Err(later(error)),
     }

@@ -101,12 +101,14 @@ async fn exit_codes_say_whether_to_try_again() {
     ] {
         assert_eq!(send(&double, line, message).await.exit, exit, "{line}");
     }
-    double.refuse(SubmitError::Refused("a@b.net: no such user here".into()));
+    double.refuse(SubmitError::NoUser(Address::parse("a@b.net").unwrap()));
     let refused = send(&double, "a@b.net", "\n").await;
     assert_eq!(
         (refused.exit, refused.errors().as_str()),
-        (EX_UNAVAILABLE, "sendmail: a@b.net: no such user here\n")
+        (EX_NOUSER, "sendmail: a@b.net: no such user here\n")
     );
+    double.refuse(SubmitError::Refused("too large".into()));
+    assert_eq!(send(&double, "a@b.net", "\n").await.exit, EX_UNAVAILABLE);
     double.refuse(SubmitError::TryLater("full".into()));
     assert_eq!(send(&double, "a@b.net", "\n").await.exit, EX_TEMPFAIL);
     assert!(double.submitted().is_empty());
