@@ -1,12 +1,14 @@
 //! A fresh site of ours.
 
-use super::contender::{Contender, DOMAIN, Group, PASSWORD, Ports, end, wait_for};
+use super::contender::{Contender, DOMAIN, Group, PASSWORD, Ports, end};
 use crate::workspace::must;
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use std::fmt::Write as _;
 use std::fs;
+use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
 
 const PORTS: Ports = Ports { smtp: 13_025, lmtp: 13_024, pop3: 13_110, imap: 13_143 };
 
@@ -95,8 +97,16 @@ impl Contender for Ours {
     fn start(&mut self) -> Result<()> {
         let mut command = self.group.command(&self.program);
         let child = command.args(["serve", "--site"]).arg(&self.folder).spawn();
-        self.child = Some(child.context("cannot start intermail")?);
-        [PORTS.smtp, PORTS.lmtp, PORTS.pop3, PORTS.imap].into_iter().try_for_each(wait_for)
+        let child = self.child.insert(child.context("cannot start intermail")?);
+        // Its socket comes last, and tells that it is this process that has the ports.
+        let socket = self.folder.join("run/control.sock");
+        let until = Instant::now() + Duration::from_secs(60);
+        while UnixStream::connect(&socket).is_err() {
+            ensure!(child.try_wait()?.is_none(), "intermail ended at its start");
+            ensure!(Instant::now() < until, "intermail does not serve after a minute");
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        Ok(())
     }
 
     fn stop(&mut self) -> Result<()> {
