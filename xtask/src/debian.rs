@@ -21,6 +21,7 @@ const PROGRAMS: &[(&str, &str)] = &[
     ("smtp-sink", "postfix"),
     ("strace", "strace"),
     ("python3", "python3"),
+    ("npm", "npm"),
 ];
 
 /// Where programs lie that root alone has on its path.
