@@ -282,6 +282,19 @@ impl Site {
         self.logged(event)?.pop().context("the log was emptied")
     }
 
+    /// Stops the site, which brings the last line of its log to the disk, and asks that no line holds one of `words`.
+    ///
+    /// # Errors
+    /// The lines that hold it, or what [`Site::stop`] says.
+    pub fn never_said(&mut self, words: &[&str]) -> Result<()> {
+        self.stop()?;
+        for word in words {
+            let found = self.logged(word)?;
+            ensure!(found.is_empty(), "{word} was logged:\n{}", found.join("\n"));
+        }
+        Ok(())
+    }
+
     /// Ends it in order, with SIGTERM, and says how long that took.
     ///
     /// # Errors
