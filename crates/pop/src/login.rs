@@ -226,7 +226,7 @@ async fn open_mailbox(session: &mut Session<'_>, call: Call, account: Account) {
     let mailbox = account.mailbox;
     // Made before the lock is asked for: an answer that is lost may have taken it, and giving back what one
     // does not have does nothing.
-    let empty = MailboxView::new(mail::id::UidValidity(1), Vec::new());
+    let empty = MailboxView::empty();
     let mut held = Held::new(store.clone(), call.clone(), mailbox, empty, session.pop.env.clock.moment());
     if let Err(why) = store.mailbox_lock(&call, mailbox).await {
         replies::store_failed(session.connection.output(), &why);
@@ -246,7 +246,12 @@ async fn open_mailbox(session: &mut Session<'_>, call: Call, account: Account) {
 
 /// What is in the Inbox now: the sizes come a page at a time.
 async fn look(pop: &Pop, call: &Call, mailbox: MailboxId) -> Result<MailboxView, StoreError> {
-    let Opened { folder, mut uids, .. } = open_inbox(pop, call, mailbox).await?;
+    let Opened { folder, mut uids, .. } = match pop.store.folder_open(call, mailbox, "INBOX".to_owned()).await {
+        Ok(opened) => opened,
+        // Made by its first delivery: reading needs no write, which a full disk would refuse.
+        Err(StoreError::NoMailbox) => return Ok(MailboxView::empty()),
+        Err(why) => return Err(why),
+    };
     let mut items = Vec::with_capacity(usize::try_from(folder.messages).unwrap_or(0).min(PAGE));
     while !uids.is_empty() {
         let read = Read {
@@ -266,17 +271,4 @@ async fn look(pop: &Pop, call: &Call, mailbox: MailboxId) -> Result<MailboxView,
         uids = uids.intersection(&rest);
     }
     Ok(MailboxView::new(folder.uid_validity, items))
-}
-
-/// The mailbox of a new account is made by its first delivery or by its first login.
-async fn open_inbox(pop: &Pop, call: &Call, mailbox: MailboxId) -> Result<Opened, StoreError> {
-    let store = &pop.store;
-    match store.folder_open(call, mailbox, "INBOX".to_owned()).await {
-        Err(StoreError::NoMailbox) => {
-            let create = Call::new(pop.env.random.request_id(), call.trace.clone());
-            store.mailbox_create(&create, mailbox).await?;
-            store.folder_open(call, mailbox, "INBOX".to_owned()).await
-        }
-        other => other,
-    }
 }

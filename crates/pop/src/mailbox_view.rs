@@ -35,6 +35,11 @@ impl MailboxView {
         Self { uid_validity, items }
     }
 
+    /// Of a mailbox without messages. No message, so nothing that carries the UIDVALIDITY.
+    pub(crate) fn empty() -> Self {
+        Self::new(UidValidity(1), Vec::new())
+    }
+
     /// Count and octets of what is not marked.
     pub(crate) fn totals(&self) -> (u64, u64) {
         self.iter().fold((0, 0), |(count, octets), (_, item)| (count + 1, octets + u64::from(item.size)))

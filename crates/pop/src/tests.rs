@@ -276,11 +276,12 @@ async fn errors_of_the_directory_and_the_store_have_their_codes() {
 }
 
 #[tokio::test]
-async fn a_first_login_makes_the_mailbox() {
+async fn a_mailbox_that_nothing_was_delivered_to_is_read_as_empty_also_where_none_can_be_made() {
     let site = Site::new(&[]);
     site.store.inside().exists = false;
-    site.logged_in().await;
-    assert!(site.store.inside().exists);
+    let mut client = site.logged_in().await;
+    assert_eq!(client.ask("STAT").await, "+OK 0 0");
+    assert!(client.ask("QUIT").await.starts_with("+OK"));
 }
 
 #[tokio::test]

@@ -139,8 +139,8 @@ fn message(uid: u32, body: &Body, need: Need) -> Message {
 
 impl MessageStore for OneMailbox {
     fn mailbox_create<'a>(&'a self, _: &'a Call, _: MailboxId) -> Answer<'a, (), StoreError> {
-        self.inside().exists = true;
-        ready(Ok(()))
+        // As on a full disk.
+        ready(Err(StoreError::NoSpace))
     }
 
     fn mailbox_lock<'a>(&'a self, call: &'a Call, mailbox: MailboxId) -> Answer<'a, (), StoreError> {
