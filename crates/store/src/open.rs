@@ -14,7 +14,9 @@ use std::fs::File;
 use std::io::{self, Write as _};
 use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
+use std::panic::resume_unwind;
 use std::sync::Arc;
+use std::thread;
 use storage::shard::{Shard, ShardError, ShardOptions, Transaction, View};
 use tokio::sync::Notify;
 
@@ -176,11 +178,15 @@ fn open_shards(path: &Path, count: u32, options: &ShardOptions, env: &Env) -> Re
     if made != count {
         return Err(OpenError::OtherShards { path: path.into(), made, configured: count });
     }
-    let open = |number: u32| {
+    let open = &|number: u32| {
         let shard = Shard::open(&path.join(format!("shard-{number:03}")), options.clone(), env);
         shard.map_err(|source| OpenError::Shard { path: path.into(), number, source })
     };
-    (0..count).map(open).collect()
+    // Beside each other: after a crash each shard reads the end of its log.
+    thread::scope(|scope| {
+        let threads: Vec<_> = (0..count).map(|number| scope.spawn(move || open(number))).collect();
+        threads.into_iter().map(|t| t.join().unwrap_or_else(|panic| resume_unwind(panic))).collect()
+    })
 }
 
 fn parse_format(text: &str) -> Option<u32> {

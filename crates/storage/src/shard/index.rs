@@ -1,8 +1,10 @@
 //! The ordered rows of a shard, in fjall.
 //!
-//! The index is never the only copy of what was acknowledged since it was last persisted: the log is. Each group is
-//! applied as one batch, without a sync, together with the position of the log after it; what a crash takes from
-//! the index, the log gives back (`recover`). All rows are in one keyspace, so that they cannot come apart.
+//! The index is never the only copy of what was acknowledged since it last wrote a table: the log is. Each group is
+//! applied as one batch, without a sync, together with the position of the log after it. Opening takes only what is in
+//! tables, which are synced when they are written; the log gives back the rest (`recover`). fjall's own journal would
+//! give it back more slowly, and may hold what a failed sync has taken from the disk. All rows are in one keyspace, so
+//! that they cannot come apart.
 
 use super::error::ShardError;
 use super::options::ShardOptions;
@@ -10,6 +12,8 @@ use super::rows::{EachRow, KeyRange, OWN, Value};
 use crate::codec::{Reader, put_number};
 use fjall::config::{BlockSizePolicy, PinningPolicy};
 use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode, Readable, Slice, Snapshot};
+use std::collections::BTreeMap;
+use std::io;
 use std::ops::{Bound, ControlFlow};
 use std::path::Path;
 use std::time::Duration;
@@ -33,8 +37,9 @@ pub(crate) struct Index {
 }
 
 impl Index {
-    /// Opens the index in a folder, or makes one.
+    /// Opens the index in a folder as its tables have it, or makes one.
     pub(crate) fn open(path: &Path, options: &ShardOptions) -> Result<Self, ShardError> {
+        forget_journal(path).map_err(|e| failed(&fjall::Error::Io(e)))?;
         let db = Database::builder(path)
             .cache_size(options.index_cache)
             .max_journaling_size(64 << 20)
@@ -114,15 +119,11 @@ impl Index {
         Ok(Some(position))
     }
 
-    /// Writes all rows that are only in memory and in the journal to a table, and waits for it, at most this long.
+    /// Makes all that was applied durable: writes the rows that are only in memory to a table, and waits for it, at most
+    /// this long.
     pub(crate) fn write_out(&self, patience: Duration) -> Result<(), ShardError> {
         self.rows.rotate_memtable().map_err(|e| failed(&e))?;
         self.wait_for_tables(0, patience)
-    }
-
-    /// Makes all that was applied durable.
-    pub(crate) fn persist(&self) -> Result<(), ShardError> {
-        self.db.persist(PersistMode::SyncAll).map_err(|e| failed(&e))
     }
 }
 
@@ -140,6 +141,27 @@ impl IndexSnapshot<'_> {
     pub(crate) fn range(&self, range: &KeyRange) -> fjall::Iter {
         self.at.range::<&[u8], _>(&self.index.rows, bounds(range))
     }
+}
+
+/// Empties fjall's journal: the newest file is cut, for fjall takes its place in the order from it; older ones go.
+fn forget_journal(path: &Path) -> io::Result<()> {
+    let entries = match std::fs::read_dir(path) {
+        Ok(entries) => entries,
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(e) => return Err(e),
+    };
+    let mut journals = BTreeMap::new();
+    for entry in entries {
+        let path = entry?.path();
+        let number = path.file_stem().and_then(|n| n.to_str()).and_then(|n| n.parse::<u64>().ok());
+        if let Some(number) = number.filter(|_| path.extension().is_some_and(|e| e == "jnl")) {
+            journals.insert(number, path);
+        }
+    }
+    if let Some((_, newest)) = journals.pop_last() {
+        std::fs::OpenOptions::new().write(true).open(newest)?.set_len(0)?;
+    }
+    journals.values().try_for_each(std::fs::remove_file)
 }
 
 /// The key and value of an item of a range.
@@ -189,3 +211,34 @@ fn failed(error: &fjall::Error) -> ShardError {
 }
 
 const POSITION: &[u8] = &[OWN, b'p'];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(group: u64) -> Position {
+        Position { group, segment: 1, offset: group }
+    }
+
+    #[test]
+    fn opening_takes_what_is_in_tables_and_leaves_the_rest_to_the_log() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("index");
+        let put = |index: &Index, row: &'static [u8], position| {
+            index.apply([(row.into(), Some(row.into()))].into_iter(), position).unwrap();
+        };
+        let index = Index::open(&path, &ShardOptions::default()).unwrap();
+        put(&index, b"a", at(1));
+        index.write_out(Duration::from_secs(10)).unwrap();
+        put(&index, b"b", at(2));
+        drop(index);
+        let index = Index::open(&path, &ShardOptions::default()).unwrap();
+        assert_eq!(index.position().unwrap(), Some(at(1)));
+        assert!(index.get(b"a").unwrap().is_some() && index.get(b"b").unwrap().is_none());
+        // What is given back counts as newer than all before.
+        put(&index, b"b", at(2));
+        index.write_out(Duration::from_secs(10)).unwrap();
+        index.apply([("a".into(), None)].into_iter(), at(3)).unwrap();
+        assert!(index.get(b"a").unwrap().is_none() && index.get(b"b").unwrap().is_some());
+    }
+}

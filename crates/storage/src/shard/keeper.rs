@@ -12,7 +12,7 @@ use std::time::Duration;
 
 /// How long the index may take to write out what it has in memory. A committer that has to open the index again waits
 /// as long.
-const PATIENCE: Duration = Duration::from_secs(10);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
 
 /// The handle of the thread.
 pub(crate) struct Keeper {
@@ -52,19 +52,15 @@ fn run(shared: &Shared, rings: &Receiver<()>) {
 }
 
 fn persist(shared: &Shared) -> bool {
-    // What is applied by now is in what is persisted next.
-    let (applied, distrusted) = shared.to_persist();
+    // What is applied by now is in what is written out next.
+    let applied = shared.keeping().applied;
     let held = shared.index();
-    let Ok(index) = held.get() else { return false };
-    // A system that failed to sync may say the next time that all is well, and a process that has just started does
-    // not know what the one before it met. So what the index found in its own journal is written out anew, once.
-    let persisted =
-        if distrusted { index.write_out(PATIENCE).and_then(|()| index.persist()) } else { index.persist() };
-    // The committer meets the same failure and handles it.
-    if persisted.is_ok() {
-        shared.set_persisted(applied);
+    let persisted = held.get().and_then(|index| index.write_out(PATIENCE)).is_ok();
+    // Where it failed, the committer meets the same failure and handles it.
+    if persisted {
+        shared.keeping().persisted = applied;
     }
-    persisted.is_ok()
+    persisted
 }
 
 fn remove_dead(shared: &Shared) {

@@ -303,21 +303,13 @@ struct Counters {
 struct Keeping {
     applied: Position,
     persisted: Position,
-    /// Whether what the index says of itself has to be made sure of once: see the keeper.
-    distrusted: bool,
     dead: BTreeSet<u32>,
     removed: Vec<u32>,
 }
 
 impl Keeping {
     fn new(applied: Position) -> Self {
-        Self {
-            applied,
-            persisted: Position::default(),
-            distrusted: true,
-            dead: BTreeSet::new(),
-            removed: Vec::new(),
-        }
+        Self { applied, persisted: Position::default(), dead: BTreeSet::new(), removed: Vec::new() }
     }
 }
 
@@ -334,20 +326,8 @@ impl Shared {
         self.keeping.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What is applied by now, and whether the index is to be distrusted.
-    fn to_persist(&self) -> (Position, bool) {
-        let keeping = self.keeping();
-        (keeping.applied, keeping.distrusted)
-    }
-
     fn set_applied(&self, position: Position) {
         self.keeping().applied = position;
-    }
-
-    fn set_persisted(&self, position: Position) {
-        let mut keeping = self.keeping();
-        keeping.persisted = position;
-        keeping.distrusted = false;
     }
 
     fn dead_segment(&self, segment: u32) {
@@ -396,7 +376,6 @@ impl Shared {
         let index = Index::open(&self.path.join("index"), &self.options)?;
         let done = catch_up(&index)?;
         *held = Held::Open(index);
-        self.keeping().distrusted = true;
         Ok(done)
     }
 
@@ -404,8 +383,8 @@ impl Shared {
     fn shut(&self) {
         let mut held = self.index.write().unwrap_or_else(PoisonError::into_inner);
         if let Held::Open(index) = std::mem::replace(&mut *held, Held::Closed) {
-            // What is not persisted is in the log.
-            let _ = index.persist();
+            // What does not get written out is in the log; the next start takes it from there.
+            let _ = index.write_out(keeper::PATIENCE);
         }
         drop(held);
         self.lock.lock().unwrap_or_else(PoisonError::into_inner).take();
