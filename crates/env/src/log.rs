@@ -1,15 +1,19 @@
 //! The event log: one line an event, in the form of the reference manual.
 //!
 //! Emitting formats the line and appends it to a buffer under a short lock; one thread writes the buffer
-//! out many times a second. No caller waits for the disk. Past [`MAX_HELD`] bytes of unwritten lines, lines are dropped
-//! and counted, and the count is logged when the disk is back.
+//! out many times a second (`writer`). No caller waits for the disk. Past [`MAX_HELD`] bytes of unwritten lines, and
+//! where the disk of the log is nearly full, lines are dropped and counted, and the count is logged when there is room.
+
+mod room;
+mod writer;
+
+pub use writer::Writer;
 
 use crate::clock::Clock;
 use catalog::event::{Event, Severity, write_fields};
+use room::Room;
 use std::fmt::Write as _;
-use std::fs::{File, OpenOptions};
-use std::io::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -41,6 +45,8 @@ struct Held {
     lines: Vec<(&'static str, String)>,
     bytes: usize,
     dropped: u64,
+    /// What the disk has room for, as the writer last saw it.
+    room: Room,
     closed: bool,
     /// Set where nobody writes: the lines are kept for the test that reads them.
     in_memory: bool,
@@ -58,13 +64,9 @@ impl Log {
         clock: Clock,
         server: &'static str,
     ) -> std::io::Result<(Self, Writer)> {
-        std::fs::create_dir_all(folder)?;
         let log = Self::new(host, clock, server);
-        let sink = Arc::clone(&log.sink);
-        let folder = folder.to_owned();
-        let thread =
-            std::thread::Builder::new().name("log".into()).spawn(move || write_all(&sink, &folder))?;
-        Ok((log.clone(), Writer { sink: log.sink, thread: Some(thread) }))
+        let writer = Writer::start(&log, folder)?;
+        Ok((log, writer))
     }
 
     /// Lines are kept; [`Log::lines`] gives them.
@@ -94,7 +96,7 @@ impl Log {
         let sink = &self.sink;
         let now = sink.clock.now();
         let mut held = sink.lock();
-        if held.bytes > MAX_HELD && !held.in_memory {
+        if !held.takes(row.severity) {
             held.dropped += 1;
             return;
         }
@@ -125,86 +127,16 @@ impl Sink {
 }
 
 impl Held {
+    fn takes(&self, severity: Severity) -> bool {
+        self.in_memory || (self.bytes <= MAX_HELD && self.room.takes(severity))
+    }
+
     fn buffer(&mut self, server: &'static str) -> &mut String {
         let at = self.lines.iter().position(|(s, _)| *s == server).unwrap_or_else(|| {
             self.lines.push((server, String::new()));
             self.lines.len() - 1
         });
         &mut self.lines[at].1
-    }
-}
-
-/// The thread that writes; closing it writes what is left.
-pub struct Writer {
-    sink: Arc<Sink>,
-    thread: Option<std::thread::JoinHandle<()>>,
-}
-
-impl Drop for Writer {
-    fn drop(&mut self) {
-        self.sink.lock().closed = true;
-        self.sink.wake.notify_one();
-        if let Some(thread) = self.thread.take() {
-            let _ = thread.join();
-        }
-    }
-}
-
-fn write_all(sink: &Sink, folder: &Path) {
-    let mut files = Files { folder: folder.to_owned(), open: Vec::new() };
-    loop {
-        let (lines, dropped, closed) = wait(sink);
-        for (server, text) in &lines {
-            if !text.is_empty() {
-                files.append(server, text.as_bytes());
-            }
-        }
-        if dropped > 0 {
-            files.append("common", format!("{} lines of the log were dropped\n", dropped).as_bytes());
-        }
-        if closed {
-            return;
-        }
-    }
-}
-
-/// Takes the waiting lines, after a flush interval or when enough have gathered.
-fn wait(sink: &Sink) -> (Vec<(&'static str, String)>, u64, bool) {
-    let mut held = sink.lock();
-    if held.bytes < FLUSH_AT && !held.closed {
-        held = sink.wake.wait_timeout(held, FLUSH_EVERY).unwrap_or_else(PoisonError::into_inner).0;
-    }
-    held.bytes = 0;
-    let dropped = std::mem::take(&mut held.dropped);
-    (std::mem::take(&mut held.lines), dropped, held.closed)
-}
-
-struct Files {
-    folder: PathBuf,
-    open: Vec<(String, File)>,
-}
-
-impl Files {
-    /// Appends to the server's file. A log that cannot be written does not stop the mail: the lines go to stderr.
-    fn append(&mut self, server: &str, bytes: &[u8]) {
-        if self.file(server).and_then(|mut f| f.write_all(bytes)).is_err() {
-            let _ = std::io::stderr().write_all(bytes);
-        }
-    }
-
-    fn file(&mut self, server: &str) -> std::io::Result<&File> {
-        let path = self.folder.join(format!("{server}.log"));
-        if !path.exists() {
-            self.open.retain(|(s, _)| s != server);
-        }
-        let at = match self.open.iter().position(|(s, _)| s == server) {
-            Some(at) => at,
-            None => {
-                self.open.push((server.to_owned(), OpenOptions::new().create(true).append(true).open(path)?));
-                self.open.len() - 1
-            }
-        };
-        Ok(&self.open[at].1)
     }
 }
 

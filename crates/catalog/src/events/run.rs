@@ -1,4 +1,4 @@
-//! Events of quotas.
+//! Events of limits that were met: quotas, space.
 
 use crate::events;
 
@@ -9,4 +9,7 @@ events! {
     #[doc = "A message was not put into a mailbox because the mailbox holds as many bytes as it may."]
     RunMssQuotaMaxBytes: Note { mailbox, used, limit, bytes }
         cause "totalBytes." action "None, or raise the quota of the account or class.";
+    #[doc = "Lines of the log were not written, because its disk was nearly full or did not take them in time."]
+    RunLogLinesDropped: Urgt { lines }
+        cause "The disk of the log is full or slow." action "Make space; events before this line are missing.";
 }
