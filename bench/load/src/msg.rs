@@ -37,6 +37,8 @@ pub(crate) struct Pool {
 }
 
 const POOL: u64 = 512;
+/// The bodies of a fixed size have together at most about this many bytes.
+const POOL_BYTES: u64 = 256 << 20;
 const WORDS: [&str; 32] = [
     "the",
     "quarterly",
@@ -152,7 +154,9 @@ fn body(k: u64, fixed: Option<usize>) -> Body {
 
 impl Pool {
     pub(crate) fn new(run: &str, fixed: Option<usize>) -> Pool {
-        Pool { run: run.to_string(), bodies: (0..POOL).map(|k| body(k, fixed)).collect() }
+        let fitting = fixed.map_or(POOL, |size| POOL_BYTES / (size as u64).max(1));
+        let count = fitting.clamp(1, POOL);
+        Pool { run: run.to_string(), bodies: (0..count).map(|k| body(k, fixed)).collect() }
     }
 
     fn header(&self, id: u64, to: &str, b: &Body) -> String {
@@ -172,7 +176,7 @@ impl Pool {
     }
 
     fn pick(&self, id: u64) -> &Body {
-        &self.bodies[(splitmix(id) % POOL) as usize]
+        &self.bodies[(splitmix(id) % self.bodies.len() as u64) as usize]
     }
 
     /// Message as it travels in DATA, with the final dot.

@@ -246,7 +246,8 @@ async fn open_mailbox(session: &mut Session<'_>, call: Call, account: Account) {
 
 /// What is in the Inbox now: the sizes come a page at a time.
 async fn look(pop: &Pop, call: &Call, mailbox: MailboxId) -> Result<MailboxView, StoreError> {
-    let Opened { folder, mut uids, .. } = match pop.store.folder_open(call, mailbox, "INBOX".to_owned()).await {
+    let Opened { folder, mut uids, .. } = match pop.store.folder_open(call, mailbox, "INBOX".to_owned()).await
+    {
         Ok(opened) => opened,
         // Made by its first delivery: reading needs no write, which a full disk would refuse.
         Err(StoreError::NoMailbox) => return Ok(MailboxView::empty()),

@@ -105,11 +105,14 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Logs a failure of the storage where it happened (ITS 21656) and says what it means for the caller.
+    /// Logs a failure of the storage where it happened (ITS 21656) and says what it means for the caller. That a disk is
+    /// full the storage says itself, once, not for each message that is refused.
     fn failed(&self, op: &str, item: QueueId, error: ShardError) -> QueueError {
+        if matches!(error, ShardError::Full) {
+            return QueueError::NoSpace;
+        }
         self.env.log.emit(&QsrvOperationFailed { op, item, reason: &error });
         match error {
-            ShardError::Full => QueueError::NoSpace,
             ShardError::Io(_) | ShardError::Closed | ShardError::Locked | ShardError::Unavailable => {
                 QueueError::Unavailable
             }

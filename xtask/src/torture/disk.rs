@@ -23,6 +23,8 @@ pub(super) fn run(rack: &Rack) -> Result<String> {
     for _ in 0..BALLAST_MB {
         file.write_all(&[0; 1 << 20])?;
     }
+    // Open it would keep its space after its removal.
+    drop(file);
     site.start()?;
     let (smtp, acked) = (site.ports().smtp, ledger.display().to_string());
     let send = |run: &str, messages: &str| {

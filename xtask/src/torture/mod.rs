@@ -133,11 +133,15 @@ impl Rack {
         load
     }
 
+    /// Reads every mailbox and says how it differs from the ledger.
+    fn compare(&self, site: &Ours, ledger: &Path) -> Result<Value> {
+        let ledger = ledger.display().to_string();
+        self.step("verify", site.ports().pop3, &["--acked", &ledger, "--conns", "4", "--limit", "600"])
+    }
+
     /// Every acknowledged message is in its mailbox exactly once, undamaged; returns how many there were.
     fn verify(&self, site: &Ours, ledger: &Path) -> Result<u64> {
-        let ledger = ledger.display().to_string();
-        let seen =
-            self.step("verify", site.ports().pop3, &["--acked", &ledger, "--conns", "4", "--limit", "600"])?;
+        let seen = self.compare(site, ledger)?;
         ensure!(seen["verdict"] == "clean", "{seen}");
         seen["expected"].as_u64().context("verify counted nothing")
     }

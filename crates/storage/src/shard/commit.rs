@@ -100,8 +100,7 @@ pub(crate) struct Committer {
     live: BTreeMap<u32, Live>,
     keeper: Keeper,
     trouble: Option<Trouble>,
-    /// Whether the last attempt met a full disk: said once, not for every refusal.
-    /// Since when there is no space.
+    /// Since when there is no space: said once, not for every refusal.
     full_since: Option<Moment>,
 }
 
@@ -211,9 +210,16 @@ impl Committer {
         if let Some(error) = group.failed {
             return Err(self.give_up(&error));
         }
+        if group.full {
+            self.full();
+        }
         if !group.rows.is_empty() || !group.segments.is_empty() {
+            let has_room = !group.full && group.segments.values().any(|delta| delta.total > 0);
             let live = self.count_live(&mut group);
             self.write(&group)?;
+            if has_room {
+                self.has_space();
+            }
             self.apply(index, group.rows)?;
             self.counted(live);
         }
@@ -266,10 +272,7 @@ impl Committer {
             }
         }
         match self.log.finish(&payload) {
-            Ok(_) => {
-                self.has_space();
-                Ok(())
-            }
+            Ok(_) => Ok(()),
             Err(FinishError::Write(error)) => Err(self.give_up(&error)),
             Err(FinishError::Sync(error)) => Err(self.break_down("a sync of the log failed", &error)),
         }
@@ -341,7 +344,7 @@ impl Committer {
         ShardError::Full
     }
 
-    /// A group was written: whatever was full is so no longer.
+    /// A group has bodies: whatever was full is so no longer.
     fn has_space(&mut self) {
         if let Some(since) = self.full_since.take() {
             let (database, seconds) = (self.shared.path(), since.elapsed().as_secs());

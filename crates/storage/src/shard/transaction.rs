@@ -36,6 +36,8 @@ pub(crate) struct Group {
     pub(crate) row_bytes: usize,
     pub(crate) segments: BTreeMap<u32, Delta>,
     pub(crate) hooks: Vec<AfterCommit>,
+    /// A body was refused because the disk has room for rows only.
+    pub(crate) full: bool,
     /// A write failed: the whole group fails.
     pub(crate) failed: Option<io::Error>,
 }
@@ -102,6 +104,7 @@ impl<'a> Transaction<'a> {
             return Err(ShardError::Full);
         }
         if self.log.group_bytes().saturating_add(body.len()) > self.free {
+            self.group.full = true;
             return Err(ShardError::Full);
         }
         let before = self.log.end();

@@ -39,6 +39,25 @@ async fn a_full_disk_refuses_and_recovers_by_itself() {
 }
 
 #[tokio::test]
+async fn its_22353_a_full_disk_is_said_once_and_rows_still_go_in() {
+    let (disk, dir) = (SimDisk::new(), tempfile::tempdir().unwrap());
+    let options = ShardOptions { reserve: 100_000, ..small() };
+    let env = Env::for_test("mss");
+    let shard = Shard::open_on(Arc::new(disk.clone()), dir.path(), options, &env).unwrap();
+    let said = |event: &str| env.log.lines().iter().filter(|l| l.contains(event)).count();
+    disk.set_capacity(Some(2_000_000));
+    while store(&shard, 100_000).await.is_ok() {}
+    for _ in 0..5 {
+        assert!(matches!(store(&shard, 100_000).await, Err(ShardError::Full)));
+        put(&shard, "a", "1").await.unwrap();
+    }
+    assert_eq!((said("DbWritesBlocked"), said("DbWritesUnblocked")), (1, 0));
+    disk.set_capacity(None);
+    store(&shard, 100_000).await.unwrap();
+    assert_eq!((said("DbWritesBlocked"), said("DbWritesUnblocked")), (1, 1));
+}
+
+#[tokio::test]
 async fn a_write_that_does_not_fit_leaves_the_log_as_it_was() {
     let (disk, dir) = (SimDisk::new(), tempfile::tempdir().unwrap());
     let shard = open_on(&disk, dir.path()).unwrap();
