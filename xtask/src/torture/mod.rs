@@ -16,7 +16,7 @@ use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Accounts of a tortured site: few, so that checking every mailbox is quick.
 pub(crate) const USERS: u64 = 50;
@@ -33,6 +33,9 @@ pub(crate) struct Rack {
 
 /// How long a restart after kill -9 may take.
 const RESTART_WITHIN: Duration = Duration::from_secs(2);
+
+/// How long the queue may take to deliver: it tries again a minute after its first failure.
+const DRAIN: Duration = Duration::from_secs(180);
 
 /// One way to be unkind.
 struct Torment {
@@ -133,10 +136,28 @@ impl Rack {
         load
     }
 
-    /// Reads every mailbox and says how it differs from the ledger.
+    /// Reads every mailbox and says how it differs from the ledger: all can be read, and no message is there twice or
+    /// altered. One that is not there may be in the queue still.
     fn compare(&self, site: &Ours, ledger: &Path) -> Result<Value> {
         let ledger = ledger.display().to_string();
-        self.step("verify", site.ports().pop3, &["--acked", &ledger, "--conns", "4", "--limit", "600"])
+        let words = ["--acked", &ledger, "--conns", "4", "--limit", "600"];
+        let seen = self.step("verify", site.ports().pop3, &words)?;
+        let wrong = ["duplicated", "corrupt", "unread"].iter().find(|count| seen[*count] != 0.0);
+        ensure!(wrong.is_none() && seen["mailboxes_read"] == USERS, "{seen}");
+        Ok(seen)
+    }
+
+    /// As [`Rack::verify`], but waits until the queue has delivered what it took because the store could not.
+    fn verify_drained(&self, site: &Ours, ledger: &Path) -> Result<u64> {
+        let until = Instant::now() + DRAIN;
+        loop {
+            let seen = self.compare(site, ledger)?;
+            if seen["verdict"] == "clean" {
+                return seen["expected"].as_u64().context("verify counted nothing");
+            }
+            ensure!(Instant::now() < until, "not in its mailbox after {DRAIN:?}: {seen}");
+            std::thread::sleep(Duration::from_secs(5));
+        }
     }
 
     /// Every acknowledged message is in its mailbox exactly once, undamaged; returns how many there were.
