@@ -62,8 +62,8 @@ pub(crate) fn run(workspace: &Workspace, words: &[String]) -> Result<()> {
     let folder = tempfile::Builder::new().prefix("intermail-bench-").tempdir()?;
     // Postfix and Dovecot run under users of their own and must reach what is theirs.
     std::fs::set_permissions(folder.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755))?;
-    let mut contenders: Vec<Box<dyn Contender>> =
-        vec![Box::new(Ours::new(program, folder.path().join("ours"), options.users))];
+    let ours = Ours::new(program.clone(), folder.path().join("ours"), options.users);
+    let mut contenders: Vec<Box<dyn Contender>> = vec![Box::new(ours)];
     match dovecot::missing() {
         _ if options.ours_only => {}
         Some(package) => println!("bench: ours only; for a peer: apt-get install {package}"),
@@ -81,9 +81,8 @@ pub(crate) fn run(workspace: &Workspace, words: &[String]) -> Result<()> {
     }
     let bench = steps::Bench { load: &load, options: &options, round: 0, folder: folder.path() };
     if debian::find("strace").is_some() {
-        let outcome = bench.syncs(contenders[0].as_mut(), &mut results);
-        contenders[0].stop()?;
-        outcome?;
+        let mut site = Ours::new(program, folder.path().join("syncs-of-ours"), options.users);
+        bench.syncs(&mut site, &mut results)?;
     }
     report::write(workspace, &results)
 }

@@ -6,11 +6,14 @@ use anyhow::{Context, Result, ensure};
 use std::fmt::Write as _;
 use std::fs;
 use std::os::unix::net::UnixStream;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 const PORTS: Ports = Ports { smtp: 13_025, lmtp: 13_024, pop3: 13_110, imap: 13_143 };
+
+/// The calls that make something durable.
+const SYNCS: &str = "trace=fsync,fdatasync,sync_file_range,msync,syncfs,sync";
 
 /// A site of ours in a folder of its own.
 pub(crate) struct Ours {
@@ -19,12 +22,34 @@ pub(crate) struct Ours {
     users: u64,
     group: Group,
     child: Option<Child>,
+    /// A file for the number of syncs of each process from now on, counted by strace.
+    count_syncs: Option<PathBuf>,
 }
 
 impl Ours {
     /// Served by this program, in this folder, with accounts u1 to u`users`.
     pub(crate) fn new(program: PathBuf, folder: PathBuf, users: u64) -> Self {
-        Self { program, folder, users, group: Group::new("ours"), child: None }
+        Self { program, folder, users, group: Group::new("ours"), child: None, count_syncs: None }
+    }
+
+    /// Has strace count the syncs of the next process; the summary is written at its end. Only syncs stop under it.
+    pub(crate) fn count_syncs(&mut self, summary: Option<PathBuf>) {
+        self.count_syncs = summary;
+    }
+
+    fn serve(&self) -> Command {
+        let mut command = match &self.count_syncs {
+            None => self.group.command(&self.program),
+            Some(summary) => {
+                let mut strace = self.group.command(Path::new("strace"));
+                // -D: the server stays our child, and the signals that end it reach it.
+                strace.args(["-D", "-f", "--seccomp-bpf", "-c", "-e", SYNCS, "-o"]).arg(summary);
+                strace.arg(&self.program);
+                strace
+            }
+        };
+        command.args(["serve", "--site"]).arg(&self.folder);
+        command
     }
 
     /// The process, while it runs.
@@ -95,8 +120,7 @@ impl Contender for Ours {
     }
 
     fn start(&mut self) -> Result<()> {
-        let mut command = self.group.command(&self.program);
-        let child = command.args(["serve", "--site"]).arg(&self.folder).spawn();
+        let child = self.serve().spawn();
         let child = self.child.insert(child.context("cannot start intermail")?);
         // Its socket comes last, and tells that it is this process that has the ports.
         let socket = self.folder.join("run/control.sock");

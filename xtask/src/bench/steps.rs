@@ -2,12 +2,13 @@
 
 use super::Options;
 use super::contender::{Contender, wait_for};
+use super::ours::Ours;
 use super::report::Results;
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
-use std::time::Instant;
+use std::process::Command;
+use std::time::{Duration, Instant};
 
 /// Seconds that one step may take.
 const LIMIT: &str = "400";
@@ -73,30 +74,43 @@ impl Bench<'_> {
         Ok(())
     }
 
-    /// Syncs a message, counted by strace, at 1 and 64 connections.
-    pub(crate) fn syncs(&self, contender: &mut dyn Contender, results: &mut Results) -> Result<()> {
-        contender.reset()?;
-        contender.start()?;
-        for (conns, messages) in [("1", 500u64), ("64", 5000)] {
-            let out = self.folder.join(format!("strace-{conns}"));
-            let pid = contender.group().processes().first().copied().context("no process to trace")?;
-            let mut tracer = Command::new("strace")
-                .args(["-f", "-c", "-e", "trace=fsync,fdatasync,sync_file_range,msync,syncfs,sync", "-o"])
-                .arg(&out)
-                .args(["-p", &pid.to_string()])
-                .stderr(Stdio::null())
-                .spawn()
-                .context("cannot run strace")?;
-            std::thread::sleep(std::time::Duration::from_secs(2));
+    /// Syncs a message, counted by strace, at 1 and 64 connections; what start and stop take is left out.
+    pub(crate) fn syncs(&self, site: &mut Ours, results: &mut Results) -> Result<()> {
+        site.reset()?;
+        // Every mailbox is made before.
+        site.start()?;
+        self.step(site, "imap", &["--conns", "4", "--bodies", "0"])?;
+        site.stop()?;
+        let idle = self.syncs_of(site, &[])?;
+        for (conns, messages) in [("1", 2000u64), ("64", 20_000)] {
             let (count, run) = (messages.to_string(), format!("s{conns}"));
-            self.step(contender, "smtp", &["--conns", conns, "--messages", &count, "--run", &run])?;
-            Command::new("kill").args(["-INT", &tracer.id().to_string()]).status()?;
-            tracer.wait()?;
-            let calls = sync_calls(&std::fs::read_to_string(&out)?);
-            let per_message = calls as f64 / messages as f64;
-            results.put(contender.name(), &format!("syncs_per_message_{conns}"), per_message);
+            let calls = self.syncs_of(site, &["--conns", conns, "--messages", &count, "--run", &run])?;
+            let per_message = calls.saturating_sub(idle) as f64 / messages as f64;
+            results.put(site.name(), &format!("syncs_per_message_{conns}"), per_message);
         }
         Ok(())
+    }
+
+    /// The syncs of a process that takes this load.
+    fn syncs_of(&self, site: &mut Ours, load: &[&str]) -> Result<u64> {
+        let summary = self.folder.join("syncs");
+        let _ = std::fs::remove_file(&summary);
+        site.count_syncs(Some(summary.clone()));
+        site.start()?;
+        if !load.is_empty() {
+            self.step(site, "smtp", load)?;
+        }
+        site.stop()?;
+        site.count_syncs(None);
+        // strace writes when it has seen the end of the server.
+        for _ in 0..100 {
+            let text = std::fs::read_to_string(&summary).unwrap_or_default();
+            if text.contains("total") {
+                return Ok(sync_calls(&text));
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        bail!("strace wrote no summary")
     }
 
     fn ledger(&self, contender: &dyn Contender) -> PathBuf {

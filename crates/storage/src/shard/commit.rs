@@ -1,6 +1,6 @@
 //! The committer: one thread that runs the tasks of a shard, and makes each group of them durable with one sync.
 //!
-//! A group is whatever waits when the last one is done; no timer. Order within a group: run all tasks, write, sync,
+//! A group is whatever waits when the last one is done, with what comes in the moment after it (`gather`). Order within a group: run all tasks, write, sync,
 //! apply to the index, run what they left for after the commit, answer. Nobody hears of a task, not even of its
 //! refusal, before the state it was decided on is durable.
 //!
@@ -8,6 +8,7 @@
 //! commits for this process; an index that fails is opened again and caught up from the log.
 
 use super::error::{ShardError, is_full};
+use super::gather::{self, Pace, Waited};
 use super::index::Index;
 use super::keeper::Keeper;
 use super::live::{self, Live};
@@ -102,11 +103,12 @@ pub(crate) struct Committer {
     trouble: Option<Trouble>,
     /// Since when there is no space: said once, not for every refusal.
     full_since: Option<Moment>,
+    pace: Pace,
 }
 
 impl Committer {
     pub(crate) fn new(shared: Arc<Shared>, log: Log, live: BTreeMap<u32, Live>, keeper: Keeper) -> Self {
-        Self { shared, log, live, keeper, trouble: None, full_since: None }
+        Self { shared, log, live, keeper, trouble: None, full_since: None, pace: Pace::default() }
     }
 
     /// Runs until the shard is closed or nobody holds it any more.
@@ -114,6 +116,7 @@ impl Committer {
         let (mut received, mut waiting) = (Vec::new(), VecDeque::new());
         let mut closed = None;
         while line.blocking_recv_many(&mut received, MAX_GROUP) > 0 {
+            self.gather(&mut line, &mut received);
             for message in received.drain(..) {
                 match message {
                     Message::Task(job) if closed.is_none() => waiting.push_back(job),
@@ -137,12 +140,24 @@ impl Committer {
         }
     }
 
+    /// Waits a moment for more, where more is likely to come.
+    fn gather(&self, line: &mut mpsc::Receiver<Message>, received: &mut Vec<Message>) {
+        let mut waited = Waited::default();
+        while self.pace.waits(received.len(), waited) {
+            std::thread::sleep(gather::STEP);
+            let before = received.len();
+            received.extend(std::iter::from_fn(|| line.try_recv().ok()).take(MAX_GROUP));
+            waited.step(received.len() - before);
+        }
+    }
+
     fn group(&mut self, waiting: &mut VecDeque<Box<dyn Job>>) {
         let mut ran = Vec::with_capacity(waiting.len().min(MAX_GROUP));
         let outcome = self.try_group(waiting, &mut ran);
         if outcome.is_err() && ran.is_empty() {
             ran.extend(waiting.drain(..));
         }
+        self.pace.group(ran.len());
         for job in ran {
             job.finish(outcome.clone());
         }

@@ -16,6 +16,7 @@ mod blob;
 mod commit;
 mod disk;
 mod error;
+mod gather;
 mod index;
 mod keeper;
 mod live;
