@@ -5,7 +5,7 @@ use roles::{Body, BodySource};
 use std::future::Future;
 use std::io;
 use std::pin::Pin;
-use storage::shard::{Blob, BlobSource, Shard, ShardError};
+use storage::shard::{Blob, BlobSource, Shard};
 
 /// A body on its way into the shard.
 pub(crate) struct Incoming(pub(crate) Body);
@@ -15,18 +15,8 @@ impl BlobSource for Incoming {
         self.0.len()
     }
 
-    fn read_at(&self, mut offset: u64, mut buffer: &mut [u8]) -> io::Result<()> {
-        while !buffer.is_empty() {
-            let piece = self.0.read_blocking(offset, buffer.len())?;
-            let (now, rest) = buffer.split_at_mut_checked(piece.len()).ok_or(io::ErrorKind::InvalidData)?;
-            if now.is_empty() {
-                return Err(io::ErrorKind::UnexpectedEof.into());
-            }
-            now.copy_from_slice(&piece);
-            offset += piece.len() as u64;
-            buffer = rest;
-        }
-        Ok(())
+    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<()> {
+        self.0.fill_blocking(offset, buffer)
     }
 }
 
@@ -46,7 +36,7 @@ impl BodySource for Stored {
     }
 
     fn read_blocking(&self, offset: u64, at_most: usize) -> io::Result<Bytes> {
-        self.blob.body(offset..offset.saturating_add(at_most as u64)).map_err(failed)
+        self.blob.body(offset..offset.saturating_add(at_most as u64)).map_err(io::Error::from)
     }
 
     fn read<'a>(
@@ -55,14 +45,6 @@ impl BodySource for Stored {
         at_most: usize,
     ) -> Pin<Box<dyn Future<Output = io::Result<Bytes>> + Send + 'a>> {
         let range = offset..offset.saturating_add(at_most as u64);
-        Box::pin(async move { self.shard.blob_body(&self.blob, range).await.map_err(failed) })
+        Box::pin(async move { self.shard.blob_body(&self.blob, range).await.map_err(io::Error::from) })
     }
-}
-
-fn failed(error: ShardError) -> io::Error {
-    let kind = match error {
-        ShardError::Corrupt(_) | ShardError::Gone => io::ErrorKind::InvalidData,
-        _ => io::ErrorKind::Other,
-    };
-    io::Error::new(kind, error)
 }

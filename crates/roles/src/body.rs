@@ -110,6 +110,25 @@ impl Body {
         }
     }
 
+    /// Fills the buffer with the bytes from `offset` on, waiting on the calling thread.
+    ///
+    /// # Errors
+    /// `UnexpectedEof` where the body ends before, `InvalidData` where the source gives more than it was asked for;
+    /// what the disk or the wire said.
+    pub fn fill_blocking(&self, mut offset: u64, mut buffer: &mut [u8]) -> io::Result<()> {
+        while !buffer.is_empty() {
+            let piece = self.read_blocking(offset, buffer.len())?;
+            let (now, rest) = buffer.split_at_mut_checked(piece.len()).ok_or(io::ErrorKind::InvalidData)?;
+            if now.is_empty() {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+            now.copy_from_slice(&piece);
+            offset += piece.len() as u64;
+            buffer = rest;
+        }
+        Ok(())
+    }
+
     fn clamp(&self, offset: u64, at_most: usize) -> usize {
         let left = self.len.saturating_sub(offset);
         usize::try_from(left).unwrap_or(usize::MAX).min(at_most).min(MAX_CHUNK)
@@ -248,6 +267,15 @@ impl Gathered {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_buffer_is_filled_from_pieces_and_a_body_that_ends_early_is_an_error() {
+        let body = Body::joined(["12", "34", "5"].map(Body::from_bytes).to_vec());
+        let mut buffer = [0; 3];
+        body.fill_blocking(1, &mut buffer).unwrap();
+        assert_eq!(&buffer, b"234");
+        assert_eq!(body.fill_blocking(3, &mut buffer).unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
+    }
 
     #[test]
     fn joined_parts_read_as_one() {

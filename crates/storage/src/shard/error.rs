@@ -61,6 +61,18 @@ impl ShardError {
     }
 }
 
+/// As a body's reader hears it.
+impl From<ShardError> for io::Error {
+    fn from(error: ShardError) -> Self {
+        let kind = match error {
+            ShardError::Corrupt(_) => io::ErrorKind::InvalidData,
+            ShardError::Gone => io::ErrorKind::NotFound,
+            _ => io::ErrorKind::Other,
+        };
+        Self::new(kind, error)
+    }
+}
+
 /// Whether a failed write means that the disk (or a quota on it) is full.
 pub(crate) fn is_full(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
