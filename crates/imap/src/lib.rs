@@ -21,9 +21,11 @@ mod updates;
 mod users;
 
 use catalog::events::imap::{ImapConnectionNotAllowed, ImapMaxSessions};
+use catalog::events::nio::NioConnectionLimit;
 use env::Env;
 use env::settings::Live;
 use net::access::Seats;
+use net::clients::Connections;
 use net::connection::Connection;
 use net::listener::{Count, Protocol};
 use net::tls::ServerTls;
@@ -56,14 +58,23 @@ pub struct Imap {
     parts: Parts,
     rules: Live<Rules>,
     seats: Seats,
+    connections: Connections,
     users: Users,
 }
 
 impl Imap {
     /// A server without clients.
     pub fn new(env: Env, parts: Parts) -> Arc<Self> {
-        let rules = env.settings.live(Rules::read);
-        Arc::new(Self { env, parts, rules, seats: Seats::default(), users: Users::default() })
+        let log = env.log.clone();
+        let rules = env.settings.live(move |settings| Rules::read(settings, &log));
+        Arc::new(Self {
+            env,
+            parts,
+            rules,
+            seats: Seats::default(),
+            connections: Connections::default(),
+            users: Users::default(),
+        })
     }
 
     /// Sessions that are open now, over all ports.
@@ -71,16 +82,27 @@ impl Imap {
         self.seats.taken()
     }
 
-    async fn serve_one(&self, mut connection: Connection) {
-        let rules = self.rules.get();
+    async fn serve_one(&self, connection: Connection) {
+        let (rules, peer) = (self.rules.get(), connection.peer().ip());
+        let _counted = match self.connections.enter(&rules.access.connections, peer) {
+            Ok(counted) => counted,
+            Err(limit) => {
+                self.env.log.emit(&NioConnectionLimit { peer, limit });
+                return refuse(connection).await;
+            }
+        };
         let Some(_seat) = self.seats.take(rules.max_sessions) else {
-            self.env.log.emit(&ImapMaxSessions { limit: rules.max_sessions, peer: connection.peer().ip() });
-            connection.output().extend_from_slice(replies::TOO_MANY_SESSIONS);
-            connection.close().await;
-            return;
+            self.env.log.emit(&ImapMaxSessions { limit: rules.max_sessions, peer });
+            return refuse(connection).await;
         };
         Session::new(self, connection, rules).run().await;
     }
+}
+
+/// One session too many, of all or of the client's network.
+async fn refuse(mut connection: Connection) {
+    connection.output().extend_from_slice(replies::TOO_MANY_SESSIONS);
+    connection.close().await;
 }
 
 impl Protocol for Imap {

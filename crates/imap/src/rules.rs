@@ -1,6 +1,7 @@
 //! The keys of the IMAP server, read once a change.
 
 use catalog::keys::{common, imapserv, mta};
+use env::log::Log;
 use env::settings::Settings;
 use net::access::Access;
 use std::time::Duration;
@@ -29,11 +30,11 @@ pub(crate) struct Rules {
 }
 
 impl Rules {
-    pub(crate) fn read(settings: &Settings) -> Self {
+    pub(crate) fn read(settings: &Settings, log: &Log) -> Self {
         let banner = settings.get(common::BANNERS);
         let kilobytes = |n: u64| n.saturating_mul(1024);
         Self {
-            access: Access::read(settings),
+            access: Access::read(settings, log),
             banner: if banner.trim().is_empty() { BANNER.to_owned() } else { banner },
             max_sessions: settings.get(imapserv::MAX_SESSIONS),
             max_sessions_per_user: settings.get(common::MAX_SESSIONS_PER_USER),
@@ -81,7 +82,10 @@ mod tests {
     use catalog::tree::Tree;
 
     fn rules(keys: &str) -> Rules {
-        Rules::read(&Settings::new("venus", "imapserv", Tree::parse(keys).unwrap()))
+        Rules::read(
+            &Settings::new("venus", "imapserv", Tree::parse(keys).unwrap()),
+            &Log::in_memory("imapserv"),
+        )
     }
 
     #[test]

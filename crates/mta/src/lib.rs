@@ -24,10 +24,10 @@ use env::Env;
 use env::settings::Live;
 use ids::Ids;
 use mail::id::HostName;
+use net::clients::Connections;
 use net::dns::Dns;
 use net::spool::Spool;
 use net::tls::ServerTls;
-use policy::limits::Connections;
 use roles::directory::Directory;
 use roles::queue::MailQueue;
 use roles::store::MessageStore;
@@ -64,7 +64,7 @@ pub struct Mta {
     ids: Ids,
     rules: Live<Rules>,
     /// By network, over all ports.
-    connections: Arc<Connections>,
+    connections: Connections,
 }
 
 impl Mta {
@@ -83,7 +83,7 @@ impl Mta {
             run_dir: Arc::new(parts.run_dir),
             host,
             rules,
-            connections: Arc::default(),
+            connections: Connections::default(),
             env,
         })
     }

@@ -1,11 +1,9 @@
 //! The keys of the MTA as values, made again only when the configuration changes.
 
-use crate::policy::limits::ConnectionTable;
 use crate::policy::recipient::Verify;
 use crate::policy::relay::SourcePolicy;
 use crate::policy::sender::{Ownership, SenderPolicy};
 use catalog::events::conf::ConfParmError;
-use catalog::events::nio::NioConnectionLimitTableBadEntry;
 use catalog::events::smtp::SmtplibBadRelayPolicy;
 use catalog::key::Key;
 use catalog::keys::{common, mta};
@@ -13,7 +11,7 @@ use env::log::Log;
 use env::settings::Settings;
 use mail::address::Domain;
 use mail::network::{BadNetwork, Networks};
-use std::net::IpAddr;
+use net::access::Access;
 use std::time::Duration;
 
 /// The rules that hold now. A session reads them at each transaction.
@@ -41,10 +39,8 @@ pub struct Rules {
     pub relay_networks: Networks,
     /// Networks that may not connect.
     pub blocked: Networks,
-    /// Networks that may connect; empty: all.
-    pub allowed: Networks,
-    /// Most connections by network.
-    pub connections: ConnectionTable,
+    /// Who may connect, where a password may be sent.
+    pub access: Access,
     /// When unknown recipients are told.
     pub verify: Verify,
     /// What is asked of senders.
@@ -55,36 +51,10 @@ pub struct Rules {
     pub login_required: bool,
     /// Whether the relay port offers a login under TLS.
     pub relay_port_login: bool,
-    /// Where a password may cross a connection without TLS.
-    pub plain_text: PlainText,
-    /// Delay after a first wrong password, and the longest one.
-    pub password_delays: (Duration, Duration),
     /// Bad commands that end a session.
     pub max_bad_commands: u64,
     /// Delay of replies once half of them are used up.
     pub bad_command_delay: Duration,
-}
-
-/// `plainTextLogin`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum PlainText {
-    /// Nowhere.
-    Never,
-    /// Where both ends are this host.
-    Loopback,
-    /// Everywhere.
-    Always,
-}
-
-impl PlainText {
-    /// Whether a password may cross a connection between these without TLS.
-    pub fn allows(self, peer: IpAddr, local: IpAddr) -> bool {
-        match self {
-            Self::Never => false,
-            Self::Loopback => peer.to_canonical().is_loopback() && local.to_canonical().is_loopback(),
-            Self::Always => true,
-        }
-    }
 }
 
 impl Rules {
@@ -112,23 +82,12 @@ impl Rules {
                 log.emit(&SmtplibBadRelayPolicy { value, used: "nothing: the entry is skipped" });
             }),
             blocked: networks(mta::BLOCK_THESE_IPS),
-            allowed: networks(common::ALLOWED_IPS),
-            connections: ConnectionTable::read(
-                &settings.get(common::CLIENT_CONNECTION_LIMIT_TABLE),
-                |entry| {
-                    log.emit(&NioConnectionLimitTableBadEntry { entry });
-                },
-            ),
+            access: Access::read(settings, log),
             verify: if settings.get(mta::VERIFY_RCPTS) { Verify::AtRcpt } else { Verify::Later },
             sender: read_sender(&settings.get(mta::REJECT_SENDER_BAD_ADDRESS)),
             ownership: read_ownership(&settings.get(mta::SUBMISSION_SENDER_POLICY)),
             login_required: settings.get(mta::REQUIRE_AUTHENTICATION),
             relay_port_login: settings.get(mta::RELAY_PORT_LOGIN),
-            plain_text: read_plain_text(&settings.get(common::PLAIN_TEXT_LOGIN)),
-            password_delays: (
-                settings.get(common::BAD_PASSWORD_DELAY),
-                settings.get(common::MAX_BAD_PASSWORD_DELAY),
-            ),
             max_bad_commands: settings.get(mta::MAX_BAD_COMMANDS),
             bad_command_delay: settings.get(mta::BAD_COMMAND_DELAY),
         }
@@ -161,14 +120,6 @@ fn read_ownership(word: &str) -> Ownership {
     }
 }
 
-fn read_plain_text(word: &str) -> PlainText {
-    match word.trim().to_ascii_lowercase().as_str() {
-        "always" => PlainText::Always,
-        "loopback" => PlainText::Loopback,
-        _ => PlainText::Never,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -182,7 +133,7 @@ mod tests {
         assert!(rules.relay_networks.contains("127.0.0.1".parse().unwrap()));
         assert!(!rules.relay_networks.contains("192.0.2.1".parse().unwrap()));
         assert!(rules.login_required && !rules.relay_port_login);
-        assert_eq!((rules.max_message, rules.plain_text), (51_200 * 1024, PlainText::Loopback));
+        assert_eq!(rules.max_message, 51_200 * 1024);
     }
 
     #[test]
@@ -194,13 +145,5 @@ mod tests {
         assert_eq!(rules.relay, SourcePolicy::AllowAll);
         assert!(rules.blocked.contains("192.0.2.77".parse().unwrap()));
         assert!(env.log.lines().iter().any(|l| l.contains("ConfParmError key=blockTheseIPs value=nonsense")));
-    }
-
-    #[test]
-    fn loopback_is_both_ends() {
-        let (here, there) = ("127.0.0.1".parse().unwrap(), "192.0.2.1".parse().unwrap());
-        assert!(PlainText::Loopback.allows(here, here));
-        assert!(!PlainText::Loopback.allows(there, here));
-        assert!(!PlainText::Never.allows(here, here) && PlainText::Always.allows(there, here));
     }
 }

@@ -3,10 +3,14 @@
 //!
 //! Facts in, verdict out; saying it to the client is the server's business.
 
+use crate::clients::ConnectionTable;
 use crate::connection::Connection;
+use catalog::events::conf::ConfParmError;
+use catalog::events::nio::NioConnectionLimitTableBadEntry;
 use catalog::keys::common;
+use env::log::Log;
 use env::settings::Settings;
-use mail::network::Networks;
+use mail::network::{BadNetwork, Networks};
 use roles::directory::Transport;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -29,12 +33,21 @@ pub struct Access {
     max_bad_password_delay: Duration,
     /// `None`: from everywhere.
     allowed: Option<Networks>,
+    /// How many connections at the same time.
+    pub connections: ConnectionTable,
 }
 
 impl Access {
-    /// From the keys of a server: `plainTextLogin`, `badPasswordDelay`, `maxBadPasswordDelay`, `allowedIPs`.
-    pub fn read(settings: &Settings) -> Self {
+    /// From the keys of a server: `plainTextLogin`, `badPasswordDelay`, `maxBadPasswordDelay`, `allowedIPs`,
+    /// `clientConnectionLimitTable`. Bad entries are logged and skipped.
+    pub fn read(settings: &Settings, log: &Log) -> Self {
         let allowed = settings.get(common::ALLOWED_IPS);
+        let limits = settings.get(common::CLIENT_CONNECTION_LIMIT_TABLE);
+        let bad_network = |BadNetwork(value)| {
+            let reason = "expected an address or a network; the entry is skipped";
+            log.emit(&ConfParmError { key: common::ALLOWED_IPS.row.name, value, reason });
+        };
+        let bad_limit = |entry: &str| log.emit(&NioConnectionLimitTableBadEntry { entry });
         Self {
             plain_text: match settings.get(common::PLAIN_TEXT_LOGIN).to_ascii_lowercase().as_str() {
                 "always" => PlainText::Always,
@@ -44,7 +57,8 @@ impl Access {
             bad_password_delay: settings.get(common::BAD_PASSWORD_DELAY),
             max_bad_password_delay: settings.get(common::MAX_BAD_PASSWORD_DELAY),
             // A bad entry opens nothing: what cannot be read allows nobody.
-            allowed: (!allowed.is_empty()).then(|| Networks::read(&allowed, |_| ())),
+            allowed: (!allowed.is_empty()).then(|| Networks::read(&allowed, bad_network)),
+            connections: ConnectionTable::read(&limits, bad_limit),
         }
     }
 
@@ -105,7 +119,8 @@ mod tests {
     use catalog::tree::Tree;
 
     fn access(keys: &str) -> Access {
-        Access::read(&Settings::new("venus", "imapserv", Tree::parse(keys).unwrap()))
+        let settings = Settings::new("venus", "imapserv", Tree::parse(keys).unwrap());
+        Access::read(&settings, &Log::in_memory("imapserv"))
     }
 
     #[test]

@@ -8,6 +8,7 @@
 //! handed one [`connection::Connection`] a client. Upwards: the sessions of `mta`, `pop` and `imap`.
 
 pub mod access;
+pub mod clients;
 pub mod connection;
 pub mod dial;
 pub mod dns;

@@ -18,10 +18,12 @@ mod session;
 #[cfg(test)]
 mod tests;
 
+use catalog::events::nio::NioConnectionLimit;
 use catalog::events::pop::{PopConnectionNotAllowed, PopMaxSessions};
 use env::Env;
 use env::settings::Live;
 use net::access::Seats;
+use net::clients::Connections;
 use net::connection::Connection;
 use net::listener::{Count, Protocol};
 use net::tls::ServerTls;
@@ -53,14 +55,24 @@ pub struct Pop {
     tls: Option<Arc<ServerTls>>,
     rules: Live<Rules>,
     seats: Seats,
+    connections: Connections,
 }
 
 impl Pop {
     /// A server without clients.
     pub fn new(env: Env, parts: Parts) -> Arc<Self> {
-        let rules = env.settings.live(Rules::read);
+        let log = env.log.clone();
+        let rules = env.settings.live(move |settings| Rules::read(settings, &log));
         let Parts { directory, store, tls } = parts;
-        Arc::new(Self { env, directory, store, tls, rules, seats: Seats::default() })
+        Arc::new(Self {
+            env,
+            directory,
+            store,
+            tls,
+            rules,
+            seats: Seats::default(),
+            connections: Connections::default(),
+        })
     }
 
     /// Sessions that are open now, over all ports.
@@ -68,16 +80,27 @@ impl Pop {
         self.seats.taken()
     }
 
-    async fn serve_one(&self, mut connection: Connection) {
-        let rules = self.rules.get();
+    async fn serve_one(&self, connection: Connection) {
+        let (rules, peer) = (self.rules.get(), connection.peer().ip());
+        let _counted = match self.connections.enter(&rules.access.connections, peer) {
+            Ok(counted) => counted,
+            Err(limit) => {
+                self.env.log.emit(&NioConnectionLimit { peer, limit });
+                return refuse(connection).await;
+            }
+        };
         let Some(_seat) = self.seats.take(rules.max_sessions) else {
-            self.env.log.emit(&PopMaxSessions { limit: rules.max_sessions, peer: connection.peer().ip() });
-            replies::too_many_sessions(connection.output());
-            connection.close().await;
-            return;
+            self.env.log.emit(&PopMaxSessions { limit: rules.max_sessions, peer });
+            return refuse(connection).await;
         };
         Session::new(self, connection, rules).run().await;
     }
+}
+
+/// One session too many, of all or of the client's network.
+async fn refuse(mut connection: Connection) {
+    replies::too_many_sessions(connection.output());
+    connection.close().await;
 }
 
 impl Protocol for Pop {

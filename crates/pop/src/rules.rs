@@ -1,6 +1,7 @@
 //! The keys of the POP server, read once a change.
 
 use catalog::keys::{common, popserv};
+use env::log::Log;
 use env::settings::Settings;
 use net::access::Access;
 use std::time::Duration;
@@ -19,13 +20,13 @@ pub(crate) struct Rules {
 }
 
 impl Rules {
-    pub(crate) fn read(settings: &Settings) -> Self {
+    pub(crate) fn read(settings: &Settings, log: &Log) -> Self {
         let banner = settings.get(common::BANNERS);
         Self {
             banner: if banner.trim().is_empty() { BANNER.to_owned() } else { banner },
             max_sessions: settings.get(popserv::MAX_SESSIONS),
             idle: settings.get(common::IDLE_TIMEOUT).max(MIN_IDLE),
-            access: Access::read(settings),
+            access: Access::read(settings, log),
         }
     }
 }
@@ -36,7 +37,10 @@ mod tests {
     use catalog::tree::Tree;
 
     fn rules(keys: &str) -> Rules {
-        Rules::read(&Settings::new("venus", "popserv", Tree::parse(keys).unwrap()))
+        Rules::read(
+            &Settings::new("venus", "popserv", Tree::parse(keys).unwrap()),
+            &Log::in_memory("popserv"),
+        )
     }
 
     #[test]

@@ -25,7 +25,7 @@ keys! {
     #[doc = "Networks (address or CIDR) whose clients may connect; no value: all. Others are refused at once."]
     ALLOWED_IPS: Vec<String> = "allowedIPs" in ["mta", "popserv", "imapserv"], Kind::List(ENTRY), [], Live, since "4.0.3";
     #[doc = "Most connections at the same time from one client network: `network:most`, for example `192.0.2.0/24:50`; the longest matching network counts. A bad entry is logged as NioConnectionLimitTableBadEntry and skipped."]
-    CLIENT_CONNECTION_LIMIT_TABLE: Vec<String> = "clientConnectionLimitTable" in ["mta"], Kind::List(ENTRY), [], Live, since "4.0";
+    CLIENT_CONNECTION_LIMIT_TABLE: Vec<String> = "clientConnectionLimitTable" in ["mta", "popserv", "imapserv"], Kind::List(ENTRY), [], Live, since "4.0";
     #[doc = "Text of the greeting after the host name, instead of the product's name and version."]
     BANNERS: String = "banners" in ["mta", "popserv", "imapserv"], Kind::Text(200), [""], Live, since "4.0";
     #[doc = "Domain added to a bare login name where loginDefaultDomainTable has no entry; empty: defaultDomain."]

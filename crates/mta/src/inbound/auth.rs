@@ -2,7 +2,6 @@
 
 use super::replies;
 use super::session::{End, Session};
-use crate::policy::limits::password_delay;
 use roles::directory::{Account, DirectoryError, Login, Origin, Proof, Protocol};
 use wire::sasl::scram::{AwaitKeys, Keys};
 use wire::sasl::{self, BadResponse, Exchange, Mechanism, Step};
@@ -55,8 +54,7 @@ impl Session<'_> {
             Err(Failed::Client(reply)) => self.reply(&reply),
             Err(Failed::Claim(reply)) => {
                 self.failures += 1;
-                let (first, most) = self.rules.password_delays;
-                self.mta.env.clock.sleep(password_delay(self.failures, first, most)).await;
+                self.mta.env.clock.sleep(self.rules.access.delay_of(self.failures)).await;
                 self.reply(&reply);
             }
         }

@@ -71,7 +71,6 @@ impl Session<'_> {
 
     /// Whether a password may cross this connection.
     pub(super) fn password_is_safe(&self) -> bool {
-        let local = self.connection.local().ip();
-        self.state.encrypted() || self.rules.plain_text.allows(self.peer(), local)
+        self.rules.access.takes_password(&self.connection)
     }
 }

@@ -62,8 +62,7 @@ impl Port {
 impl Protocol for Port {
     fn serve<'a>(&'a self, mut connection: Connection) -> Pin<Box<dyn Future<Output = ()> + Send + 'a>> {
         let mta = &self.mta;
-        let shelf = mta.rules.get().connections.find(connection.peer().ip());
-        let counted = shelf.map(|shelf| mta.connections.enter(shelf).ok_or(shelf.limit)).transpose();
+        let counted = mta.connections.enter(&mta.rules.get().access.connections, connection.peer().ip());
         Box::pin(async move {
             match counted {
                 Ok(_counted) => Session::new(mta, self.service, connection).run(self.number).await,
@@ -85,7 +84,7 @@ impl Protocol for Port {
         if rules.blocked.contains(peer) {
             return not_allowed("blockTheseIPs");
         }
-        if !rules.allowed.is_empty() && !rules.allowed.contains(peer) {
+        if !rules.access.may_connect(peer) {
             return not_allowed("allowedIPs");
         }
         if count.in_all > rules.max_sessions {
