@@ -6,6 +6,7 @@
 use crate::folder;
 use crate::manager::SiteManager;
 use crate::ports::{self, ServerPorts};
+use crate::rights;
 use crate::wiring::{Servers, Surroundings};
 use admin::context::Roles;
 use admin::control_socket::{self, Served};
@@ -70,7 +71,7 @@ pub(crate) fn run(plan: &Plan, ready: Option<Ready>) -> anyhow::Result<()> {
     let ended = runtime.block_on(async {
         let bound = wanted.into_iter().map(|server| Ok((server, bind(&site, &settings, server)?)));
         let ports = bound.collect::<anyhow::Result<Vec<_>>>()?;
-        let become_now = |user: &String| become_user(&site, user);
+        let become_now = |user: &String| rights::become_user(&site, user);
         let user = plan.user.as_ref().map(become_now).transpose()?;
         serve(site, ports, user, ready).await
     });
@@ -175,33 +176,6 @@ impl Signals {
             _ = self.interrupt.recv() => {}
         }
     }
-}
-
-/// Gives the site to the user and becomes that user, for good.
-fn become_user(site: &Site, name: &str) -> anyhow::Result<User> {
-    use nix::unistd::{chown, initgroups, setgid, setuid};
-    let user = User::from_name(name).context("cannot look up the user")?;
-    let user = user.with_context(|| format!("there is no user {name}"))?;
-    give(site.folder(), &|path| chown(path, Some(user.uid), Some(user.gid)))
-        .with_context(|| format!("cannot give {} to {name}", site.folder().display()))?;
-    let group_name = std::ffi::CString::new(name).context("the user's name is not valid")?;
-    initgroups(&group_name, user.gid).context("cannot take the user's groups")?;
-    setgid(user.gid).context("cannot take the user's group")?;
-    setuid(user.uid).with_context(|| format!("cannot become {name}: start as root"))?;
-    Ok(user)
-}
-
-/// Gives the folder and its own files away; the large trees below belong to the user from their first day.
-fn give(folder: &std::path::Path, chown: &dyn Fn(&std::path::Path) -> nix::Result<()>) -> anyhow::Result<()> {
-    chown(folder)?;
-    for below in ["config", "log", "run", "tmp", "lib", "lib/certs", "directory", "mss", "imqueueserv"] {
-        let below = folder.join(below);
-        chown(&below)?;
-        for entry in std::fs::read_dir(&below)? {
-            chown(&entry?.path())?;
-        }
-    }
-    Ok(())
 }
 
 #[cfg(test)]

@@ -177,6 +177,26 @@ impl Site {
         bail!("no range of ports was free {ATTEMPTS} times")
     }
 
+    /// Starts a site that has been stopped as a daemon that gives its rights away, to this user.
+    ///
+    /// # Errors
+    /// With what the program said, where it does not serve.
+    pub fn start_as(&mut self, user: &str) -> Result<()> {
+        ensure!(self.process.is_none(), "the site serves already");
+        // The user has to reach its site.
+        fs::set_permissions(self.folder.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755))?;
+        let mut command = Command::new(program()?);
+        command.arg("serve").arg("--site").arg(self.path()).args(["--user", user]);
+        let errors = fs::File::create(self.folder.path().join("stderr"))?;
+        let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(errors).spawn()?;
+        self.process = Some(child);
+        crate::tools::until("the site serves", || {
+            let ended = self.process.as_mut().map(Child::try_wait).transpose()?.flatten();
+            ensure!(ended.is_none(), "{}", fs::read_to_string(self.folder.path().join("stderr"))?);
+            Ok(self.command(&["imservping"])?.status.success())
+        })
+    }
+
     fn serve(&mut self) -> Result<(), Unready> {
         let mut command = Command::new(program()?);
         command.arg("try").arg("--site").arg(self.path()).arg("--base-port").arg(self.base.to_string());
