@@ -17,7 +17,7 @@ const PART: usize = 3;
 const COUNT_EVERY: u32 = 64;
 /// Most looks for the group that counts, and after how many in vain all callers are taken to be there.
 const MOST_STEPS_OF_COUNT: u32 = 64;
-const VAIN_STEPS: u32 = 5;
+const VAIN_STEPS: u32 = 12;
 
 /// A wait, as far as it has come.
 #[derive(Debug, Default, Clone, Copy)]
@@ -103,7 +103,7 @@ mod tests {
         let mut pace = Pace::default();
         (0..COUNT_EVERY).for_each(|_| pace.group(2));
         assert!(pace.waits(1000, looks(40, 2)));
-        assert!(!pace.waits(1, looks(5, VAIN_STEPS)) && !pace.waits(1, looks(MOST_STEPS_OF_COUNT, 0)));
+        assert!(!pace.waits(1, looks(12, VAIN_STEPS)) && !pace.waits(1, looks(MOST_STEPS_OF_COUNT, 0)));
         pace.group(40);
         assert!(pace.waits(12, looks(3, 3)));
         assert!(!pace.waits(13, looks(0, 0)) && !pace.waits(1, looks(MOST_STEPS, 0)));
