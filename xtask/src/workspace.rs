@@ -125,3 +125,17 @@ pub(crate) fn verdict(check: &str, findings: &[String], well: &str) -> Result<()
     }
     bail!("{check}: {} finding(s)", findings.len())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_command_of_the_readme_names_no_binary_and_runs_intermail() {
+        let workspace = Workspace::find().unwrap();
+        assert!(workspace.read("README.md").unwrap().contains("cargo run --release -- try"));
+        let manifest: toml::Table = workspace.read("Cargo.toml").unwrap().parse().unwrap();
+        let of_run = manifest["workspace"]["default-members"].as_array().unwrap();
+        assert_eq!(of_run.iter().filter_map(toml::Value::as_str).collect::<Vec<_>>(), ["crates/intermail"]);
+    }
+}
