@@ -162,4 +162,15 @@ mod tests {
             format!("2026-11-23T12:35:25.617Z mta1 mta[{pid}] Note ProcServerStarted {fields}\n")
         );
     }
+
+    #[test]
+    fn how_many_lines_are_missing_is_said_also_at_the_end() {
+        let folder = std::env::temp_dir().join(format!("env-log-dropped-{}", std::process::id()));
+        let (log, writer) = Log::to_folder(&folder, "mta1", Clock::system(), "mta").unwrap();
+        log.sink.lock().dropped = 3;
+        drop(writer);
+        let text = std::fs::read_to_string(folder.join("mta.log")).unwrap();
+        std::fs::remove_dir_all(folder).unwrap();
+        assert!(text.contains("Urgt RunLogLinesDropped lines=3"), "{text}");
+    }
 }

@@ -46,15 +46,18 @@ fn write_all(log: &Log, folder: &Path) {
     loop {
         let batch = wait(&log.sink);
         let room = Room::of(folder);
-        for (server, text) in batch.lines.iter().filter(|(_, text)| !text.is_empty() && room != Room::None) {
-            files.append(server, text.as_bytes());
+        let mut lost = 0;
+        for (server, text) in batch.lines.iter().filter(|(_, text)| !text.is_empty()) {
+            match room {
+                Room::None => lost += text.lines().count() as u64,
+                Room::Enough | Room::Short => files.append(server, text.as_bytes()),
+            }
         }
-        log.sink.lock().room = room;
-        if batch.closed {
+        log.sink.note(room, lost);
+        // What it says is written in the next turn, also where this would have been the last.
+        let said = room == Room::Enough && log.say_dropped();
+        if batch.closed && !said {
             return;
-        }
-        if room == Room::Enough {
-            log.say_dropped();
         }
     }
 }
@@ -75,13 +78,22 @@ fn wait(sink: &Sink) -> Batch {
     Batch { lines: std::mem::take(&mut held.lines), closed: held.closed }
 }
 
+impl Sink {
+    fn note(&self, room: Room, lost: u64) {
+        let mut held = self.lock();
+        held.room = room;
+        held.dropped += lost;
+    }
+}
+
 impl Log {
-    /// Says how many lines are missing, where some are.
-    fn say_dropped(&self) {
+    /// Says how many lines are missing; `false` where none are.
+    fn say_dropped(&self) -> bool {
         let lines = std::mem::take(&mut self.sink.lock().dropped);
         if lines > 0 {
             self.emit(&RunLogLinesDropped { lines });
         }
+        lines > 0
     }
 }
 
