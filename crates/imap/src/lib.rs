@@ -21,7 +21,6 @@ mod updates;
 mod users;
 
 use catalog::events::imap::{ImapConnectionNotAllowed, ImapMaxSessions};
-use catalog::events::nio::NioConnectionLimit;
 use env::Env;
 use env::settings::Live;
 use net::access::Seats;
@@ -84,12 +83,8 @@ impl Imap {
 
     async fn serve_one(&self, connection: Connection) {
         let (rules, peer) = (self.rules.get(), connection.peer().ip());
-        let _counted = match self.connections.enter(&rules.access.connections, peer) {
-            Ok(counted) => counted,
-            Err(limit) => {
-                self.env.log.emit(&NioConnectionLimit { peer, limit });
-                return refuse(connection).await;
-            }
+        let Some(_counted) = self.connections.enter(&rules.access.connections, peer, &self.env.log) else {
+            return refuse(connection).await;
         };
         let Some(_seat) = self.seats.take(rules.max_sessions) else {
             self.env.log.emit(&ImapMaxSessions { limit: rules.max_sessions, peer });

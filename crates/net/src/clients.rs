@@ -1,5 +1,7 @@
 //! How many connections the clients of one network may have at the same time.
 
+use catalog::events::nio::NioConnectionLimit;
+use env::log::Log;
 use mail::network::{self, place};
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -56,19 +58,17 @@ type Open = HashMap<(u128, u128), usize>;
 pub struct Counted(Option<(Connections, (u128, u128))>);
 
 impl Connections {
-    /// Counts one more.
-    ///
-    /// # Errors
-    /// The limit of the peer's network, where as many are open.
-    pub fn enter(&self, table: &ConnectionTable, peer: IpAddr) -> Result<Counted, usize> {
-        let Some(Shelf { network, limit }) = table.find(peer) else { return Ok(Counted(None)) };
+    /// Counts one more; `None`, and a line in the log, where the peer's network has as many as it may.
+    pub fn enter(&self, table: &ConnectionTable, peer: IpAddr, log: &Log) -> Option<Counted> {
+        let Some(Shelf { network, limit }) = table.find(peer) else { return Some(Counted(None)) };
         let mut open = self.lock();
         let count = open.entry(network).or_default();
         if *count >= limit {
-            return Err(limit);
+            log.emit(&NioConnectionLimit { peer, limit });
+            return None;
         }
         *count += 1;
-        Ok(Counted(Some((self.clone(), network))))
+        Some(Counted(Some((self.clone(), network))))
     }
 
     fn lock(&self) -> MutexGuard<'_, Open> {
@@ -114,12 +114,13 @@ mod tests {
     #[test]
     fn a_network_shares_its_limit_and_gets_places_back() {
         let (table, _) = table(&["192.0.2.0/24:2"]);
-        let open = Connections::default();
-        let enter = |peer: &str| open.enter(&table, peer.parse().unwrap());
+        let (open, log) = (Connections::default(), Log::in_memory("mta"));
+        let enter = |peer: &str| open.enter(&table, peer.parse().unwrap(), &log);
         let (a, b) = (enter("192.0.2.1"), enter("192.0.2.2"));
-        assert!(a.is_ok() && b.is_ok() && enter("198.51.100.1").is_ok());
-        assert_eq!(enter("192.0.2.3").err(), Some(2));
+        assert!(a.is_some() && b.is_some() && enter("198.51.100.1").is_some());
+        assert!(log.lines().is_empty() && enter("192.0.2.3").is_none());
+        assert!(log.lines()[0].contains("NioConnectionLimit peer=192.0.2.3 limit=2"));
         drop(a);
-        assert!(enter("192.0.2.3").is_ok());
+        assert!(enter("192.0.2.3").is_some());
     }
 }

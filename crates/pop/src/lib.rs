@@ -18,7 +18,6 @@ mod session;
 #[cfg(test)]
 mod tests;
 
-use catalog::events::nio::NioConnectionLimit;
 use catalog::events::pop::{PopConnectionNotAllowed, PopMaxSessions};
 use env::Env;
 use env::settings::Live;
@@ -30,7 +29,6 @@ use net::tls::ServerTls;
 use roles::directory::Directory;
 use roles::store::MessageStore;
 use rules::Rules;
-
 use session::Session;
 use std::future::Future;
 use std::net::IpAddr;
@@ -82,12 +80,8 @@ impl Pop {
 
     async fn serve_one(&self, connection: Connection) {
         let (rules, peer) = (self.rules.get(), connection.peer().ip());
-        let _counted = match self.connections.enter(&rules.access.connections, peer) {
-            Ok(counted) => counted,
-            Err(limit) => {
-                self.env.log.emit(&NioConnectionLimit { peer, limit });
-                return refuse(connection).await;
-            }
+        let Some(_counted) = self.connections.enter(&rules.access.connections, peer, &self.env.log) else {
+            return refuse(connection).await;
         };
         let Some(_seat) = self.seats.take(rules.max_sessions) else {
             self.env.log.emit(&PopMaxSessions { limit: rules.max_sessions, peer });

@@ -12,7 +12,7 @@ events! {
     #[doc = "A connection was refused because maxSessions are open."]
     PopMaxSessions: Warn { limit, peer }
         cause "More clients than planned, or one that opens too many."
-        action "Raise maxSessions if the host has room.";
+        action "Raise maxSessions if the host has room, or limit the client with clientConnectionLimitTable.";
     #[doc = "A connection was refused because the client is not in allowedIPs."]
     PopConnectionNotAllowed: Warn { peer }
         cause "allowedIPs does not name the client's network." action "None, or add it.";

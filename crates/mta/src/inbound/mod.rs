@@ -62,12 +62,12 @@ impl Port {
 impl Protocol for Port {
     fn serve<'a>(&'a self, mut connection: Connection) -> Pin<Box<dyn Future<Output = ()> + Send + 'a>> {
         let mta = &self.mta;
-        let counted = mta.connections.enter(&mta.rules.get().access.connections, connection.peer().ip());
+        let (rules, peer) = (mta.rules.get(), connection.peer().ip());
+        let counted = mta.connections.enter(&rules.access.connections, peer, &mta.env.log);
         Box::pin(async move {
             match counted {
-                Ok(_counted) => Session::new(mta, self.service, connection).run(self.number).await,
-                Err(limit) => {
-                    mta.env.log.emit(&NioConnectionLimit { peer: connection.peer().ip(), limit });
+                Some(_counted) => Session::new(mta, self.service, connection).run(self.number).await,
+                None => {
                     replies::TOO_MANY_CONNECTIONS.write(connection.output());
                     connection.close().await;
                 }

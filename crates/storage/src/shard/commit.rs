@@ -1,8 +1,8 @@
 //! The committer: one thread that runs the tasks of a shard, and makes each group of them durable with one sync.
 //!
-//! A group is whatever waits when the last one is done, with what comes in the moment after it (`gather`). Order within a group: run all tasks, write, sync,
-//! apply to the index, run what they left for after the commit, answer. Nobody hears of a task, not even of its
-//! refusal, before the state it was decided on is durable.
+//! A group is whatever waits when the last one is done, with what comes in the moment after it (`gather`). Order within
+//! a group: run all tasks, write, sync, apply to the index, run what they left for after the commit, answer. Nobody
+//! hears of a task, not even of its refusal, before the state it was decided on is durable.
 //!
 //! Failures: no space gives the group up and leaves the shard as it was; a failed sync or any other failed write ends
 //! commits for this process; an index that fails is opened again and caught up from the log.
