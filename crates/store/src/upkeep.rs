@@ -1,12 +1,15 @@
 //! What runs beside the requests: taking away what removed folders have left, forgetting old request ids.
+//! With `messageTracing`, each message that goes so is logged.
 //!
 //! A reconciler: takes no input, may be stopped at any point, runs when it is rung and from time to time.
 
-use crate::open::Inner;
+use crate::open::{Inner, Switches};
+use catalog::events::ms;
 use env::Env;
+use env::settings::Live;
 use std::sync::Arc;
 use std::time::Duration;
-use storage::mailboxes::{expire, pending, purge};
+use storage::mailboxes::{Purge, expire, pending, purge};
 use storage::shard::{Shard, ShardError};
 use tokio::sync::Notify;
 
@@ -16,21 +19,22 @@ const PERIOD: Duration = Duration::from_secs(600);
 /// Starts it.
 pub(crate) fn start(store: &Inner) {
     let (env, shards, bell) = (store.env.clone(), store.shards.clone(), Arc::clone(&store.purge));
+    let switches = store.switches.clone();
     let mut stopping = env.tasks.stopping();
     let tasks = env.tasks.clone();
     tasks.spawn(async move {
         tokio::select! {
             () = stopping.wait() => {}
-            () = run(&env, &shards, &bell) => {}
+            () = run(&env, &shards, &bell, &switches) => {}
         }
     });
 }
 
-async fn run(env: &Env, shards: &[Shard], bell: &Notify) {
+async fn run(env: &Env, shards: &[Shard], bell: &Notify, switches: &Live<Switches>) {
     loop {
         for shard in shards {
             // What fails otherwise is done the next time.
-            if let Err(ShardError::Closed) = once(env, shard).await {
+            if let Err(ShardError::Closed) = once(env, shard, switches).await {
                 return;
             }
         }
@@ -41,9 +45,14 @@ async fn run(env: &Env, shards: &[Shard], bell: &Notify) {
     }
 }
 
-async fn once(env: &Env, shard: &Shard) -> Result<(), ShardError> {
+async fn once(env: &Env, shard: &Shard, switches: &Live<Switches>) -> Result<(), ShardError> {
     while let Some(what) = shard.read(|view| pending(view)).await? {
-        shard.commit(move |tx| purge(tx, what)).await?;
+        let gone = shard.commit(move |tx| purge(tx, what)).await?;
+        if switches.get().trace {
+            let Purge { mailbox, folder, .. } = what;
+            let log = |uid| env.log.emit(&ms::MsMsgDeleted { mailbox, folder, uid, by: "folder" });
+            gone.uids.into_iter().for_each(log);
+        }
         // The committer's line belongs to those who wait for an answer.
         tokio::task::yield_now().await;
     }

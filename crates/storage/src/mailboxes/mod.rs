@@ -20,8 +20,8 @@ mod tests;
 mod writing;
 
 pub use names::{BadName, FolderName, MAX_LEVELS, MAX_NAME};
-pub use purge::{PURGE_STEP, Purge, pending, purge};
-pub use reading::Mailbox;
+pub use purge::{PURGE_STEP, Purge, Purged, pending, purge};
+pub use reading::{Mailbox, mailboxes};
 pub use requests::{Earlier, earlier, expire, remember};
 pub use rows::{FolderRow, Keywords, MAX_MAILBOX_KEYWORDS, MailboxRow, MessageRow, Volume};
 pub use writing::{NewMessage, Writer};

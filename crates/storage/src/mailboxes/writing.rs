@@ -31,6 +31,8 @@ pub struct NewMessage {
     pub received: Timestamp,
     /// The day in its Date header.
     pub sent: Option<Day>,
+    /// When it came into the folder, where that is not when it was received.
+    pub saved: Option<Timestamp>,
     /// Its outline and body. The reference is the message's own: retain it before where others have it too.
     pub blob: BlobRef,
 }
@@ -72,6 +74,11 @@ impl<'t, 's> Writer<'t, 's> {
         let inbox = writer.blank_folder(FolderId::INBOX, &FolderName::inbox(), now);
         writer.save_folder(&inbox)?;
         Ok(writer)
+    }
+
+    /// The mailbox's id.
+    pub fn id(&self) -> MailboxId {
+        self.id
     }
 
     /// The mailbox's own row.
@@ -135,10 +142,10 @@ impl<'t, 's> Writer<'t, 's> {
         new: NewMessage,
         modseq: ModSeq,
     ) -> Result<Uid, ShardError> {
-        let NewMessage { system, keywords, received, sent, blob } = new;
+        let NewMessage { system, keywords, received, sent, saved, blob } = new;
         let uid = folder.uid_next;
         folder.uid_next = Uid(uid.0.checked_add(1).ok_or(ShardError::TooLarge("the folder"))?);
-        let row = MessageRow { uid, system, keywords, modseq, received, sent, blob };
+        let row = MessageRow { uid, system, keywords, modseq, received, sent, saved, blob };
         self.put_message(folder.volume, &row)?;
         count(folder, &row, Sign::Plus);
         folder.highest_modseq = modseq;
@@ -225,7 +232,14 @@ impl<'t, 's> Writer<'t, 's> {
         self.tx.delete(&keys::folder(self.id, folder.id))?;
         self.row.bytes = self.row.bytes.saturating_sub(folder.bytes);
         self.row.messages = self.row.messages.saturating_sub(u64::from(folder.messages));
-        self.tx.put(&keys::purge(self.id, folder.volume), &[])
+        self.purge_later(folder.volume, folder.id)
+    }
+
+    /// Marks a volume as dead. The folder is noted for the log only.
+    fn purge_later(&mut self, volume: Volume, folder: FolderId) -> Result<(), ShardError> {
+        let mut value = Vec::with_capacity(5);
+        put_number(&mut value, u64::from(folder.0));
+        self.tx.put(&keys::purge(self.id, volume), &value)
     }
 
     /// Gives a folder another name, which must be free, and a new UID epoch.
@@ -259,7 +273,7 @@ impl<'t, 's> Writer<'t, 's> {
         let name = FolderName::parse(&from.name).map_err(|_| ShardError::corrupt("the name of a folder"))?;
         let empty = FolderRow { special_use: from.special_use, ..self.blank_folder(from.id, &name, now) };
         let taken = std::mem::replace(from, empty);
-        self.tx.put(&keys::purge(self.id, to.volume), &[])?;
+        self.purge_later(to.volume, to.id)?;
         *to = FolderRow {
             id: to.id,
             name: to.name.clone(),
@@ -289,6 +303,22 @@ impl<'t, 's> Writer<'t, 's> {
         self.tx.delete(&keys::subscription(self.id, name))
     }
 
+    /// Sets an attribute, or takes it away.
+    ///
+    /// # Errors
+    /// As [`Writer::open`].
+    pub fn set_attribute(&mut self, name: &str, value: Option<&[u8]>) -> Result<(), ShardError> {
+        let (length, row) = (keys::attribute_length(self.id, name), keys::attribute(self.id, name));
+        let Some(value) = value else {
+            self.tx.delete(&length)?;
+            return self.tx.delete(&row);
+        };
+        let mut bytes = Vec::with_capacity(3);
+        put_number(&mut bytes, value.len() as u64);
+        self.tx.put(&length, &bytes)?;
+        self.tx.put(&row, value)
+    }
+
     /// Removes the mailbox with all that it has; messages are purged later. Its numbers stay.
     ///
     /// # Errors
@@ -299,6 +329,9 @@ impl<'t, 's> Writer<'t, 's> {
         }
         for name in self.mailbox().subscriptions()? {
             self.unsubscribe(&name)?;
+        }
+        for (name, _) in self.mailbox().attributes()? {
+            self.set_attribute(&name, None)?;
         }
         self.tx.delete(&keys::keywords(self.id))?;
         self.keywords = None;
