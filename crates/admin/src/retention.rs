@@ -177,6 +177,7 @@ async fn is_due(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::testing::house::House;
     use catalog::cos::{Rule as Combine, Type};
     use mail::id::{FolderId, ModSeq, Uid, UidValidity};
     use roles::directory::provision::Source;
@@ -239,5 +240,35 @@ mod tests {
             one.before(&folder("INBOX", None), now).is_some()
                 && one.before(&folder("a", None), now).is_none()
         );
+    }
+
+    #[tokio::test]
+    async fn its_11763_each_mailbox_keeps_the_time_of_its_last_round() {
+        let house = House::new().await;
+        let (anna, bert) = (house.account("anna").await, house.account("bert").await);
+        house.ok("imdbcontrol sac anna example.org expireMailDays 1").await;
+        house.ok("imdbcontrol sac anna example.org expireUnread yes").await;
+        for mailbox in [anna, bert] {
+            house.deliver(mailbox, "old", Timestamp::default()).await;
+        }
+        let (roles, log) = (house.roles(), Log::in_memory("mss"));
+        let (now, hour) = (Timestamp::from_secs(1_000_000_000), Duration::from_secs(3600));
+        let round = |now| round(&roles, &house.random, now, hour, &log);
+        assert_eq!(round(now).await, Ok(1), "bert's class keeps mail for ever");
+        assert_eq!((house.inbox(anna).await.len(), house.inbox(bert).await.len()), (0, 1));
+        // The time is with the mailbox: whoever comes within the hour has nothing to do.
+        let last = |text: &'static str| async {
+            let value = Some(text.into());
+            let name = AttributeName::last_expired();
+            roles.store.attribute_set(&call(&house.random), anna, name, value).await.unwrap();
+        };
+        last("2001-09-09T01:46:40.000Z").await;
+        assert_eq!(round(now.plus(hour / 2)).await, Ok(0));
+        assert_eq!(round(now.plus(hour)).await, Ok(1));
+        last("2999-01-01T00:00:00Z").await;
+        assert_eq!(round(now).await, Ok(1), "a clock that was wrong does not stop it for ever");
+        house.store.fail(Some(StoreError::Unavailable));
+        assert_eq!(round(now).await, Ok(1));
+        assert!(log.lines().iter().any(|line| line.contains("MsExpiryFailed")), "{:?}", log.lines());
     }
 }
