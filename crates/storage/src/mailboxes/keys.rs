@@ -11,16 +11,25 @@
 //! m mailbox R request               what a request delivered
 //! m mailbox S name                  a subscription
 //! m mailbox V volume modseq         messages that are gone
+//! a mailbox                         it is on its way here
+//! d mailbox                         it is on its way out, or was
+//! l mailbox                         it lives here, though another shard is its home
 //! n period mailbox                  history was written in this period
 //! p time mailbox volume             a dead volume, and when it may go
+//! t mailbox segment offset          where a body of its old shard is now, while it moves
 //! x second mailbox request          when a request is forgotten
 //! ```
 
 use super::rows::Volume;
+use crate::shard::BlobRef;
 use mail::id::{FolderId, MailboxId, ModSeq, RequestId, Uid};
 use mail::time::Timestamp;
 
-const MAILBOX: u8 = b'm';
+pub(super) const MAILBOX: u8 = b'm';
+pub(super) const ARRIVAL: u8 = b'a';
+pub(super) const DEPARTURE: u8 = b'd';
+pub(super) const LODGER: u8 = b'l';
+const STAGED: u8 = b't';
 const NOTED: u8 = b'n';
 const PURGE: u8 = b'p';
 const EXPIRY: u8 = b'x';
@@ -33,6 +42,63 @@ fn of(mailbox: MailboxId, kind: u8, rest: usize) -> Vec<u8> {
     key.extend_from_slice(&ordered(mailbox));
     key.push(kind);
     key
+}
+
+/// The front of all keys of a mailbox.
+pub(super) fn mailbox_prefix(id: MailboxId) -> Vec<u8> {
+    single(MAILBOX, id)
+}
+
+pub(super) fn arrival(id: MailboxId) -> Vec<u8> {
+    single(ARRIVAL, id)
+}
+
+pub(super) fn departure(id: MailboxId) -> Vec<u8> {
+    single(DEPARTURE, id)
+}
+
+pub(super) fn lodger(id: MailboxId) -> Vec<u8> {
+    single(LODGER, id)
+}
+
+pub(super) fn all_staged(id: MailboxId) -> Vec<u8> {
+    single(STAGED, id)
+}
+
+/// The row of a body that came from another shard, by its name there.
+pub(super) fn staged(id: MailboxId, blob: &BlobRef) -> Vec<u8> {
+    let mut key = all_staged(id);
+    blob.encode(&mut key);
+    key
+}
+
+fn single(kind: u8, id: MailboxId) -> Vec<u8> {
+    let mut key = Vec::with_capacity(24);
+    key.push(kind);
+    key.extend_from_slice(&ordered(id));
+    key
+}
+
+/// The mailbox that a key begins with, behind its first byte.
+pub(super) fn parse_single(key: &[u8]) -> Option<MailboxId> {
+    Some(unordered(*key.get(1..)?.first_chunk::<8>()?))
+}
+
+/// The kind of a row of a mailbox.
+pub(super) fn kind(key: &[u8]) -> Option<u8> {
+    key.get(KIND_LEN - 1).copied()
+}
+
+/// The request of a key of [`request`]; `None` for other kinds.
+pub(super) fn parse_request(key: &[u8]) -> Option<RequestId> {
+    let rest = key.get(KIND_LEN..).filter(|_| kind(key) == Some(b'R'))?;
+    Some(RequestId(u128::from_be_bytes(rest.try_into().ok()?)))
+}
+
+/// The time of a key of [`change_at`]; `None` for other kinds.
+pub(super) fn parse_history_time(key: &[u8]) -> Option<Timestamp> {
+    let rest = key.get(KIND_LEN..).filter(|_| kind(key) == Some(b'H'))?;
+    Some(time(*rest.first_chunk::<8>()?))
 }
 
 /// Negative ids come before the others.

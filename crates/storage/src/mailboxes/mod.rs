@@ -18,6 +18,7 @@ mod requests;
 mod rows;
 #[cfg(test)]
 mod tests;
+pub mod transfer;
 mod writing;
 
 pub use history::{Then, When, forget};
