@@ -1,4 +1,5 @@
-//! What runs beside the requests: taking away what removed folders have left, forgetting old request ids.
+//! What runs beside the requests: taking away what removed folders have left, forgetting old request ids, giving back
+//! the space of what is gone.
 //!
 //! A reconciler: takes no input, may be stopped at any point, runs when it is rung and from time to time.
 
@@ -19,9 +20,11 @@ pub(crate) fn start(store: &Inner) {
     let mut stopping = env.tasks.stopping();
     let tasks = env.tasks.clone();
     tasks.spawn(async move {
+        let space = storage::shard::keep_collected(&env, &shards);
         tokio::select! {
             () = stopping.wait() => {}
             () = run(&env, &shards, &bell) => {}
+            () = space => {}
         }
     });
 }

@@ -22,6 +22,9 @@ events! {
     #[doc = "A segment without live messages could not be removed. It is tried again later."]
     MsSegmentNotRemoved: Warn { path, segment, error }
         cause "The disk fails, or rights of the folder were changed." action "Look at the folder.";
+    #[doc = "Space of deleted mail in a shard was given back: bytes that came free, bytes that were copied for it."]
+    MsReclaimed: Note { path, segments, freed, copied, damaged, millis }
+        cause "Messages were deleted, or taken from the queue." action "None; where some are damaged, run immsgverify.";
     #[doc = "The message store could not start."]
     MsInitFailure: Fatl { step, error }
         cause "A shard cannot be opened: another process owns it, or its files are damaged."
