@@ -1,6 +1,7 @@
 //! Keys, in big-endian so that their order is the order of what they name. All rows of a mailbox are neighbours.
 //!
 //! ```text
+//! d mailbox volume uid              a message that is damaged
 //! m mailbox B                       the mailbox
 //! m mailbox C volume modseq uid     a message and its last change
 //! m mailbox F folder                a folder
@@ -10,15 +11,21 @@
 //! m mailbox R request               what a request delivered
 //! m mailbox S name                  a subscription
 //! m mailbox V volume modseq         messages that are gone
+//! o segment offset                  when an orphan was seen first
 //! p mailbox volume                  a dead volume
+//! w                                 how far the background check is
 //! x second mailbox request          when a request is forgotten
 //! ```
 
 use super::rows::Volume;
+use crate::shard::KeyRange;
 use mail::id::{FolderId, MailboxId, ModSeq, RequestId, Uid};
 
+const DAMAGED: u8 = b'd';
 const MAILBOX: u8 = b'm';
+const ORPHAN: u8 = b'o';
 const PURGE: u8 = b'p';
+const SCRUB: u8 = b'w';
 const EXPIRY: u8 = b'x';
 /// Length of `m mailbox kind`.
 const KIND_LEN: usize = 10;
@@ -34,6 +41,29 @@ fn of(mailbox: MailboxId, kind: u8, rest: usize) -> Vec<u8> {
 /// Negative ids come before the others.
 fn ordered(mailbox: MailboxId) -> [u8; 8] {
     (mailbox.0.cast_unsigned() ^ (1 << 63)).to_be_bytes()
+}
+
+/// The keys of all mailboxes behind this one; `None` where there can be none.
+pub(super) fn mailboxes_after(after: Option<MailboxId>) -> Option<KeyRange> {
+    let from = match after {
+        None => vec![MAILBOX],
+        Some(id) => {
+            let mut key = vec![MAILBOX];
+            key.extend_from_slice(&ordered(MailboxId(id.0.checked_add(1)?)));
+            key
+        }
+    };
+    Some(KeyRange::prefix_from(&[MAILBOX], from))
+}
+
+/// The mailbox of any key of a mailbox.
+pub(super) fn parse_mailbox(key: &[u8]) -> Option<MailboxId> {
+    Some(unordered(*key.get(1..)?.first_chunk::<8>()?))
+}
+
+/// The messages of all folders of a mailbox.
+pub(super) fn all_messages(id: MailboxId) -> Vec<u8> {
+    of(id, b'M', 0)
 }
 
 pub(super) fn mailbox(id: MailboxId) -> Vec<u8> {
@@ -143,6 +173,43 @@ pub(super) fn request(id: MailboxId, request: RequestId) -> Vec<u8> {
     key
 }
 
+/// All damaged messages, or those of a mailbox.
+pub(super) fn damaged_in(id: Option<MailboxId>) -> Vec<u8> {
+    let mut key = vec![DAMAGED];
+    key.extend(id.map(ordered).into_iter().flatten());
+    key
+}
+
+pub(super) fn damaged(id: MailboxId, volume: Volume, uid: Uid) -> Vec<u8> {
+    let mut key = damaged_in(Some(id));
+    key.extend_from_slice(&volume.0.to_be_bytes());
+    key.extend_from_slice(&uid.0.to_be_bytes());
+    key
+}
+
+/// The mailbox, the volume and the UID of a key of [`damaged`].
+pub(super) fn parse_damaged(key: &[u8]) -> Option<(MailboxId, Volume, Uid)> {
+    let (mailbox, rest) = key.get(1..)?.split_first_chunk::<8>()?;
+    let (volume, uid) = rest.split_first_chunk::<4>()?;
+    let uid = Uid(u32::from_be_bytes(uid.try_into().ok()?));
+    Some((unordered(*mailbox), Volume(u32::from_be_bytes(*volume)), uid))
+}
+
+pub(super) fn orphans() -> Vec<u8> {
+    vec![ORPHAN]
+}
+
+pub(super) fn orphan(segment: u32, offset: u64) -> Vec<u8> {
+    let mut key = orphans();
+    key.extend_from_slice(&segment.to_be_bytes());
+    key.extend_from_slice(&offset.to_be_bytes());
+    key
+}
+
+pub(super) fn scrub() -> Vec<u8> {
+    vec![SCRUB]
+}
+
 pub(super) fn expiries() -> Vec<u8> {
     vec![EXPIRY]
 }
@@ -206,8 +273,11 @@ mod tests {
             assert_eq!(parse_change(&change(id, v, ModSeq(8), Uid(9))), Some((ModSeq(8), Uid(9))));
             assert_eq!(parse_vanished(&vanished_at(id, v, ModSeq(8))), Some(ModSeq(8)));
             assert_eq!(parse_uid(&message(id, v, Uid(9))), Some(Uid(9)));
+            assert_eq!(parse_mailbox(&message(id, v, Uid(9))), Some(id));
+            assert!(mailboxes_after(Some(id)).unwrap().from > message(id, v, Uid(9)));
             assert_eq!(parse_name(&subscription(id, "ä/b")), Some("ä/b"));
             assert_eq!(parse_purge(&purge(id, v)), Some((id, v)));
+            assert_eq!(parse_damaged(&damaged(id, v, Uid(9))), Some((id, v, Uid(9))));
             let request = RequestId(1 << 100);
             assert_eq!(parse_expiry(&expiry(77, id, request)), Some((77, id, request)));
         }

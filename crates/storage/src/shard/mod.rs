@@ -17,6 +17,7 @@ mod audit;
 mod blob;
 mod collect;
 mod commit;
+mod damage;
 mod disk;
 mod error;
 mod gather;
@@ -41,6 +42,7 @@ mod transaction;
 pub use audit::{Audit, Orphan, References};
 pub use blob::{Blob, BlobRef, BlobSource, MAX_RANGE};
 pub use collect::{Collectable, Collected, Collecting, keep_collected};
+pub use damage::Damage;
 pub use disk::{Disk, Folder, SegmentFile, Space};
 pub use error::ShardError;
 pub use options::ShardOptions;
@@ -400,7 +402,8 @@ impl Shared {
         std::mem::take(&mut self.keeping().removed)
     }
 
-    /// Finds dead segments, and refuses where a file with live blobs is missing.
+    /// Finds dead segments and says which files with living blobs are missing: those messages cannot be read, all
+    /// others can. What recovery needs it has found before.
     fn check_segments(&self, live: &BTreeMap<u32, live::Live>, current: u32) -> Result<(), ShardError> {
         let names = self.disk.names().map_err(ShardError::io)?;
         let there: BTreeSet<u32> = names.iter().filter_map(|n| segments::number_of(n)).collect();
@@ -409,9 +412,8 @@ impl Shared {
             match (count.live, there.contains(&segment)) {
                 (0, true) if segment < current => drop(keeping.dead.insert(segment)),
                 (0, false) => keeping.removed.push(segment),
-                (_, false) => {
-                    let what = format!("{} is missing", segments::file_name(segment));
-                    return Err(ShardError::corrupt(what));
+                (bytes, false) => {
+                    self.env.log.emit(&ms::MsSegmentMissing { path: self.path(), segment, bytes });
                 }
                 _ => {}
             }
