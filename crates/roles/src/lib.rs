@@ -10,6 +10,7 @@ pub mod directory;
 pub mod maintenance;
 pub mod manager;
 pub mod queue;
+pub mod restore;
 pub mod store;
 pub mod submission;
 

@@ -10,6 +10,7 @@
 //! and the Inbox renamed, without touching its messages; `purge` takes the rows of dead volumes away, bit by bit.
 
 mod findings;
+mod history;
 mod keys;
 mod names;
 mod purge;
@@ -25,6 +26,7 @@ mod writing;
 pub use findings::{
     DamagedRow, ScrubRow, damaged, forget_damage, known_orphans, note_damage, note_orphans, put_scrub, scrub,
 };
+pub use history::{Then, When, forget};
 pub use names::{BadName, FolderName, MAX_LEVELS, MAX_NAME};
 pub use purge::{PURGE_STEP, Purge, pending, purge};
 pub use reading::Mailbox;

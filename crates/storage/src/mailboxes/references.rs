@@ -1,5 +1,6 @@
 //! All bodies that the rows of a shard refer to: the other side of [`View::audit`](crate::shard::View::audit).
 
+use super::history::{self, BodyOf};
 use super::keys;
 use super::rows::MessageRow;
 use crate::shard::{KeyRange, References, Rows, ShardError};
@@ -7,7 +8,8 @@ use mail::id::{MailboxId, Uid};
 use std::ops::ControlFlow;
 
 /// Walks all rows that hold a reference to a body: those of messages, also of folders that were removed and are not
-/// purged yet. Rows that cannot be read are counted: their bodies look like orphans.
+/// purged yet, and those of history that have taken a body over. Rows that cannot be read are counted: their bodies look
+/// like orphans.
 ///
 /// # Errors
 /// Where the index cannot be read.
@@ -19,6 +21,14 @@ pub fn references(rows: &dyn Rows) -> Result<(References, u64), ShardError> {
             // The UID is not needed to see the body.
             match MessageRow::decode(Uid(0), value) {
                 Ok(row) => all.add(&row.blob),
+                Err(_) => unreadable += 1,
+            }
+            ControlFlow::Continue(())
+        })?;
+        rows.scan(KeyRange::prefix(keys::history(mailbox)), &mut |key, value| {
+            match history::parse(key, value).map(history::Entry::message) {
+                Ok(Some((row, BodyOf::History))) => all.add(&row.blob),
+                Ok(_) => {}
                 Err(_) => unreadable += 1,
             }
             ControlFlow::Continue(())
