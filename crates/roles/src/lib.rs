@@ -7,6 +7,7 @@
 pub mod body;
 pub mod call;
 pub mod directory;
+pub mod maintenance;
 pub mod manager;
 pub mod queue;
 pub mod store;

@@ -1,5 +1,5 @@
 //! What runs beside the requests: taking away what removed folders have left, forgetting old request ids and what was
-//! kept for restores.
+//! kept for restores, giving back the space of what is gone.
 //!
 //! A reconciler: takes no input, may be stopped at any point, runs when it is rung and from time to time.
 
@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 use storage::mailboxes::{expire, forget, pending, purge};
-use storage::shard::{Shard, ShardError, Transaction};
+use storage::shard::{Shard, ShardError, Transaction, keep_collected};
 use tokio::sync::Notify;
 
 /// Time between two looks without a ring.
@@ -69,6 +69,7 @@ pub(crate) fn start(store: &Inner) {
         tokio::select! {
             () = stopping.wait() => {}
             () = upkeep.run() => {}
+            () = keep_collected(&upkeep.env, &upkeep.shards) => {}
         }
     });
 }

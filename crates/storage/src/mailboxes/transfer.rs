@@ -420,7 +420,7 @@ pub fn arrivals(rows: &dyn Rows) -> Result<Vec<MailboxId>, ShardError> {
 fn ids(rows: &dyn Rows, kind: u8) -> Result<Vec<MailboxId>, ShardError> {
     let mut all = Vec::new();
     rows.scan(KeyRange::prefix([kind]), &mut |key, _| {
-        all.extend(keys::parse_single(key));
+        all.extend(keys::parse_mailbox(key));
         ControlFlow::Continue(())
     })?;
     Ok(all)
@@ -431,15 +431,12 @@ fn ids(rows: &dyn Rows, kind: u8) -> Result<Vec<MailboxId>, ShardError> {
 /// # Errors
 /// Where the index cannot be read.
 pub fn residents(rows: &dyn Rows) -> Result<Vec<MailboxId>, ShardError> {
-    let mut all = Vec::new();
-    let mut from = vec![keys::MAILBOX];
-    while let Some((key, _)) = rows.first(KeyRange::prefix_from(&[keys::MAILBOX], from))? {
-        let id = keys::parse_single(&key).ok_or_else(|| ShardError::corrupt("the key of a mailbox"))?;
+    let (mut all, mut after) = (Vec::new(), None);
+    while let Some(id) = super::next_mailbox(rows, after)? {
         if arrival(rows, id)?.is_none() && !matches!(departure(rows, id)?, Some(Departure::Gone { .. })) {
             all.push(id);
         }
-        let Some(next) = id.0.checked_add(1) else { break };
-        from = keys::mailbox_prefix(MailboxId(next));
+        after = Some(id);
     }
     Ok(all)
 }

@@ -14,6 +14,11 @@ pub struct View<'a> {
 }
 
 impl View<'_> {
+    /// The rows as they are by now: what this view still has may be gone there.
+    pub fn newest(&self) -> &dyn Rows {
+        self.rows.index
+    }
+
     /// Opens a body.
     ///
     /// # Errors

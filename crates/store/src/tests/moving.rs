@@ -104,7 +104,8 @@ async fn mail_that_comes_during_a_move_is_there_once_and_in_order() {
     }
     let uids = sender.await.unwrap();
     assert!(uids.is_sorted() && uids.iter().collect::<BTreeSet<_>>().len() == 300);
-    let subjects: Vec<_> = seen(&store).await["INBOX"].iter().map(|(text, _)| text.trim().to_owned()).collect();
+    let subjects: Vec<_> =
+        seen(&store).await["INBOX"].iter().map(|(text, _)| text.trim().to_owned()).collect();
     let expected: Vec<_> = (100..400).map(|n| format!("Subject: {n}")).collect();
     assert_eq!(subjects, expected);
     audit(&store).await;
