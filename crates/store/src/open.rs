@@ -22,7 +22,7 @@ use tokio::sync::Notify;
 
 /// The file that says how the store is divided.
 const FORMAT: &str = "format";
-const TITLE: &str = "intermail store 1";
+const TITLE: &str = "intermail store 2";
 
 /// Why a store cannot be opened.
 #[derive(Debug, thiserror::Error)]
@@ -223,9 +223,9 @@ mod format_tests {
 
     #[test]
     fn the_format_file_is_read_strictly() {
-        assert_eq!(parse_format("intermail store 1\nshards 2\n"), Some(2));
+        assert_eq!(parse_format("intermail store 2\nshards 2\n"), Some(2));
         for bad in
-            ["", "intermail store 2\nshards 2\n", "intermail store 1\nshards 0\n", "intermail store 1\n"]
+            ["", "intermail store 1\nshards 2\n", "intermail store 2\nshards 0\n", "intermail store 2\n"]
         {
             assert_eq!(parse_format(bad), None, "{bad:?}");
         }

@@ -4,6 +4,7 @@
 //! [`Writer::save_folder`], and ends with [`Writer::save`]. Nothing is kept of a task that fails, so no step undoes
 //! another.
 
+use super::chunks::Changing;
 use super::keys;
 use super::names::FolderName;
 use super::reading::Mailbox;
@@ -41,6 +42,7 @@ pub struct Writer<'t, 's> {
     id: MailboxId,
     row: MailboxRow,
     keywords: Option<Keywords>,
+    chunk: Changing,
 }
 
 impl<'t, 's> Writer<'t, 's> {
@@ -50,7 +52,7 @@ impl<'t, 's> Writer<'t, 's> {
     /// Where the index cannot be read or the change is too large; like all methods here.
     pub fn open(tx: &'t mut Transaction<'s>, id: MailboxId) -> Result<Option<Self>, ShardError> {
         let row = Mailbox::new(tx, id).row()?.filter(|row| !row.removed);
-        Ok(row.map(|row| Self { tx, id, row, keywords: None }))
+        Ok(row.map(|row| Self { tx, id, row, keywords: None, chunk: Changing::default() }))
     }
 
     /// Makes a mailbox with its Inbox. One that was removed before goes on with its numbers.
@@ -68,7 +70,7 @@ impl<'t, 's> Writer<'t, 's> {
             bytes: 0,
             messages: 0,
         };
-        let mut writer = Self { tx, id, row, keywords: None };
+        let mut writer = Self { tx, id, row, keywords: None, chunk: Changing::default() };
         let inbox = writer.blank_folder(FolderId::INBOX, &FolderName::inbox(), now);
         writer.save_folder(&inbox)?;
         Ok(writer)
@@ -180,6 +182,7 @@ impl<'t, 's> Writer<'t, 's> {
         for row in messages {
             self.tx.delete(&keys::message(self.id, folder.volume, row.uid))?;
             self.tx.delete(&keys::change(self.id, folder.volume, row.modseq, row.uid))?;
+            self.chunk.take(self.tx, (self.id, folder.volume), row.uid)?;
             self.tx.release(&row.blob)?;
             count(folder, row, Sign::Minus);
             self.row.bytes = self.row.bytes.saturating_sub(row.size());
@@ -195,11 +198,12 @@ impl<'t, 's> Writer<'t, 's> {
         Ok(())
     }
 
-    /// Writes a folder's row.
+    /// Writes a folder's row, and which UIDs it has by now.
     ///
     /// # Errors
     /// As [`Writer::open`].
     pub fn save_folder(&mut self, folder: &FolderRow) -> Result<(), ShardError> {
+        self.chunk.save(self.tx, self.id)?;
         self.tx.put(&keys::folder(self.id, folder.id), &folder.encode())
     }
 
@@ -344,6 +348,7 @@ impl<'t, 's> Writer<'t, 's> {
 
     fn put_message(&mut self, volume: Volume, row: &MessageRow) -> Result<(), ShardError> {
         self.tx.put(&keys::message(self.id, volume, row.uid), &row.encode())?;
+        self.chunk.put(self.tx, (self.id, volume), row)?;
         self.tx.put(&keys::change(self.id, volume, row.modseq, row.uid), &[])
     }
 
