@@ -3,7 +3,7 @@
 use super::blob::{Blob, BlobRef};
 use super::error::ShardError;
 use super::index::{IndexSnapshot, walk};
-use super::rows::{EachRow, KeyRange, Rows, Value};
+use super::rows::{EachRow, KeyRange, Rows, Seen, Value};
 use super::segments::Segments;
 
 /// The rows at one moment, and the bodies. Only lives inside the closure of [`Shard::read`](super::Shard::read), so
@@ -11,6 +11,7 @@ use super::segments::Segments;
 pub struct View<'a> {
     pub(crate) rows: IndexSnapshot<'a>,
     pub(crate) segments: &'a Segments,
+    pub(crate) seen: Seen<'a>,
 }
 
 impl View<'_> {
@@ -25,6 +26,7 @@ impl View<'_> {
 
 impl Rows for View<'_> {
     fn get(&self, key: &[u8]) -> Result<Option<Value>, ShardError> {
+        self.seen.one();
         self.rows.get(key)
     }
 
@@ -33,7 +35,7 @@ impl Rows for View<'_> {
         if range.is_empty() {
             return Ok(());
         }
-        walk(self.rows.range(&range), each)
+        walk(self.rows.range(&range), &mut |key, value| self.seen.hand(each, key, value))
     }
 
     fn scan_back(&self, range: KeyRange, each: EachRow<'_>) -> Result<(), ShardError> {
@@ -41,6 +43,6 @@ impl Rows for View<'_> {
         if range.is_empty() {
             return Ok(());
         }
-        walk(self.rows.range(&range).rev(), each)
+        walk(self.rows.range(&range).rev(), &mut |key, value| self.seen.hand(each, key, value))
     }
 }

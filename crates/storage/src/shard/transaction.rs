@@ -8,7 +8,7 @@ use super::blob::{BlobRef, BlobSource};
 use super::error::ShardError;
 use super::index::{self, Index};
 use super::log::{AppendError, Log};
-use super::rows::{EachRow, KeyRange, MAX_KEY, MAX_VALUE, OWN, Rows, Value};
+use super::rows::{EachRow, KeyRange, MAX_KEY, MAX_VALUE, OWN, Rows, Seen, Value};
 use crate::codec::{Reader, put_number};
 use fjall::Slice;
 use std::cmp::Ordering;
@@ -54,10 +54,16 @@ pub struct Transaction<'a> {
     hooks: Vec<AfterCommit>,
     log_end: u64,
     free: u64,
+    seen: Seen<'a>,
 }
 
 impl<'a> Transaction<'a> {
-    pub(crate) fn new(index: &'a Index, log: &'a mut Log, group: &'a mut Group, free: u64) -> Self {
+    pub(crate) fn new(
+        index: &'a Index,
+        log: &'a mut Log,
+        group: &'a mut Group,
+        (free, seen): (u64, Seen<'a>),
+    ) -> Self {
         let log_end = log.end();
         Self {
             index,
@@ -69,6 +75,7 @@ impl<'a> Transaction<'a> {
             hooks: Vec::new(),
             log_end,
             free,
+            seen,
         }
     }
 
@@ -213,6 +220,7 @@ impl<'a> Transaction<'a> {
 
 impl Rows for Transaction<'_> {
     fn get(&self, key: &[u8]) -> Result<Option<Value>, ShardError> {
+        self.seen.one();
         match self.group.rows.get(key) {
             Some(changed) => Ok(changed.clone().map(Value)),
             None => self.index.get(key),
@@ -225,7 +233,9 @@ impl Rows for Transaction<'_> {
             return Ok(());
         }
         let changed = self.group.rows.range::<[u8], _>(bounds(&range));
-        merge(self.index.range(&range), changed, <[u8]>::cmp, each)
+        merge(self.index.range(&range), changed, <[u8]>::cmp, &mut |key, value| {
+            self.seen.hand(each, key, value)
+        })
     }
 
     fn scan_back(&self, range: KeyRange, each: EachRow<'_>) -> Result<(), ShardError> {
@@ -234,7 +244,9 @@ impl Rows for Transaction<'_> {
             return Ok(());
         }
         let changed = self.group.rows.range::<[u8], _>(bounds(&range)).rev();
-        merge(self.index.range(&range).rev(), changed, |a, b| b.cmp(a), each)
+        merge(self.index.range(&range).rev(), changed, |a, b| b.cmp(a), &mut |key, value| {
+            self.seen.hand(each, key, value)
+        })
     }
 }
 
