@@ -11,6 +11,7 @@
 //! m mailbox N name                  a folder's id by name
 //! m mailbox R request               what a request delivered
 //! m mailbox S name                  a subscription
+//! m mailbox U volume chunk          which UIDs there are
 //! m mailbox V volume modseq         messages that are gone
 //! a mailbox                         it is on its way here
 //! g mailbox                         it is on its way out, or was
@@ -184,6 +185,16 @@ pub(super) fn message(id: MailboxId, volume: Volume, uid: Uid) -> Vec<u8> {
     key
 }
 
+pub(super) fn chunks(id: MailboxId, volume: Volume) -> Vec<u8> {
+    in_volume(id, b'U', volume, 4)
+}
+
+pub(super) fn chunk(id: MailboxId, volume: Volume, number: u32) -> Vec<u8> {
+    let mut key = chunks(id, volume);
+    key.extend_from_slice(&number.to_be_bytes());
+    key
+}
+
 pub(super) fn changes(id: MailboxId, volume: Volume) -> Vec<u8> {
     in_volume(id, b'C', volume, 12)
 }
@@ -221,7 +232,7 @@ pub(super) fn parse_vanished(key: &[u8]) -> Option<ModSeq> {
     Some(ModSeq(u64::from_be_bytes(key.get(KIND_LEN + 4..)?.try_into().ok()?)))
 }
 
-/// The UID of a key of [`message`].
+/// The UID of a key of [`message`], or the number of one of [`chunk`].
 pub(super) fn parse_uid(key: &[u8]) -> Option<Uid> {
     Some(Uid(u32::from_be_bytes(key.get(KIND_LEN + 4..)?.try_into().ok()?)))
 }

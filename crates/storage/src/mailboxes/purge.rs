@@ -59,7 +59,9 @@ pub fn purge(tx: &mut Transaction<'_>, what: Purge) -> Result<bool, ShardError> 
     if messages.len() == PURGE_STEP {
         return Ok(false);
     }
-    for prefix in [keys::changes(mailbox, volume), keys::vanished(mailbox, volume)] {
+    for prefix in
+        [keys::changes(mailbox, volume), keys::chunks(mailbox, volume), keys::vanished(mailbox, volume)]
+    {
         let rows = some(tx, prefix)?;
         for (key, _) in &rows {
             tx.delete(key)?;

@@ -3,6 +3,7 @@
 mod model;
 mod moving;
 mod restore;
+mod size;
 
 use super::*;
 use catalog::tree::Tree;
