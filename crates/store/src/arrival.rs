@@ -69,7 +69,7 @@ pub(crate) fn put(
     let noted = note_bytes(&letter);
     let blob = writer.transaction().store(&noted.outline, &Bytes::from(letter))?;
     let (system, keywords) = (SystemFlags::NONE, Vec::new());
-    let new = NewMessage { system, keywords, received: now, sent: noted.sent, saved: None, blob };
+    let new = NewMessage { system, keywords, received: now, sent: noted.sent, blob };
     let modseq = writer.next_modseq();
     writer.add(folder, new, modseq)
 }

@@ -43,14 +43,16 @@ impl Inner {
     ) -> Result<(), StoreError> {
         let length = value.as_ref().map_or(0, Bytes::len);
         check_length(name.as_str(), length, self.switches.get().max_autoreply)?;
+        let when = self.when();
         let task = move |tx: &mut Transaction<'_>| {
-            let mut writer = Writer::open(tx, mailbox)?.ok_or(StoreError::NoMailbox)?;
+            let mut writer = Writer::open(tx, mailbox, when)?.ok_or(StoreError::NoMailbox)?;
             let names = writer.mailbox().attributes()?;
             let known = names.iter().any(|(known, _)| known == name.as_str());
             if value.is_some() && !known && names.len() >= MAX_COUNT {
                 return Err(StoreError::Limit(format!("the mailbox has {MAX_COUNT} attributes")).into());
             }
-            Ok::<_, Fail>(writer.set_attribute(name.as_str(), value.as_deref())?)
+            writer.set_attribute(name.as_str(), value.as_deref())?;
+            Ok::<_, Fail>(writer.save()?)
         };
         self.change(mailbox, task).await
     }

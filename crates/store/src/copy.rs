@@ -11,7 +11,7 @@ use mail::sequence::NumberSet;
 use mail::time::Timestamp;
 use roles::store::{Copied, Quota, StoreError, Usage};
 use std::sync::Arc;
-use storage::mailboxes::{FolderName, MessageRow, NewMessage, Writer};
+use storage::mailboxes::{FolderName, MessageRow, NewMessage, When, Writer};
 use storage::shard::Transaction;
 
 /// What becomes of the originals.
@@ -56,8 +56,8 @@ impl Inner {
         let mut copy = Copy { mailbox, folder, uids, target, originals, switches, now };
         let mut all = Copied { uid_validity: UidValidity(0), from: Vec::new(), to: Vec::new() };
         loop {
-            let piece = copy.clone();
-            let task = move |tx: &mut Transaction<'_>| piece_of(tx, &piece);
+            let (piece, when) = (copy.clone(), self.when());
+            let task = move |tx: &mut Transaction<'_>| piece_of(tx, &piece, when);
             let Done { copied, next, warned } = self.change(mailbox, task).await?;
             self.log_warned(mailbox, warned);
             if matches!(copy.originals, Originals::Go) {
@@ -81,8 +81,8 @@ impl Inner {
     }
 }
 
-fn piece_of(tx: &mut Transaction<'_>, copy: &Copy) -> Result<Done, Fail> {
-    let mut writer = Writer::open(tx, copy.mailbox)?.ok_or(StoreError::NoMailbox)?;
+fn piece_of(tx: &mut Transaction<'_>, copy: &Copy, when: When) -> Result<Done, Fail> {
+    let mut writer = Writer::open(tx, copy.mailbox, when)?.ok_or(StoreError::NoMailbox)?;
     let source = folder(writer.mailbox(), copy.folder)?;
     let mut target = writer.mailbox().folder_named(&copy.target)?.ok_or(StoreError::NoFolder)?;
     let (rows, next) = first_messages(&writer, source.volume, &copy.uids)?;
@@ -102,7 +102,6 @@ fn piece_of(tx: &mut Transaction<'_>, copy: &Copy) -> Result<Done, Fail> {
                 keywords: row.keywords.clone(),
                 received: row.received,
                 sent: row.sent,
-                saved: Some(copy.now),
                 blob: row.blob,
             };
             to.push(writer.add(&mut target, new, modseq)?);

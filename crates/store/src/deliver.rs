@@ -6,7 +6,7 @@
 use crate::arrival::{self, Warned};
 use crate::error::Fail;
 use crate::mailbox::{Made, make};
-use crate::open::{Inner, Switches};
+use crate::open::{AWAY_LOOKS, AWAY_STEP, Inner, Switches};
 use crate::quota::Over;
 use crate::source::{Incoming, Noted, note};
 use catalog::events::{ms, run};
@@ -17,13 +17,16 @@ use roles::store::{Deliver, DeliverTo, Delivered, Placed, Repeatable, StoreError
 use roles::{Body, Call};
 use std::sync::Arc;
 use std::time::Duration;
-use storage::mailboxes::{Earlier, FolderName, FolderRow, Mailbox, NewMessage, Writer, earlier, remember};
+use storage::mailboxes::transfer::is_away;
+use storage::mailboxes::{
+    Earlier, FolderName, FolderRow, Mailbox, NewMessage, When, Writer, earlier, remember,
+};
 use storage::shard::{BlobRef, ShardError, Transaction};
 
 /// Most recipients of one delivery.
 const MAX_RECIPIENTS: usize = 10_000;
 /// How long a request id is remembered: longer than any queue keeps a message.
-const REMEMBERED: Duration = Duration::from_secs(7 * 86_400);
+pub(crate) const REMEMBERED: Duration = Duration::from_secs(7 * 86_400);
 
 /// What became of one recipient, with what there is to say about it in the log.
 struct Outcome {
@@ -38,6 +41,8 @@ struct Notes {
     folder_missing: bool,
     repeated: bool,
     over: Option<Over>,
+    /// The mailbox changes its place: to be tried again.
+    away: bool,
     warned: Option<Warned>,
 }
 
@@ -46,7 +51,7 @@ struct Common {
     body: Body,
     noted: Noted,
     received: Timestamp,
-    now: Timestamp,
+    when: When,
     request: Option<RequestId>,
     switches: Arc<Switches>,
 }
@@ -62,19 +67,33 @@ impl Inner {
         let common = Arc::new(Common {
             noted,
             received: deliver.received,
-            now: self.env.clock.now(),
+            when: self.when(),
             request: remembered.then_some(call.request),
             switches,
             body: deliver.body,
         });
         let to: Arc<[DeliverTo]> = deliver.to.into();
-        let mut by_shard = vec![Vec::new(); self.shards.len()];
-        for (number, one) in to.iter().enumerate() {
-            by_shard[self.shard_number(one.mailbox)].push(number);
+        let mut left: Vec<usize> = (0..to.len()).collect();
+        let mut outcomes = Vec::new();
+        for look in 1..=AWAY_LOOKS {
+            let mut by_shard = vec![Vec::new(); self.shards.len()];
+            for number in left.drain(..) {
+                by_shard[self.shard_number(to[number].mailbox)].push(number);
+            }
+            let commits = by_shard.into_iter().enumerate().filter(|(_, numbers)| !numbers.is_empty());
+            let commits = commits.map(|(shard, numbers)| self.deliver_in(shard, numbers, &to, &common));
+            let mut done = join_all(commits).await;
+            if look < AWAY_LOOKS {
+                for (of_shard, _) in &mut done {
+                    left.extend(of_shard.extract_if(.., |o| o.notes.away).map(|o| o.number));
+                }
+            }
+            outcomes.extend(done);
+            if left.is_empty() {
+                break;
+            }
+            self.env.clock.sleep(AWAY_STEP).await;
         }
-        let commits = by_shard.into_iter().enumerate().filter(|(_, numbers)| !numbers.is_empty());
-        let commits = commits.map(|(shard, numbers)| self.deliver_in(shard, numbers, &to, &common));
-        let outcomes = join_all(commits).await;
         self.collect(call, &to, &common, outcomes)
     }
 
@@ -87,11 +106,15 @@ impl Inner {
         common: &Arc<Common>,
     ) -> (Vec<Outcome>, Option<StoreError>) {
         let (to, common, watchers) = (Arc::clone(to), Arc::clone(common), Arc::clone(&self.watchers));
-        let asked = numbers.clone();
+        let (asked, placement) = (numbers.clone(), Arc::clone(&self.placement));
         let task = move |tx: &mut Transaction<'_>| {
             let mut blob = None;
             let mut outcomes = Vec::with_capacity(numbers.len());
             for number in numbers {
+                if placement.stirs() && is_away(tx, to[number].mailbox)? {
+                    outcomes.push(away(number));
+                    continue;
+                }
                 outcomes.push(place(tx, &mut blob, &common, &to[number], number)?);
             }
             let changed: Vec<MailboxId> =
@@ -154,6 +177,11 @@ impl Inner {
     }
 }
 
+/// The mailbox is not where it was looked for, or must not be changed just now.
+fn away(number: usize) -> Outcome {
+    Outcome { number, placed: Err(StoreError::Busy), notes: Notes { away: true, ..Notes::default() } }
+}
+
 /// Delivers to one recipient. A refusal is its outcome; an error is everybody's.
 fn place(
     tx: &mut Transaction<'_>,
@@ -175,10 +203,10 @@ fn place(
         // createMboxes is off: the mail is deferred until the mailbox has been made.
         return done(Err(StoreError::Unavailable), notes);
     }
-    let mut writer = match Writer::open(tx, to.mailbox)? {
+    let mut writer = match Writer::open(tx, to.mailbox, common.when)? {
         Some(writer) => writer,
         None => {
-            let (writer, made) = make(tx, to.mailbox, common.now, &common.switches)?;
+            let (writer, made) = make(tx, to.mailbox, common.when, &common.switches)?;
             notes.made = Some(made);
             writer
         }
@@ -204,15 +232,16 @@ fn place(
     };
     let keywords = writer.keyword_places(&to.flags)?;
     let (received, sent) = (common.received, common.noted.sent);
-    let new = NewMessage { system: to.flags.system, keywords, received, sent, saved: None, blob: reference };
+    let new = NewMessage { system: to.flags.system, keywords, received, sent, blob: reference };
     let modseq = writer.next_modseq();
     let uid = writer.add(&mut folder, new, modseq)?;
-    notes.warned = arrival::warn(&mut writer, &mut folder, before, &to.quota, &common.switches, common.now)?;
+    notes.warned =
+        arrival::warn(&mut writer, &mut folder, before, &to.quota, &common.switches, common.when.now)?;
     writer.save_folder(&folder)?;
     writer.save()?;
     let what = Earlier { folder: folder.id, uid_validity: folder.uid_validity, uid };
     if let Some(request) = common.request {
-        remember(tx, to.mailbox, request, what, common.now.plus(REMEMBERED))?;
+        remember(tx, to.mailbox, request, what, common.when.now.plus(REMEMBERED))?;
     }
     done(Ok(placed(what)), notes)
 }

@@ -15,7 +15,7 @@ use mail::sequence::NumberSet;
 use mail::time::Timestamp;
 use roles::store::{Expire, Expired, Run, StoreError, Unread};
 use std::ops::ControlFlow;
-use storage::mailboxes::{Mailbox, MessageRow, Volume, Writer};
+use storage::mailboxes::{Mailbox, MessageRow, Volume, When, Writer};
 use storage::shard::{ShardError, Transaction};
 
 /// Messages that are looked at for one commit.
@@ -61,8 +61,9 @@ impl Inner {
         if expire.run == Run::Dry || seen.goes.is_empty() {
             return Ok(seen);
         }
-        let (folder, piece) = (expire.folder, expire.clone());
-        let done = self.change(mailbox, move |tx: &mut Transaction<'_>| remove(tx, &piece, first)).await?;
+        let (folder, piece, when) = (expire.folder, expire.clone(), self.when());
+        let task = move |tx: &mut Transaction<'_>| remove(tx, &piece, first, when);
+        let done = self.change(mailbox, task).await?;
         if self.switches.get().trace {
             let log = |row: &MessageRow| {
                 self.env.log.emit(&ms::MsMsgDeleted { mailbox, folder, uid: row.uid, by: "age" });
@@ -74,9 +75,9 @@ impl Inner {
 
     /// ITS 11763: the time stays with the mailbox, so that a later run knows what has been done.
     async fn note_expiry(&self, expire: &Expire, all: Expired, now: Timestamp) -> Result<(), StoreError> {
-        let mailbox = expire.mailbox;
+        let (mailbox, when) = (expire.mailbox, self.when());
         let task = move |tx: &mut Transaction<'_>| {
-            let mut writer = Writer::open(tx, mailbox)?.ok_or(StoreError::NoMailbox)?;
+            let mut writer = Writer::open(tx, mailbox, when)?.ok_or(StoreError::NoMailbox)?;
             Ok::<_, Fail>(writer.set_attribute(LAST_EXPIRED, Some(now.rfc3339().to_string().as_bytes()))?)
         };
         // Nothing that a client sees has changed: nobody is woken.
@@ -95,8 +96,8 @@ fn find(mailbox: Mailbox<'_>, expire: &Expire, first: Uid) -> Result<Found, Fail
     Ok(walk(mailbox, folder.volume, expire, first)?)
 }
 
-fn remove(tx: &mut Transaction<'_>, expire: &Expire, first: Uid) -> Result<Found, Fail> {
-    let mut writer = Writer::open(tx, expire.mailbox)?.ok_or(StoreError::NoMailbox)?;
+fn remove(tx: &mut Transaction<'_>, expire: &Expire, first: Uid, when: When) -> Result<Found, Fail> {
+    let mut writer = Writer::open(tx, expire.mailbox, when)?.ok_or(StoreError::NoMailbox)?;
     let mut folder = folder(writer.mailbox(), expire.folder)?;
     let found = walk(writer.mailbox(), folder.volume, expire, first)?;
     if !found.goes.is_empty() {
@@ -130,7 +131,7 @@ fn walk(mailbox: Mailbox<'_>, volume: Volume, expire: &Expire, first: Uid) -> Re
 
 /// ITS 22344: all that is older goes, nothing that is newer. ITS 13904: unread mail may be protected.
 fn judge(row: &MessageRow, before: Timestamp, unread: Unread) -> Fate {
-    match (row.saved() < before, unread) {
+    match (row.added < before, unread) {
         (false, _) => Fate::Stays,
         (true, Unread::Stays) if !row.system.contains(SystemFlags::SEEN) => Fate::Protected,
         (true, _) => Fate::Goes,

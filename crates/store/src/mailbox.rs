@@ -7,10 +7,9 @@ use crate::open::{Inner, Switches};
 use catalog::events::{ms, msg, run};
 use futures_util::future::try_join_all;
 use mail::id::{FolderId, MailboxId, Uid};
-use mail::time::Timestamp;
 use roles::Call;
 use roles::store::{MAILBOX_PAGE, MailboxLine, StoreError, Usage};
-use storage::mailboxes::{Mailbox, Writer, mailboxes};
+use storage::mailboxes::{Mailbox, When, Writer, mailboxes};
 use storage::shard::{ShardError, Transaction, View};
 
 /// A mailbox that was made.
@@ -24,14 +23,15 @@ pub(crate) struct Made {
 pub(crate) fn make<'t, 's>(
     tx: &'t mut Transaction<'s>,
     mailbox: MailboxId,
-    now: Timestamp,
+    when: When,
     switches: &Switches,
 ) -> Result<(Writer<'t, 's>, Made), ShardError> {
-    let mut writer = Writer::create(tx, mailbox, now)?;
+    let mut writer = Writer::create(tx, mailbox, when)?;
     let Some(welcome) = &switches.welcome else { return Ok((writer, Made { welcome: None })) };
     let Some(mut inbox) = writer.mailbox().folder(FolderId::INBOX)? else {
         return Err(ShardError::Corrupt("a mailbox without an Inbox".into()));
     };
+    let now = when.now;
     let letter = Letter {
         from: &welcome.from,
         to: "",
@@ -53,12 +53,12 @@ impl Inner {
         if exists {
             return Ok(());
         }
-        let (now, switches) = (self.env.clock.now(), self.switches.get());
+        let (when, switches) = (self.when(), self.switches.get());
         let task = move |tx: &mut Transaction<'_>| {
             if Mailbox::new(tx, mailbox).exists()? {
                 return Ok(None);
             }
-            let (writer, made) = make(tx, mailbox, now, &switches)?;
+            let (writer, made) = make(tx, mailbox, when, &switches)?;
             writer.save()?;
             Ok::<_, Fail>(Some(made))
         };
@@ -69,8 +69,9 @@ impl Inner {
     }
 
     pub(crate) async fn delete_mailbox(&self, mailbox: MailboxId) -> Result<(), StoreError> {
+        let when = self.when();
         let task = move |tx: &mut Transaction<'_>| {
-            let writer = Writer::open(tx, mailbox)?.ok_or(StoreError::NoMailbox)?;
+            let writer = Writer::open(tx, mailbox, when)?.ok_or(StoreError::NoMailbox)?;
             Ok::<_, Fail>(writer.remove_mailbox()?)
         };
         self.change(mailbox, task).await?;

@@ -12,6 +12,8 @@ keys! {
     LOG_MAILBOX_CREATION: bool = "logMailBoxCreation" in ["mss"], Kind::Bool, ["true"], Live, since "3.2";
     #[doc = "Whether each step in the life of a message in the store is logged as MsgTrace and its removal as MsMsgDeleted."]
     MESSAGE_TRACING: bool = "messageTracing" in ["mss"], Kind::Bool, ["false"], Live, since "4.0";
+    #[doc = "How many minutes a mailbox can be restored as it was: what is deleted or changed is kept as long, and its space is given back after that. 0 keeps nothing."]
+    RESTORE_WINDOW: u64 = "restoreWindowInMinutes" in ["mss"], Kind::Number(0..=43_200), ["60"], Live, since "5.0";
     #[doc = "Whether a delivery that is repeated with the id of its first attempt is known and not stored again. When off, a repeat after a lost answer leaves two copies; nothing else changes. A message is never taken for another because of its Message-ID or content."]
     DUP_MESSAGE_DETECT: bool = "dupMessageDetect" in ["mss"], Kind::Bool, ["true"], Live, since "4.0";
     #[doc = "Subject of the message that every new mailbox begins with; see welcomeText."]

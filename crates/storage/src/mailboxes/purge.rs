@@ -5,6 +5,7 @@ use super::rows::{MessageRow, Volume};
 use crate::codec::Reader;
 use crate::shard::{KeyRange, Row, Rows, ShardError, Transaction};
 use mail::id::{FolderId, MailboxId, Uid};
+use mail::time::Timestamp;
 use std::ops::ControlFlow;
 
 /// Most rows that one step takes away.
@@ -17,6 +18,8 @@ pub struct Purge {
     pub mailbox: MailboxId,
     /// Which.
     pub volume: Volume,
+    /// Since when it may go.
+    pub due: Timestamp,
     /// The folder whose it was.
     pub folder: FolderId,
 }
@@ -30,17 +33,28 @@ pub struct Purged {
     pub done: bool,
 }
 
-/// The first dead volume, if there is one.
+/// The first dead volume that may go by now, if there is one.
 ///
 /// # Errors
 /// Where the index cannot be read.
-pub fn pending(rows: &dyn Rows) -> Result<Option<Purge>, ShardError> {
+pub fn pending(rows: &dyn Rows, now: Timestamp) -> Result<Option<Purge>, ShardError> {
     let Some((key, value)) = rows.first(KeyRange::prefix(keys::purges()))? else { return Ok(None) };
-    let (mailbox, volume) =
+    let (due, mailbox, volume) =
         keys::parse_purge(&key).ok_or_else(|| ShardError::corrupt("the key of a purge"))?;
-    // Rows of the first releases have no folder.
-    let folder = FolderId(Reader::new(&value).number32().unwrap_or(0));
-    Ok(Some(Purge { mailbox, volume, folder }))
+    let folder = Reader::new(&value).number32().ok_or_else(|| ShardError::corrupt("the row of a purge"))?;
+    Ok(Some(Purge { mailbox, volume, due, folder: FolderId(folder) }).filter(|_| due <= now))
+}
+
+/// All purges of a mailbox.
+pub(super) fn of(rows: &dyn Rows, id: MailboxId) -> Result<Vec<Row>, ShardError> {
+    let mut all = Vec::new();
+    rows.scan(KeyRange::prefix(keys::purges()), &mut |key, value| {
+        if keys::parse_purge(key).is_some_and(|(_, mailbox, _)| mailbox == id) {
+            all.push((key.to_vec(), value.to_vec()));
+        }
+        ControlFlow::Continue(())
+    })?;
+    Ok(all)
 }
 
 /// Takes away up to [`PURGE_STEP`] rows of a dead volume.
@@ -48,7 +62,7 @@ pub fn pending(rows: &dyn Rows) -> Result<Option<Purge>, ShardError> {
 /// # Errors
 /// Where the index cannot be read.
 pub fn purge(tx: &mut Transaction<'_>, what: Purge) -> Result<Purged, ShardError> {
-    let Purge { mailbox, volume, .. } = what;
+    let Purge { mailbox, volume, due, .. } = what;
     let mut purged = Purged::default();
     let messages = some(tx, keys::messages(mailbox, volume))?;
     for (key, value) in &messages {
@@ -60,7 +74,9 @@ pub fn purge(tx: &mut Transaction<'_>, what: Purge) -> Result<Purged, ShardError
     if messages.len() == PURGE_STEP {
         return Ok(purged);
     }
-    for prefix in [keys::changes(mailbox, volume), keys::vanished(mailbox, volume)] {
+    for prefix in
+        [keys::changes(mailbox, volume), keys::chunks(mailbox, volume), keys::vanished(mailbox, volume)]
+    {
         let rows = some(tx, prefix)?;
         for (key, _) in &rows {
             tx.delete(key)?;
@@ -69,7 +85,7 @@ pub fn purge(tx: &mut Transaction<'_>, what: Purge) -> Result<Purged, ShardError
             return Ok(purged);
         }
     }
-    tx.delete(&keys::purge(mailbox, volume))?;
+    tx.delete(&keys::purge(due, mailbox, volume))?;
     purged.done = true;
     Ok(purged)
 }

@@ -1,5 +1,6 @@
 //! Reading a mailbox, in a reader's view or inside a task.
 
+use super::chunks::Mark;
 use super::keys;
 use super::names::FolderName;
 use super::rows::{FolderRow, Keywords, MailboxRow, MessageRow, Volume, decode_set};
@@ -12,7 +13,8 @@ use std::ops::ControlFlow;
 /// How many rows outside of the asked set are walked over before a new seek costs less.
 const WALK: u32 = 24;
 
-/// The mailboxes that are there, by id, after `after`, at most `limit`. Costs two look-ups each, whatever they hold.
+/// The mailboxes that are there, by id, after `after`, at most `limit`. Costs a few look-ups each, whatever they
+/// hold.
 ///
 /// # Errors
 /// Where the index cannot be read.
@@ -22,12 +24,16 @@ pub fn mailboxes(
     limit: usize,
 ) -> Result<Vec<(MailboxId, MailboxRow)>, ShardError> {
     let (mut all, mut after) = (Vec::new(), after);
-    while all.len() < limit {
-        let range = KeyRange::prefix_from(&keys::mailboxes(), keys::mailboxes_after(after));
-        let Some((key, _)) = rows.first(range)? else { break };
-        let id = keys::parse_mailbox(&key).ok_or_else(|| ShardError::corrupt("the key of a mailbox"))?;
+    while all.len() < limit
+        && let Some(id) = super::next_mailbox(rows, after)?
+    {
         after = Some(id);
-        all.extend(Mailbox::new(rows, id).row()?.filter(|row| !row.removed).map(|row| (id, row)));
+        let row = Mailbox::new(rows, id).row()?.filter(|row| !row.removed);
+        if let Some(row) = row
+            && super::transfer::is_resident(rows, id)?
+        {
+            all.push((id, row));
+        }
     }
     Ok(all)
 }
@@ -43,6 +49,11 @@ impl<'a> Mailbox<'a> {
     /// The mailbox with this id, whether it exists or not.
     pub fn new(rows: &'a dyn Rows, id: MailboxId) -> Self {
         Self { rows, id }
+    }
+
+    /// Its id.
+    pub(super) fn id(&self) -> MailboxId {
+        self.id
     }
 
     /// Its own row, also of a removed one.
@@ -209,8 +220,8 @@ impl<'a> Mailbox<'a> {
             })?;
             // The walk was given up in a gap of the set: go on where the set does.
             let Some(at) = found else { return Ok(()) };
-            match uids.ranges().find(|r| *r.end() >= at) {
-                Some(range) => from = at.max(*range.start()),
+            match uids.ranges_within(at..=u32::MAX).next() {
+                Some(range) => from = *range.start(),
                 None => return Ok(()),
             }
         }
@@ -247,13 +258,8 @@ impl<'a> Mailbox<'a> {
     ) -> Result<NumberSet, ShardError> {
         let mut gone = NumberSet::new();
         if since < folder.vanished_floor {
-            let mut there = NumberSet::new();
-            self.messages(folder.volume, &NumberSet::all(), |m| {
-                there.insert(m.uid.0);
-                Ok(ControlFlow::Continue(()))
-            })?;
             gone.insert_range(1..=folder.uid_next.0.saturating_sub(1));
-            return Ok(gone.difference(&there));
+            return Ok(gone.difference(&self.uids(folder.volume, Mark::There)?));
         }
         let prefix = keys::vanished(self.id, folder.volume);
         let from = keys::vanished_at(self.id, folder.volume, since.next());
@@ -268,7 +274,7 @@ impl<'a> Mailbox<'a> {
     }
 
     /// Walks rows with a closure that may fail.
-    fn each(
+    pub(super) fn each(
         &self,
         range: KeyRange,
         mut each: impl FnMut(&[u8], &[u8]) -> Result<ControlFlow<()>, ShardError>,

@@ -15,7 +15,7 @@ const VERSION: u8 = 1;
 /// Bits of the first byte of a message row beside the five system flags.
 const HAS_KEYWORDS: u8 = 1 << 5;
 const HAS_SENT: u8 = 1 << 6;
-const HAS_SAVED: u8 = 1 << 7;
+const RESERVED: u8 = 1 << 7;
 
 /// Where the messages of a folder lie; never used twice in a mailbox.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -38,6 +38,10 @@ pub struct MailboxRow {
     pub bytes: u64,
     /// Number of messages.
     pub messages: u64,
+    /// The time of its last change; grows with every change.
+    pub changed: Timestamp,
+    /// The period in which history was last written.
+    pub noted: u32,
 }
 
 impl MailboxRow {
@@ -51,6 +55,8 @@ impl MailboxRow {
         }
         put_number(&mut out, self.bytes);
         put_number(&mut out, self.messages);
+        put_signed(&mut out, self.changed.as_micros());
+        put_number(&mut out, u64::from(self.noted));
         out
     }
 
@@ -66,6 +72,8 @@ impl MailboxRow {
                 next_validity: r.number32()?,
                 bytes: r.number()?,
                 messages: r.number()?,
+                changed: Timestamp::from_micros(r.signed()?),
+                noted: r.number32()?,
             })
         };
         decode().ok_or_else(|| ShardError::corrupt("the row of a mailbox"))
@@ -160,20 +168,15 @@ pub struct MessageRow {
     pub modseq: ModSeq,
     /// INTERNALDATE.
     pub received: Timestamp,
+    /// When it was put into its folder.
+    pub added: Timestamp,
     /// The day in its Date header.
     pub sent: Option<Day>,
-    /// When it came into the folder, to the second and never too early, where that is not when it was received.
-    pub saved: Option<Timestamp>,
     /// Its outline and body.
     pub blob: BlobRef,
 }
 
 impl MessageRow {
-    /// When it came into the folder: from then its age counts.
-    pub fn saved(&self) -> Timestamp {
-        self.saved.unwrap_or(self.received)
-    }
-
     /// Its size in bytes.
     pub fn size(&self) -> u64 {
         self.blob.body_len()
@@ -183,16 +186,13 @@ impl MessageRow {
         let mut out = Vec::with_capacity(40);
         let flag = |set: bool, bit: u8| if set { bit } else { 0 };
         let has_keywords = flag(!self.keywords.is_empty(), HAS_KEYWORDS);
-        let has_dates = flag(self.sent.is_some(), HAS_SENT) | flag(self.saved.is_some(), HAS_SAVED);
-        out.push(self.system.bits() | has_keywords | has_dates);
+        out.push(self.system.bits() | has_keywords | flag(self.sent.is_some(), HAS_SENT));
         put_number(&mut out, self.modseq.0);
         put_signed(&mut out, self.received.as_micros());
+        put_signed(&mut out, self.added.as_micros().saturating_sub(self.received.as_micros()));
         if let Some(sent) = self.sent {
             // Most mail arrives on the day on which it was sent.
             put_signed(&mut out, days(sent.start()) - days(self.received));
-        }
-        if let Some(saved) = self.saved {
-            put_signed(&mut out, second_after(saved) - self.received.as_secs());
         }
         if !self.keywords.is_empty() {
             put_number(&mut out, self.keywords.len() as u64);
@@ -205,19 +205,16 @@ impl MessageRow {
     pub(super) fn decode(uid: Uid, row: &[u8]) -> Result<Self, ShardError> {
         let mut r = Reader::new(row);
         let mut decode = || {
-            let first = r.byte()?;
+            let first = r.byte().filter(|b| b & RESERVED == 0)?;
             let modseq = ModSeq(r.number()?);
             let received = Timestamp::from_micros(r.signed()?);
+            let added = Timestamp::from_micros(received.as_micros().checked_add(r.signed()?)?);
             let sent = match first & HAS_SENT {
                 0 => None,
                 _ => {
                     let day = r.signed()?.checked_add(days(received))?;
                     Day::of(Timestamp::from_secs(day.checked_mul(86_400)?))
                 }
-            };
-            let saved = match first & HAS_SAVED {
-                0 => None,
-                _ => Some(Timestamp::from_secs(r.signed()?.checked_add(received.as_secs())?)),
             };
             let mut keywords = Vec::new();
             if first & HAS_KEYWORDS != 0 {
@@ -227,8 +224,16 @@ impl MessageRow {
                 }
             }
             let (blob, _) = BlobRef::decode(r.rest())?;
-            let system = SystemFlags::from_bits(first);
-            Some(Self { uid, system, keywords, modseq, received, sent, saved, blob })
+            Some(Self {
+                uid,
+                system: SystemFlags::from_bits(first),
+                keywords,
+                modseq,
+                received,
+                added,
+                sent,
+                blob,
+            })
         };
         decode().ok_or_else(|| ShardError::corrupt("the row of a message"))
     }
@@ -236,11 +241,6 @@ impl MessageRow {
 
 fn days(at: Timestamp) -> i64 {
     at.as_secs().div_euclid(86_400)
-}
-
-/// The first whole second that is not before.
-fn second_after(at: Timestamp) -> i64 {
-    at.as_secs() + i64::from(at.as_micros().rem_euclid(1_000_000) != 0)
 }
 
 fn version(r: &mut Reader<'_>) -> Option<()> {
@@ -333,8 +333,8 @@ mod tests {
         #[test]
         fn messages_are_read_back(
             bits in 0..32u8, keywords in prop::collection::vec(any::<u32>(), 0..MAX_KEYWORDS),
-            modseq: u64, micros in -4_000_000_000_000_000..4_000_000_000_000_000i64,
-            day in prop::option::of((1..3000i32, 1..12u8)), saved in prop::option::of(-4_000_000_000..4_000_000_000i64), place in (any::<u32>(), any::<u32>(), 0..1_000_000u32, 0..1u64 << 50),
+            modseq: u64, micros in -4_000_000_000_000_000..4_000_000_000_000_000i64, added in 0..4_000_000_000_000_000i64,
+            day in prop::option::of((1..3000i32, 1..12u8)), place in (any::<u32>(), any::<u32>(), 0..1_000_000u32, 0..1u64 << 50),
         ) {
             let mut blob = Vec::new();
             for n in [u64::from(place.0), u64::from(place.1), u64::from(place.2), place.3] {
@@ -346,17 +346,11 @@ mod tests {
                 keywords,
                 modseq: ModSeq(modseq),
                 received: Timestamp::from_micros(micros),
+                added: Timestamp::from_micros(added),
                 sent: day.and_then(|(y, m)| Day::new(y, m, 17)),
-                saved: saved.map(Timestamp::from_secs),
                 blob: BlobRef::decode(&blob).unwrap().0,
             };
             prop_assert_eq!(MessageRow::decode(Uid(4), &row.encode()).unwrap(), row);
-        }
-
-        #[test]
-        fn a_message_is_never_older_than_it_is(micros in -4_000_000_000_000_000..4_000_000_000_000_000i64) {
-            let after = Timestamp::from_secs(second_after(Timestamp::from_micros(micros)));
-            prop_assert!(after.as_micros() >= micros && after.as_micros() - micros < 1_000_000);
         }
 
         #[test]

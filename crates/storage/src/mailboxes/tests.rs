@@ -25,11 +25,16 @@ fn now() -> Timestamp {
     Timestamp::from_secs(1_000)
 }
 
+/// A change that keeps nothing of what it takes away.
+fn when() -> When {
+    When { now: now(), keep: std::time::Duration::ZERO }
+}
+
 fn add(w: &mut Writer<'_, '_>, folder: &mut FolderRow, count: u32) -> Result<(), ShardError> {
     for _ in 0..count {
         let blob = w.transaction().store(b"o", &Bytes::from_static(b"body"))?;
         let (system, keywords, received) = (SystemFlags::NONE, Vec::new(), now());
-        let new = NewMessage { system, keywords, received, sent: None, saved: None, blob };
+        let new = NewMessage { system, keywords, received, sent: None, blob };
         let modseq = w.next_modseq();
         w.add(folder, new, modseq)?;
     }
@@ -48,7 +53,7 @@ fn uids(w: &Writer<'_, '_>, volume: Volume, of: &NumberSet) -> Result<String, Sh
 #[tokio::test]
 async fn sparse_sets_find_what_is_there() {
     run(|tx| {
-        let mut w = Writer::create(tx, BOX, now())?;
+        let mut w = Writer::create(tx, BOX, when())?;
         let mut inbox = w.mailbox().folder(FolderId::INBOX)?.unwrap();
         add(&mut w, &mut inbox, 300)?;
         for set in ["1", "300", "1,2,150,299:301", "50:60,200,4000000000", "301:500", "1:4294967295"] {
@@ -71,7 +76,7 @@ async fn sparse_sets_find_what_is_there() {
 #[tokio::test]
 async fn flags_move_counters_and_the_change_log() {
     run(|tx| {
-        let mut w = Writer::create(tx, BOX, now())?;
+        let mut w = Writer::create(tx, BOX, when())?;
         let mut inbox = w.mailbox().folder(FolderId::INBOX)?.unwrap();
         add(&mut w, &mut inbox, 3)?;
         let before = inbox.highest_modseq;
@@ -104,7 +109,7 @@ async fn flags_move_counters_and_the_change_log() {
 #[tokio::test]
 async fn what_is_forgotten_of_the_vanished_is_answered_with_all_that_is_missing() {
     run(|tx| {
-        let mut w = Writer::create(tx, BOX, now())?;
+        let mut w = Writer::create(tx, BOX, when())?;
         let mut inbox = w.mailbox().folder(FolderId::INBOX)?.unwrap();
         add(&mut w, &mut inbox, 700)?;
         let start = inbox.highest_modseq;
@@ -113,6 +118,7 @@ async fn what_is_forgotten_of_the_vanished_is_answered_with_all_that_is_missing(
             let modseq = w.next_modseq();
             w.remove(&mut inbox, &[row], modseq)?;
         }
+        w.save_folder(&inbox)?;
         assert!(inbox.vanished_rows <= 512 && inbox.vanished_floor > start);
         for since in [ModSeq::ZERO, start, inbox.vanished_floor] {
             let gone = w.mailbox().vanished(&inbox, since, inbox.highest_modseq)?;
@@ -127,24 +133,28 @@ async fn what_is_forgotten_of_the_vanished_is_answered_with_all_that_is_missing(
 #[tokio::test]
 async fn a_removed_mailbox_leaves_only_its_numbers() {
     run(|tx| {
-        let mut w = Writer::create(tx, BOX, now())?;
+        let mut w = Writer::create(tx, BOX, when())?;
         let mut inbox = w.mailbox().folder(FolderId::INBOX)?.unwrap();
         add(&mut w, &mut inbox, 5)?;
         w.subscribe("x")?;
         w.save()?;
-        Writer::open(tx, BOX)?.unwrap().remove_mailbox()?;
-        assert!(Writer::open(tx, BOX)?.is_none());
-        let w = Writer::create(tx, BOX, now())?;
+        Writer::open(tx, BOX, when())?.unwrap().remove_mailbox()?;
+        assert!(Writer::open(tx, BOX, when())?.is_none());
+        let w = Writer::create(tx, BOX, when())?;
         let again = w.mailbox().folder(FolderId::INBOX)?.unwrap();
         assert!(again.uid_validity > inbox.uid_validity && again.volume != inbox.volume);
         assert_eq!((again.messages, w.row().messages), (0, 0));
         w.save()?;
-        let what = pending(tx)?.unwrap();
-        assert_eq!(what, Purge { mailbox: BOX, volume: inbox.volume, folder: FolderId::INBOX });
+        let what = pending(tx, now().plus(std::time::Duration::from_secs(1)))?.unwrap();
+        assert_eq!(
+            what,
+            Purge { mailbox: BOX, volume: inbox.volume, due: what.due, folder: FolderId::INBOX }
+        );
         assert!(purge(tx, what)?.done);
-        assert_eq!(pending(tx)?, None);
-        let left = Mailbox::new(tx, BOX).message(inbox.volume, Uid(1))?;
-        assert_eq!(left, None);
+        assert_eq!(pending(tx, now().plus(std::time::Duration::from_secs(1)))?, None);
+        let left = Mailbox::new(tx, BOX);
+        assert_eq!(left.message(inbox.volume, Uid(1))?, None);
+        assert!(left.uids(inbox.volume, Mark::There)?.is_empty());
         Ok(())
     })
     .await;
@@ -167,12 +177,41 @@ async fn requests_are_forgotten_when_their_time_is_over() {
 }
 
 #[tokio::test]
+async fn what_is_said_of_uids_is_what_the_messages_say() {
+    run(|tx| {
+        let mut w = Writer::create(tx, BOX, when())?;
+        let mut inbox = w.mailbox().folder(FolderId::INBOX)?.unwrap();
+        // Over the borders of chunks, with marks that are scattered and come and go.
+        add(&mut w, &mut inbox, 3 * CHUNK)?;
+        let all = [SystemFlags::SEEN, SystemFlags::FLAGGED, SystemFlags::DELETED];
+        for n in 0..6000u32 {
+            let uid = n.wrapping_mul(2_654_435_761) % (3 * CHUNK + 5);
+            let Some(row) = w.mailbox().message(inbox.volume, Uid(uid))? else { continue };
+            let modseq = w.next_modseq();
+            if n % 5 == 0 {
+                w.remove(&mut inbox, &[row], modseq)?;
+            } else {
+                w.set_flags(&mut inbox, row, (all[n as usize % 3], Vec::new()), modseq)?;
+            }
+        }
+        w.save_folder(&inbox)?;
+        assert!(w.mailbox().counted(&inbox)?);
+        let first = w.mailbox().uids(inbox.volume, Mark::Flagged)?.first().map(Uid);
+        assert_eq!(w.mailbox().first_uid(inbox.volume, Mark::Flagged)?, first);
+        let wrong = FolderRow { unseen: inbox.unseen + 1, ..inbox.clone() };
+        assert!(!w.mailbox().counted(&wrong)?);
+        w.save()
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn mailboxes_are_listed_in_order_and_removed_ones_are_not() {
     run(|tx| {
         for id in [5, -2, 0, i64::MAX, i64::MIN, 7] {
-            Writer::create(tx, MailboxId(id), now())?.save()?;
+            Writer::create(tx, MailboxId(id), when())?.save()?;
         }
-        Writer::open(tx, MailboxId(0))?.unwrap().remove_mailbox()?;
+        Writer::open(tx, MailboxId(0), when())?.unwrap().remove_mailbox()?;
         let ids = |after, limit| {
             let page = mailboxes(tx, after, limit)?;
             Ok::<_, ShardError>(page.into_iter().map(|(id, _)| id.0).collect::<Vec<_>>())
@@ -189,7 +228,7 @@ async fn mailboxes_are_listed_in_order_and_removed_ones_are_not() {
 #[tokio::test]
 async fn attributes_are_listed_without_their_values_and_go_with_the_mailbox() {
     run(|tx| {
-        let mut w = Writer::create(tx, BOX, now())?;
+        let mut w = Writer::create(tx, BOX, when())?;
         let long = vec![b'x'; 100_000];
         w.set_attribute("b", Some(&long))?;
         w.set_attribute("a", Some(b"12"))?;
@@ -198,8 +237,8 @@ async fn attributes_are_listed_without_their_values_and_go_with_the_mailbox() {
         assert_eq!(w.mailbox().attributes()?, [("a".to_owned(), 2), ("b".to_owned(), 100_000)]);
         assert_eq!(w.mailbox().attribute("b")?.as_deref(), Some(long.as_slice()));
         w.save()?;
-        Writer::open(tx, BOX)?.unwrap().remove_mailbox()?;
-        let w = Writer::create(tx, BOX, now())?;
+        Writer::open(tx, BOX, when())?.unwrap().remove_mailbox()?;
+        let w = Writer::create(tx, BOX, when())?;
         assert!(w.mailbox().attributes()?.is_empty());
         assert_eq!(w.mailbox().attribute("b")?, None);
         Ok(())

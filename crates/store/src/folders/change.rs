@@ -5,20 +5,19 @@ use crate::error::Fail;
 use crate::open::{Inner, Switches};
 use catalog::events::ms;
 use mail::id::{FolderId, MailboxId};
-use mail::time::Timestamp;
 use roles::store::{SpecialUse, StoreError, Subscription};
 use storage::mailboxes::{FolderName, FolderRow, Writer};
 use storage::shard::Transaction;
 
 /// How many folders a mailbox may have, and how deep they may lie: `maxFolders`, `maxFolderDepth`.
 #[derive(Debug, Clone, Copy)]
-struct Limits {
+pub(crate) struct Limits {
     folders: usize,
     levels: usize,
 }
 
 impl Limits {
-    fn of(switches: &Switches) -> Self {
+    pub(crate) fn of(switches: &Switches) -> Self {
         Self { folders: switches.max_folders, levels: switches.max_depth }
     }
 
@@ -45,12 +44,12 @@ impl Inner {
         special_use: Option<SpecialUse>,
     ) -> Result<FolderId, StoreError> {
         let name = parse(name)?;
-        let (now, limits) = (self.env.clock.now(), Limits::of(&self.switches.get()));
+        let (when, limits) = (self.when(), Limits::of(&self.switches.get()));
         let task = move |tx: &mut Transaction<'_>| {
-            let mut writer = Writer::open(tx, mailbox)?.ok_or(StoreError::NoMailbox)?;
+            let mut writer = Writer::open(tx, mailbox, when)?.ok_or(StoreError::NoMailbox)?;
             let number = special_use.map_or(0, special_use_number);
             check_free(&writer, number)?;
-            let mut folder = create(&mut writer, &name, now, limits)?;
+            let mut folder = create(&mut writer, &name, limits)?;
             if number != 0 {
                 folder.special_use = number;
                 writer.save_folder(&folder)?;
@@ -63,8 +62,9 @@ impl Inner {
 
     pub(crate) async fn delete_folder(&self, mailbox: MailboxId, name: &str) -> Result<(), StoreError> {
         let parsed = FolderName::parse(name).map_err(|_| StoreError::NoFolder)?;
+        let when = self.when();
         let task = move |tx: &mut Transaction<'_>| {
-            let mut writer = Writer::open(tx, mailbox)?.ok_or(StoreError::NoMailbox)?;
+            let mut writer = Writer::open(tx, mailbox, when)?.ok_or(StoreError::NoMailbox)?;
             if parsed.is_inbox() {
                 return Err(refused("the Inbox cannot be removed"));
             }
@@ -96,16 +96,16 @@ impl Inner {
     ) -> Result<(), StoreError> {
         let from = FolderName::parse(from).map_err(|_| StoreError::NoFolder)?;
         let to = parse(to)?;
-        let (now, limits) = (self.env.clock.now(), Limits::of(&self.switches.get()));
+        let (when, limits) = (self.when(), Limits::of(&self.switches.get()));
         let task = move |tx: &mut Transaction<'_>| {
-            let mut writer = Writer::open(tx, mailbox)?.ok_or(StoreError::NoMailbox)?;
+            let mut writer = Writer::open(tx, mailbox, when)?.ok_or(StoreError::NoMailbox)?;
             let mut folder = writer.mailbox().folder_named(&from)?.ok_or(StoreError::NoFolder)?;
             if from.is_inbox() {
                 // RFC 9051 6.3.6: the messages go, the Inbox and the folders below it stay.
-                let mut taker = create(&mut writer, &to, now, limits)?;
-                writer.hand_over(&mut folder, &mut taker, now)?;
+                let mut taker = create(&mut writer, &to, limits)?;
+                writer.hand_over(&mut folder, &mut taker)?;
             } else {
-                rename(&mut writer, folder, (&from, &to), now, limits)?;
+                rename(&mut writer, folder, (&from, &to), limits)?;
             }
             writer.save()?;
             Ok::<_, Fail>(())
@@ -121,13 +121,14 @@ impl Inner {
         name: &str,
         subscription: Subscription,
     ) -> Result<(), StoreError> {
-        let name = parse(name)?;
+        let (name, when) = (parse(name)?, self.when());
         let task = move |tx: &mut Transaction<'_>| {
-            let mut writer = Writer::open(tx, mailbox)?.ok_or(StoreError::NoMailbox)?;
+            let mut writer = Writer::open(tx, mailbox, when)?.ok_or(StoreError::NoMailbox)?;
             match subscription {
                 Subscription::On => writer.subscribe(name.as_str())?,
                 Subscription::Off => writer.unsubscribe(name.as_str())?,
             }
+            writer.save()?;
             Ok::<_, Fail>(())
         };
         self.change(mailbox, task).await
@@ -151,19 +152,18 @@ fn check_free(writer: &Writer<'_, '_>, special_use: u8) -> Result<(), Fail> {
 }
 
 /// Makes a folder and those above it. RFC 9051 6.3.4.
-fn create(
+pub(crate) fn create(
     writer: &mut Writer<'_, '_>,
     name: &FolderName,
-    now: Timestamp,
     limits: Limits,
 ) -> Result<FolderRow, Fail> {
     if writer.mailbox().folder_named(name)?.is_some() {
         return Err(StoreError::FolderExists.into());
     }
     limits.check_depth(name)?;
-    create_parents(writer, name, 1, now, limits)?;
+    create_parents(writer, name, 1, limits)?;
     writer.next_modseq();
-    Ok(writer.create_folder(name, now)?)
+    Ok(writer.create_folder(name)?)
 }
 
 /// Makes the folders above a name, where `besides` more are to be made.
@@ -171,7 +171,6 @@ fn create_parents(
     writer: &mut Writer<'_, '_>,
     name: &FolderName,
     besides: usize,
-    now: Timestamp,
     limits: Limits,
 ) -> Result<(), Fail> {
     let mut missing = Vec::new();
@@ -184,7 +183,7 @@ fn create_parents(
         limits.check_count(writer.mailbox().folders()?.len(), missing.len() + besides)?;
     }
     for parent in missing {
-        writer.create_folder(&parent, now)?;
+        writer.create_folder(&parent)?;
     }
     Ok(())
 }
@@ -193,7 +192,6 @@ fn rename(
     writer: &mut Writer<'_, '_>,
     mut folder: FolderRow,
     (from, to): (&FolderName, &FolderName),
-    now: Timestamp,
     limits: Limits,
 ) -> Result<(), Fail> {
     if to.is_below(from) {
@@ -203,15 +201,15 @@ fn rename(
         return Err(StoreError::FolderExists.into());
     }
     limits.check_depth(to)?;
-    create_parents(writer, to, 0, now, limits)?;
+    create_parents(writer, to, 0, limits)?;
     // The names below are free: their parent did not exist until now.
     for mut below in writer.mailbox().folders()? {
         let name = FolderName::parse(&below.name)?;
         if name.is_below(from) {
             let moved = name.moved(from, to)?;
             limits.check_depth(&moved)?;
-            writer.rename_folder(&mut below, &moved, now)?;
+            writer.rename_folder(&mut below, &moved)?;
         }
     }
-    Ok(writer.rename_folder(&mut folder, to, now)?)
+    Ok(writer.rename_folder(&mut folder, to)?)
 }
