@@ -17,7 +17,7 @@ use std::panic::resume_unwind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread;
-use storage::shard::{Shard, ShardError, ShardOptions, Transaction, View};
+use storage::shard::{Disk, Shard, ShardError, ShardOptions, Transaction, View};
 use tokio::sync::Notify;
 
 /// The file that says how the store is divided.
@@ -93,7 +93,26 @@ impl Store {
         options: &ShardOptions,
         env: &Env,
     ) -> Result<Self, OpenError> {
-        let opened = open_shards(path, shards.get(), options, env);
+        Self::start(open_shards(path, shards.get(), &|_, path| Shard::open(path, options.clone(), env)), env)
+    }
+
+    /// As [`Store::open`], with the segments of each shard on the disk that `disk` gives for its number: for whoever
+    /// has disks of another kind than folders, as a simulation has.
+    ///
+    /// # Errors
+    /// [`OpenError`]; nothing runs then.
+    pub fn open_on(
+        path: &Path,
+        shards: NonZeroU32,
+        options: &ShardOptions,
+        env: &Env,
+        disk: &(dyn Fn(u32) -> Arc<dyn Disk> + Sync),
+    ) -> Result<Self, OpenError> {
+        let open = |number, path: &Path| Shard::open_on(disk(number), path, options.clone(), env);
+        Self::start(open_shards(path, shards.get(), &open), env)
+    }
+
+    fn start(opened: Result<Vec<Shard>, OpenError>, env: &Env) -> Result<Self, OpenError> {
         let shards = opened.inspect_err(|error| {
             env.log.emit(&ms::MsInitFailure { step: "open", error: chain(error) });
         })?;
@@ -164,7 +183,10 @@ impl Inner {
     }
 }
 
-fn open_shards(path: &Path, count: u32, options: &ShardOptions, env: &Env) -> Result<Vec<Shard>, OpenError> {
+/// Opens one shard: its number and its folder.
+type OpenShard<'a> = &'a (dyn Fn(u32, &Path) -> Result<Shard, ShardError> + Sync);
+
+fn open_shards(path: &Path, count: u32, open: OpenShard<'_>) -> Result<Vec<Shard>, OpenError> {
     let folder = |source| OpenError::Folder { path: path.into(), source };
     std::fs::create_dir_all(path).map_err(folder)?;
     let made = match std::fs::read_to_string(path.join(FORMAT)) {
@@ -178,13 +200,13 @@ fn open_shards(path: &Path, count: u32, options: &ShardOptions, env: &Env) -> Re
     if made != count {
         return Err(OpenError::OtherShards { path: path.into(), made, configured: count });
     }
-    let open = &|number: u32| {
-        let shard = Shard::open(&path.join(format!("shard-{number:03}")), options.clone(), env);
+    let open_one = &|number: u32| {
+        let shard = open(number, &path.join(format!("shard-{number:03}")));
         shard.map_err(|source| OpenError::Shard { path: path.into(), number, source })
     };
     // Beside each other: after a crash each shard reads the end of its log.
     thread::scope(|scope| {
-        let threads: Vec<_> = (0..count).map(|number| scope.spawn(move || open(number))).collect();
+        let threads: Vec<_> = (0..count).map(|number| scope.spawn(move || open_one(number))).collect();
         threads.into_iter().map(|t| t.join().unwrap_or_else(|panic| resume_unwind(panic))).collect()
     })
 }
