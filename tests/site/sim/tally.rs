@@ -19,6 +19,10 @@ pub(crate) enum Point {
     Between,
     /// The power went once more, while the store recovered.
     DuringRecovery,
+    /// The power went once more, some time after a recovery.
+    InUseAgain,
+    /// It was ended in order after a crash.
+    OrderlyEnd,
     /// Reads failed.
     ReadErrors,
     /// A bit of a message changed on the disk.
@@ -26,12 +30,14 @@ pub(crate) enum Point {
 }
 
 impl Point {
-    const ALL: [Self; 7] = [
+    const ALL: [Self; 9] = [
         Self::BeforeSync,
         Self::DuringSync,
         Self::AfterSync,
         Self::Between,
         Self::DuringRecovery,
+        Self::InUseAgain,
+        Self::OrderlyEnd,
         Self::ReadErrors,
         Self::BitFlip,
     ];
@@ -43,6 +49,8 @@ impl Point {
             Self::AfterSync => "power lost after a sync",
             Self::Between => "power lost between syncs",
             Self::DuringRecovery => "power lost again during recovery",
+            Self::InUseAgain => "power lost again some time later",
+            Self::OrderlyEnd => "ended in order after a crash",
             Self::ReadErrors => "reads fail (EIO)",
             Self::BitFlip => "a bit of a message flips",
         }

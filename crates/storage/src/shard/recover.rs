@@ -76,8 +76,9 @@ pub(crate) fn is_new(disk: &dyn Disk) -> Result<bool, ShardError> {
 
 impl Tail {
     /// Drops what is unfinished and makes sure that the rest is on the disk, not only in the memory of a system
-    /// whose last sync may have failed.
-    pub(crate) fn secure(&self) -> Result<(), ShardError> {
+    /// whose last sync may have failed. Also the names: who made the last segment may have ended before they were.
+    pub(crate) fn secure(&self, disk: &dyn Disk) -> Result<(), ShardError> {
+        disk.sync_folder().map_err(ShardError::io)?;
         let file = &self.current.file;
         if self.torn {
             file.truncate(self.end.offset).map_err(ShardError::io)?;
