@@ -9,6 +9,7 @@
 //! A folder's messages lie under a *volume*, a number that is never used twice in a mailbox. So a folder is removed,
 //! and the Inbox renamed, without touching its messages; `purge` takes the rows of dead volumes away, bit by bit.
 
+mod history;
 mod keys;
 mod names;
 mod purge;
@@ -19,6 +20,7 @@ mod rows;
 mod tests;
 mod writing;
 
+pub use history::{Then, When, forget};
 pub use names::{BadName, FolderName, MAX_LEVELS, MAX_NAME};
 pub use purge::{PURGE_STEP, Purge, pending, purge};
 pub use reading::Mailbox;
