@@ -8,6 +8,7 @@ use crate::ledger::{EntryId, Ledger};
 use crate::model::{Effect, Token};
 use crate::site::Site;
 use crate::tape::Tape;
+use env::clock::Clock;
 use env::random::Random;
 use mail::flags::{Flags, SystemFlags};
 use mail::id::{MailboxId, RequestId};
@@ -15,6 +16,7 @@ use roles::store::StoreError;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 use store::Store;
 use tokio::sync::RwLock;
 
@@ -23,6 +25,7 @@ pub(crate) struct World {
     pub(crate) store: Store,
     pub(crate) ledger: Ledger,
     tape: Tape,
+    clock: Clock,
     /// Held for writing by an owner who changes folders, for reading by others who deliver.
     gates: BTreeMap<MailboxId, RwLock<()>>,
     next_token: AtomicU64,
@@ -32,8 +35,8 @@ impl World {
     /// Tokens are counted from this one.
     pub(crate) fn new(site: &Site, ledger: Ledger, ids: &[MailboxId], first_token: Token) -> Self {
         let gates = ids.iter().map(|id| (*id, RwLock::default())).collect();
-        let (store, tape) = (site.store.clone(), site.tape.clone());
-        Self { store, ledger, tape, gates, next_token: AtomicU64::new(first_token) }
+        let (store, tape, clock) = (site.store.clone(), site.tape.clone(), site.clock());
+        Self { store, ledger, tape, clock, gates, next_token: AtomicU64::new(first_token) }
     }
 
     pub(crate) fn ids(&self) -> Vec<MailboxId> {
@@ -71,6 +74,7 @@ impl Caller {
             let usable: Vec<MailboxId> =
                 self.own.iter().filter(|id| !self.lost_sight.contains(id)).copied().collect();
             let Some(id) = self.pick(&usable).copied() else { return };
+            self.world.clock.advance(Duration::from_millis(self.chance.below(LONGEST_STEP)));
             self.step(id).await;
             // A full disk is emptied when some have been refused.
             if self.world.tape.is_full() && self.chance.below(FULL_STEPS) == 0 {
@@ -158,3 +162,5 @@ impl Caller {
 
 /// Steps of a caller, about, while a disk is full.
 const FULL_STEPS: u64 = 5;
+/// A step takes up to this many milliseconds of the calendar.
+const LONGEST_STEP: u64 = 8000;

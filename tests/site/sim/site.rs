@@ -5,9 +5,12 @@ use crate::ledger::Shown;
 use crate::look::{Seen, look};
 use crate::tape::{Player, Syncs, Tape};
 use anyhow::{Context, Result};
+use catalog::tree::Tree;
 use env::Env;
+use env::clock::Clock;
 use env::random::Random;
 use mail::id::MailboxId;
+use mail::time::Timestamp;
 use roles::store::StoreError;
 use std::collections::BTreeMap;
 use std::num::NonZeroU32;
@@ -28,11 +31,15 @@ pub(crate) fn shard_of(id: MailboxId) -> usize {
 }
 
 /// How a store is set up.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub(crate) struct Setup {
     pub(crate) seed: u64,
     pub(crate) options: ShardOptions,
     pub(crate) syncs: Syncs,
+    /// Stands still but for the steps of callers; goes on through all crashes.
+    pub(crate) clock: Clock,
+    /// Minutes for which what is removed is kept.
+    window: u64,
 }
 
 impl Setup {
@@ -49,7 +56,8 @@ impl Setup {
             reserve: pick(&[0, 0, 64 << 10]),
             ..ShardOptions::default()
         };
-        Self { seed, options, syncs: Syncs::Honest }
+        let clock = Clock::fixed(Timestamp::from_secs(BEGIN));
+        Self { seed, options, syncs: Syncs::Honest, clock, window: pick(&[0, 0, 1, 60]) }
     }
 }
 
@@ -150,7 +158,10 @@ impl Site {
             let restored = image.as_ref().map(|i| i.restore(&index(shard), remains.journals));
             restored.transpose().context("cannot restore an index")?;
         }
-        let env = Env::for_test("mss");
+        let mut env = Env::for_test("mss");
+        env.clock = setup.clock.clone();
+        let keys = format!("/*/mss/restoreWindowInMinutes: [{}]\n", setup.window);
+        env.settings.replace(Tree::parse(&keys).context("the keys of the store")?);
         let disk = |number: u32| -> Arc<dyn Disk> {
             let shard = number as usize;
             let watched = (watch == Watch::Index).then(|| index(shard));
@@ -179,6 +190,11 @@ impl Site {
         Ok(seen)
     }
 
+    /// The calendar.
+    pub(crate) fn clock(&self) -> Clock {
+        self.env.clock.clone()
+    }
+
     /// What is left of it once it is closed.
     pub(crate) fn remains(&self) -> Remains {
         Remains::of(&self.disks, self.folder.path())
@@ -205,5 +221,7 @@ fn folder() -> Result<TempDir> {
 }
 
 const PATIENCE: Duration = Duration::from_secs(10);
+/// When all histories begin, in seconds of the calendar.
+const BEGIN: i64 = 1_800_000_000;
 /// Told apart from other uses of the same seed.
 const SETUP: u64 = 0x5e70;

@@ -22,6 +22,7 @@ pub(crate) enum Action {
     SyncFolder,
     Write(String, u64, Vec<u8>),
     Truncate(String, u64),
+    Punch(String, u64, u64),
     Sync(String),
     /// A sync that failed: what it was to save may be lost.
     SyncFailed(String),
@@ -276,6 +277,15 @@ impl SegmentFile for TapedFile {
     fn len(&self) -> io::Result<u64> {
         self.inner.len()
     }
+
+    fn punch(&self, offset: u64, len: u64) -> io::Result<()> {
+        self.disk
+            .act(|_| (Some(Action::Punch(self.name.clone(), offset, len)), self.inner.punch(offset, len)))
+    }
+
+    fn allocated(&self) -> io::Result<u64> {
+        self.inner.allocated()
+    }
 }
 
 /// Plays a tape to a moment.
@@ -312,6 +322,7 @@ fn play(disk: &SimDisk, action: &Action) -> io::Result<()> {
         Action::SyncFolder => disk.sync_folder(),
         Action::Write(name, offset, bytes) => disk.open(name)?.write_at(bytes, *offset),
         Action::Truncate(name, len) => disk.open(name)?.truncate(*len),
+        Action::Punch(name, offset, len) => disk.open(name)?.punch(*offset, *len),
         Action::Sync(name) => disk.open(name)?.sync_data(),
         Action::SyncFailed(name) => {
             disk.fail_sync_after(0);

@@ -83,20 +83,19 @@ impl Tail {
         if self.torn {
             file.truncate(self.end.offset).map_err(ShardError::io)?;
         }
-        if let Some(last) = self.groups.last().filter(|g| Arc::ptr_eq(&g.segment, &self.current)) {
-            // Written once more, because a system that failed to write a page marks it as written.
-            let mut at = last.start;
-            while at < last.end.offset {
-                let mut bytes = vec![0; (last.end.offset - at).min(1 << 20) as usize];
+        // Written once more, because a system that failed to write a page marks it as written: the last group, or the
+        // header of a segment that has no group yet, whose maker may have ended before it was synced.
+        let last = self.groups.last().filter(|g| Arc::ptr_eq(&g.segment, &self.current));
+        let begun = (self.end.offset == SEGMENT_HEADER).then_some(0);
+        if let Some(mut at) = last.map(|g| g.start).or(begun) {
+            while at < self.end.offset {
+                let mut bytes = vec![0; (self.end.offset - at).min(1 << 20) as usize];
                 file.read_at(&mut bytes, at).map_err(ShardError::io)?;
                 file.write_at(&bytes, at).map_err(ShardError::io)?;
                 at += bytes.len() as u64;
             }
         }
-        if self.torn || !self.groups.is_empty() {
-            file.sync_data().map_err(ShardError::io)?;
-        }
-        Ok(())
+        file.sync_data().map_err(ShardError::io)
     }
 
     /// Applies the groups to the index, in order.

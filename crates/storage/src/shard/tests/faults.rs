@@ -270,12 +270,13 @@ async fn missing_pieces_are_refused() {
 async fn a_segment_made_just_before_a_kill_outlives_a_later_loss_of_power() {
     let (disk, index, _dir, _) = fixture().await;
     let first = recover::tail(&disk, &index, None).unwrap();
-    // Killed between making the second segment and making its name durable.
-    let first = SegmentHeader { segment: 2, first_group: first.end.group + 1, ..first.current.header };
-    disk.create(&segments::file_name(2)).unwrap().write_at(&first.encode(), 0).unwrap();
+    // Killed between making the second segment and making its header and its name durable.
+    let header = SegmentHeader { segment: 2, first_group: first.end.group + 1, ..first.current.header };
+    let second = segments::file_name(2);
+    disk.create(&second).unwrap().write_at(&header.encode(), 0).unwrap();
     recover::tail(&disk, &index, None).unwrap().secure(&disk).unwrap();
     for seed in 0..20 {
         let after = disk.after_power_loss(&Random::seeded(seed));
-        assert!(after.names().unwrap().contains(&segments::file_name(2)), "seed {seed}");
+        assert_eq!(after.content(&second).as_deref(), Some(&header.encode()[..]), "seed {seed}");
     }
 }
