@@ -17,6 +17,8 @@ use std::collections::BTreeMap;
 pub(crate) struct Damage<'a> {
     history: &'a History,
     tally: &'a Tally,
+    /// Closed in order, so that a damaged end of the log is no torn one.
+    end: Remains,
     expected: BTreeMap<MailboxId, Mailbox>,
 }
 
@@ -26,7 +28,7 @@ impl<'a> Damage<'a> {
         let site = Site::open(&history.end.again(), &history.setup, Watch::Nothing)?;
         let expected = judge(&site, &history.world.ledger, history.site.tape.len()).await.mailboxes;
         site.close().await;
-        Ok(Self { history, tally, expected })
+        Ok(Self { history, tally, end: site.remains(), expected })
     }
 
     /// Lets reads fail while a store is opened and read; then without failures everything must be there still.
@@ -36,7 +38,7 @@ impl<'a> Damage<'a> {
             self.tally.crash(Point::ReadErrors);
             let tape = Tape::new(self.history.setup.seed + one_in as u64, self.history.setup.syncs);
             tape.fail_reads(one_in);
-            let remains = self.history.end.again();
+            let remains = self.end.again();
             let left = match Site::open_with(&remains, &self.history.setup, Watch::Nothing, &tape)? {
                 Err(failed) => failed.left,
                 Ok(site) => {
@@ -68,7 +70,7 @@ impl<'a> Damage<'a> {
             self.expected.iter().flat_map(|(id, m)| tokens(m).map(|token| (*id, token))).collect();
         for _ in 0..MOST_FLIPS.min(tokens.len()) {
             let (id, token) = tokens[chance.below(tokens.len() as u64) as usize];
-            let remains = self.history.end.again();
+            let remains = self.end.again();
             if flip(&remains, id, token, &chance) {
                 self.tally.crash(Point::BitFlip);
                 self.check_flipped(&remains, id, token).await?;

@@ -14,6 +14,7 @@ use super::keeper::Keeper;
 use super::live::{self, Live};
 use super::log::{FinishError, Log};
 use super::record::Op;
+use super::rows::Seen;
 use super::transaction::{Group, Transaction};
 use super::{Shared, recover};
 use catalog::events::{db, ms};
@@ -185,7 +186,8 @@ impl Committer {
     }
 
     fn run_task(&mut self, job: &mut dyn Job, index: &Index, group: &mut Group, free: u64) {
-        let mut tx = Transaction::new(index, &mut self.log, group, free);
+        let seen = Seen::new(&self.shared.counters.rows_read);
+        let mut tx = Transaction::new(index, &mut self.log, group, (free, seen));
         // A task that panics is a bug of one caller; the others of the group must not pay for it.
         let keep = catch_unwind(AssertUnwindSafe(|| job.run(&mut tx))).unwrap_or(false);
         if keep { tx.keep() } else { tx.discard() }
@@ -267,8 +269,10 @@ impl Committer {
 
     fn counted(&mut self, counts: Vec<(u32, Live)>) {
         let current = self.log.durable().segment;
+        let mut died = 0;
         for (segment, count) in counts {
             let before = self.live.insert(segment, count).unwrap_or_default();
+            died += before.live.saturating_sub(count.live);
             let live_bytes = &self.shared.counters.live_bytes;
             live_bytes.fetch_add(count.live.wrapping_sub(before.live), Ordering::Relaxed);
             if count.live == 0 && segment != current {
@@ -276,6 +280,7 @@ impl Committer {
                 self.keeper.nudge();
             }
         }
+        self.shared.died(died);
     }
 
     fn write(&mut self, group: &Group) -> Result<(), ShardError> {
@@ -309,7 +314,9 @@ impl Committer {
         }
         match applied {
             Ok(()) => {
-                self.shared.set_applied(position);
+                if self.shared.set_applied(position) {
+                    self.keeper.nudge();
+                }
                 Ok(())
             }
             Err(error) => {

@@ -11,11 +11,13 @@
 //! business.
 //!
 //! The path goes on in `commit` (groups), `log` and `record` (bytes), `index` and `places` (rows), `recover`, `keeper`,
-//! `reclaim` (space), `audit` (does it all add up).
+//! `reclaim` (space) and `collect` (which space, when), `audit` (does it all add up).
 
 mod audit;
 mod blob;
+mod collect;
 mod commit;
+mod damage;
 mod disk;
 mod error;
 mod gather;
@@ -39,6 +41,8 @@ mod transaction;
 
 pub use audit::{Audit, Orphan, References};
 pub use blob::{Blob, BlobRef, BlobSource, MAX_RANGE};
+pub use collect::{Collectable, Collected, Collecting, keep_collected};
+pub use damage::Damage;
 pub use disk::{Disk, Folder, SegmentFile, Space};
 pub use error::ShardError;
 pub use options::ShardOptions;
@@ -55,6 +59,7 @@ use env::Env;
 use env::compute::Compute;
 use index::{Index, Position};
 use keeper::Keeper;
+use rows::Seen;
 use rustix::fs::{FlockOperation, flock};
 use segments::Segments;
 use std::collections::{BTreeMap, BTreeSet};
@@ -63,7 +68,7 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
-use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::sync::{Notify, Semaphore, mpsc, oneshot};
 
 /// An open shard. Clones share it; it is closed by [`Shard::close`], or when the last clone is dropped.
 #[derive(Clone)]
@@ -130,6 +135,7 @@ impl Shard {
             keeping: Mutex::new(Keeping::new(index.position()?.unwrap_or_default())),
             index: RwLock::new(Held::Open(index)),
             counters: Counters::default(),
+            enough_died: Notify::new(),
             lock: Mutex::new(Some(lock)),
         });
         shared.check_segments(&live, tail.end.segment)?;
@@ -185,7 +191,8 @@ impl Shard {
         let shared = Arc::clone(&self.shared);
         let run = move || {
             let held = shared.index();
-            job(&View { rows: held.get()?.snapshot(), segments: &shared.segments })
+            let seen = Seen::new(&shared.counters.rows_read);
+            job(&View { rows: held.get()?.snapshot(), segments: &shared.segments, seen })
         };
         self.readers.run(run).await.unwrap_or(Err(ShardError::Panicked.into()))
     }
@@ -251,6 +258,7 @@ impl Shard {
             groups: counters.groups.load(Ordering::Relaxed),
             slow_applies: counters.slow_applies.load(Ordering::Relaxed),
             refused_full: counters.refused_full.load(Ordering::Relaxed),
+            rows_read: counters.rows_read.load(Ordering::Relaxed),
             live_bytes: counters.live_bytes.load(Ordering::Relaxed),
             segment: keeping.applied.segment,
             dead_segments: keeping.dead.len(),
@@ -267,6 +275,8 @@ pub struct ShardStatus {
     pub slow_applies: u64,
     /// Groups refused for want of space.
     pub refused_full: u64,
+    /// Rows that readers and tasks have looked up or walked over: what a request costs, whatever the machine.
+    pub rows_read: u64,
     /// Bytes of blobs that are referred to, with what belongs to them in the log.
     pub live_bytes: u64,
     /// The segment that is written.
@@ -285,6 +295,8 @@ pub(crate) struct Shared {
     index: RwLock<Held>,
     keeping: Mutex<Keeping>,
     counters: Counters,
+    /// Rung when so much has died that it is worth collecting.
+    enough_died: Notify,
     lock: Mutex<Option<File>>,
 }
 
@@ -312,7 +324,10 @@ struct Counters {
     groups: AtomicU64,
     slow_applies: AtomicU64,
     refused_full: AtomicU64,
+    rows_read: AtomicU64,
     live_bytes: AtomicU64,
+    /// Since the bell was rung.
+    died_bytes: AtomicU64,
 }
 
 /// What committer and keeper tell each other.
@@ -358,8 +373,10 @@ impl Shared {
         self.keeping.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn set_applied(&self, position: Position) {
-        self.keeping().applied = position;
+    /// `true` where this is the first in its segment: the one before can be made needless for a recovery.
+    fn set_applied(&self, position: Position) -> bool {
+        let before = std::mem::replace(&mut self.keeping().applied, position);
+        before.segment != position.segment
     }
 
     fn dead_segment(&self, segment: u32) {
@@ -391,7 +408,8 @@ impl Shared {
         std::mem::take(&mut self.keeping().removed)
     }
 
-    /// Finds dead segments, and refuses where a file with live blobs is missing.
+    /// Finds dead segments and says which files with living blobs are missing: those messages cannot be read, all
+    /// others can. What recovery needs it has found before.
     fn check_segments(&self, live: &BTreeMap<u32, live::Live>, current: u32) -> Result<(), ShardError> {
         let names = self.disk.names().map_err(ShardError::io)?;
         let there: BTreeSet<u32> = names.iter().filter_map(|n| segments::number_of(n)).collect();
@@ -400,9 +418,8 @@ impl Shared {
             match (count.live, there.contains(&segment)) {
                 (0, true) if segment < current => drop(keeping.dead.insert(segment)),
                 (0, false) => keeping.removed.push(segment),
-                (_, false) => {
-                    let what = format!("{} is missing", segments::file_name(segment));
-                    return Err(ShardError::corrupt(what));
+                (bytes, false) => {
+                    self.env.log.emit(&ms::MsSegmentMissing { path: self.path(), segment, bytes });
                 }
                 _ => {}
             }
