@@ -6,7 +6,7 @@ mod messages;
 use crate::finding::{Finding, Kind};
 use crate::ledger::{EntryId, Ledger};
 use crate::model::{Effect, Token};
-use crate::site::Site;
+use crate::site::{Moves, Site};
 use crate::tape::Tape;
 use env::clock::Clock;
 use env::random::Random;
@@ -26,6 +26,7 @@ pub(crate) struct World {
     pub(crate) ledger: Ledger,
     tape: Tape,
     clock: Clock,
+    moves: Moves,
     /// Held for writing by an owner who changes folders, for reading by others who deliver.
     gates: BTreeMap<MailboxId, RwLock<()>>,
     next_token: AtomicU64,
@@ -34,9 +35,10 @@ pub(crate) struct World {
 impl World {
     /// Tokens are counted from this one.
     pub(crate) fn new(site: &Site, ledger: Ledger, ids: &[MailboxId], first_token: Token) -> Self {
+        let moves = site.moves;
         let gates = ids.iter().map(|id| (*id, RwLock::default())).collect();
         let (store, tape, clock) = (site.store.clone(), site.tape.clone(), site.clock());
-        Self { store, ledger, tape, clock, gates, next_token: AtomicU64::new(first_token) }
+        Self { store, ledger, tape, clock, moves, gates, next_token: AtomicU64::new(first_token) }
     }
 
     pub(crate) fn ids(&self) -> Vec<MailboxId> {
@@ -97,6 +99,7 @@ impl Caller {
             75..82 => self.move_messages(id).await,
             82..88 => self.catch_up(id).await,
             88..90 => self.subscribe(id).await,
+            90..93 if self.world.moves == Moves::Some => self.resettle(id).await,
             _ => self.reshape(id).await,
         }
     }

@@ -122,7 +122,7 @@ impl Crash<'_> {
         let before = &self.history.world;
         let Resolved { mailboxes, past, delivered, .. } = resolved;
         let shown = before.ledger.shown(self.at).into_iter().map(|s| Shown { at: 0, ..s }).collect();
-        let ledger = Ledger::new(site.tape.clone(), mailboxes, past, shown);
+        let ledger = Ledger::new(site, mailboxes, past, shown);
         let world = Arc::new(World::new(site, ledger, &MAILBOXES, before.next_token()));
         let mut caller = Caller::new(&world, MAILBOXES.to_vec(), self.chance.number());
         let open = before.ledger.deliveries().into_iter().enumerate().filter(|(_, d)| d.begun < self.at);

@@ -12,6 +12,7 @@ use anyhow::Result;
 use env::random::Random;
 use mail::id::MailboxId;
 use std::collections::BTreeMap;
+use storage::sim::SimDisk;
 
 /// What a history has left, and what is in it.
 pub(crate) struct Damage<'a> {
@@ -71,7 +72,7 @@ impl<'a> Damage<'a> {
         for _ in 0..MOST_FLIPS.min(tokens.len()) {
             let (id, token) = tokens[chance.below(tokens.len() as u64) as usize];
             let remains = self.end.again();
-            if flip(&remains, id, token, &chance) {
+            if flip(&remains, token, &chance) {
                 self.tally.crash(Point::BitFlip);
                 self.check_flipped(&remains, id, token).await?;
             } else {
@@ -130,15 +131,15 @@ fn damaged(expected: &Mailbox, unreadable: &BTreeMap<(String, u32), String>, tok
     findings
 }
 
-/// Changes one bit of a message's bytes, in all places of its shard where they are.
-fn flip(remains: &Remains, id: MailboxId, token: Token, chance: &Random) -> bool {
-    let disk = &remains.disks[crate::site::shard_of(id)];
+/// Changes one bit of a message's bytes, wherever they are.
+fn flip(remains: &Remains, token: Token, chance: &Random) -> bool {
     let bytes = body(token);
     // The first block of a body is one piece on the disk.
     let first = &bytes[..bytes.len().min(FIRST_BLOCK)];
     let at = chance.below(first.len() as u64) as usize;
     let mut found = false;
-    for name in storage::shard::Disk::names(disk).unwrap_or_default() {
+    let names = |disk: &SimDisk| storage::shard::Disk::names(disk).unwrap_or_default();
+    for (disk, name) in remains.disks.iter().flat_map(|d| names(d).into_iter().map(move |n| (d, n))) {
         let Some(mut content) = disk.content(&name) else { continue };
         let places: Vec<usize> = memmem(&content, first);
         for place in &places {

@@ -31,7 +31,7 @@ pub(crate) async fn run(setup: Setup, steps: usize, fault: Option<Fault>) -> Res
     let seed = setup.seed;
     let chance = Random::seeded(seed);
     let site = Site::open(&Remains::nothing(), &setup, Watch::Index)?;
-    let ledger = Ledger::new(site.tape.clone(), BTreeMap::new(), BTreeMap::new(), Vec::new());
+    let ledger = Ledger::new(&site, BTreeMap::new(), BTreeMap::new(), Vec::new());
     // Tokens of different seeds differ, and so do the lengths of messages.
     let world = Arc::new(World::new(&site, ledger, &MAILBOXES, 1 + (chance.below(1 << 40) << 16)));
     if let Some(fault) = fault {

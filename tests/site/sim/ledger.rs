@@ -8,6 +8,7 @@
 use crate::finding::{Finding, Kind, compare};
 use crate::look::Seen;
 use crate::model::{Effect, Mailbox, Past, Token};
+use crate::site::{Moves, SHARDS, Site, shard_of};
 use crate::tape::Tape;
 use mail::flags::Flags;
 use mail::id::{FolderId, MailboxId, ModSeq, RequestId, UidValidity};
@@ -75,6 +76,7 @@ struct Book {
 /// The ledger of one store. Shared by all callers.
 pub(crate) struct Ledger {
     tape: Tape,
+    moves: Moves,
     book: Mutex<Book>,
 }
 
@@ -90,13 +92,14 @@ pub(crate) struct Resolved {
 impl Ledger {
     /// Of a store in which there is this already.
     pub(crate) fn new(
-        tape: Tape,
+        site: &Site,
         base: BTreeMap<MailboxId, Mailbox>,
         past: BTreeMap<MailboxId, Past>,
         shown: Vec<Shown>,
     ) -> Self {
         let current = base.clone();
-        Self { tape, book: Mutex::new(Book { base, past, current, shown, ..Book::default() }) }
+        let (tape, moves) = (site.tape.clone(), site.moves);
+        Self { tape, moves, book: Mutex::new(Book { base, past, current, shown, ..Book::default() }) }
     }
 
     /// A mailbox as it should be now, by what was answered.
@@ -188,7 +191,9 @@ impl Ledger {
         for (&id, seen) in seen {
             book.resolve_one(id, at, seen, &mut resolved);
         }
-        book.check_whole(at, &mut resolved);
+        if self.moves == Moves::None {
+            book.check_whole(at, &mut resolved);
+        }
         resolved
     }
 
@@ -245,12 +250,12 @@ impl Book {
         (mailbox, past, delivered)
     }
 
-    /// A delivery is one commit in each shard: there all of its mailboxes have it, or none.
+    /// A delivery is one commit in each shard: where mailboxes stay in their shards, all of its mailboxes have it, or none.
     fn check_whole(&self, at: usize, resolved: &mut Resolved) {
         for (number, delivery) in self.deliveries.iter().enumerate().filter(|(_, d)| d.begun < at) {
             let there = resolved.delivered.get(&number);
-            for shard in 0..crate::site::SHARDS {
-                let of_shard = delivery.to.iter().filter(|id| crate::site::shard_of(**id) == shard);
+            for shard in 0..SHARDS {
+                let of_shard = delivery.to.iter().filter(|id| shard_of(**id) == shard);
                 let in_one: Vec<bool> = of_shard.map(|id| there.is_some_and(|t| t.contains(id))).collect();
                 let refused = delivery.to.iter().any(|id| self.was_refused(*id, number));
                 if in_one.contains(&true) && in_one.contains(&false) && !refused {

@@ -30,6 +30,13 @@ pub(crate) fn shard_of(id: MailboxId) -> usize {
     usize::try_from(id.0.rem_euclid(SHARDS as i64)).unwrap_or(0)
 }
 
+/// Whether mailboxes are moved between shards.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Moves {
+    Some,
+    None,
+}
+
 /// How a store is set up.
 #[derive(Clone)]
 pub(crate) struct Setup {
@@ -38,6 +45,8 @@ pub(crate) struct Setup {
     pub(crate) syncs: Syncs,
     /// Stands still but for the steps of callers; goes on through all crashes.
     pub(crate) clock: Clock,
+    /// Whether mailboxes are moved between shards.
+    pub(crate) moves: Moves,
     /// Minutes for which what is removed is kept.
     window: u64,
 }
@@ -57,7 +66,8 @@ impl Setup {
             ..ShardOptions::default()
         };
         let clock = Clock::fixed(Timestamp::from_secs(BEGIN));
-        Self { seed, options, syncs: Syncs::Honest, clock, window: pick(&[0, 0, 1, 60]) }
+        let moves = if chance.below(3) == 0 { Moves::Some } else { Moves::None };
+        Self { seed, options, syncs: Syncs::Honest, clock, moves, window: pick(&[0, 0, 1, 60]) }
     }
 }
 
@@ -126,6 +136,7 @@ pub(crate) enum Watch {
 pub(crate) struct Site {
     pub(crate) store: Store,
     pub(crate) tape: Tape,
+    pub(crate) moves: Moves,
     env: Env,
     disks: Vec<SimDisk>,
     folder: TempDir,
@@ -171,7 +182,7 @@ impl Site {
         let store = Store::open_on(folder.path(), shards, &setup.options, &env, &disk);
         let disks = remains.disks.clone();
         Ok(match store {
-            Ok(store) => Ok(Self { store, tape: tape.clone(), env, disks, folder }),
+            Ok(store) => Ok(Self { store, tape: tape.clone(), moves: setup.moves, env, disks, folder }),
             Err(error) => Err(Failed { error, left: Remains::of(&disks, folder.path()) }),
         })
     }

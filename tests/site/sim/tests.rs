@@ -80,7 +80,7 @@ async fn ended() -> (Site, Books) {
 
 async fn kinds(site: &Site, books: Books) -> Vec<Kind> {
     let (base, past) = books.into_iter().map(|(id, (m, p))| ((id, m), (id, p))).unzip();
-    let ledger = Ledger::new(site.tape.clone(), base, past, Vec::new());
+    let ledger = Ledger::new(site, base, past, Vec::new());
     let findings = judge(site, &ledger, 0).await.findings;
     site.close().await;
     findings.iter().map(|f: &Finding| f.kind).collect()

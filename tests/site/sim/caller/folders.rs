@@ -5,6 +5,7 @@ use super::Caller;
 use crate::finding::Kind;
 use crate::look::call;
 use crate::model::{Effect, INBOX, Kept, Mail, Reshape, body};
+use crate::site::SHARDS;
 use mail::flags::Flags;
 use mail::id::{FolderId, MailboxId, RequestId};
 use mail::time::Timestamp;
@@ -108,6 +109,14 @@ impl Caller {
             }
         }
         Ok(())
+    }
+
+    /// Moves the mailbox to another shard, while others deliver into it. Nothing that anyone sees may change.
+    pub(super) async fn resettle(&mut self, id: MailboxId) {
+        let entry = self.world.ledger.begin(id, Vec::new(), None);
+        let to = (self.world.store.shard_of(id) + 1) % SHARDS as u32;
+        let outcome = self.world.store.move_mailbox(id, to).await;
+        self.settle(id, entry, outcome.map(|_| Vec::new()));
     }
 
     pub(super) async fn subscribe(&mut self, id: MailboxId) {
