@@ -1,7 +1,10 @@
 //! Opening a store: its folder, its shards, what runs beside them.
 
+use crate::damage::Notices;
 use crate::error::Fail;
 use crate::locks::Locks;
+use crate::maintenance::Jobs;
+use crate::scrub;
 use crate::upkeep::{self, Restores};
 use crate::watchers::Watchers;
 use catalog::events::ms;
@@ -84,6 +87,10 @@ pub(crate) struct Inner {
     /// Rung when there is something to purge.
     pub(crate) purge: Arc<Notify>,
     pub(crate) restores: Arc<Restores>,
+    /// Messages that cannot be read.
+    pub(crate) notices: Notices,
+    /// Long work that operators have started.
+    pub(crate) jobs: Jobs,
 }
 
 impl Store {
@@ -108,9 +115,12 @@ impl Store {
             trace: s.get(mss::MESSAGE_TRACING),
             keep: Duration::from_secs(60 * s.get(mss::RESTORE_WINDOW)),
         });
+        let notices = Notices::start(env, &shards);
         let inner = Inner {
             env: env.clone(),
             shards,
+            notices,
+            jobs: Jobs::default(),
             watchers: Arc::default(),
             locks: Locks::new(env.clock.clone()),
             switches,
@@ -118,7 +128,9 @@ impl Store {
             restores: Arc::default(),
         };
         upkeep::start(&inner);
-        Ok(Self(Arc::new(inner)))
+        let store = Self(Arc::new(inner));
+        scrub::start(&store);
+        Ok(store)
     }
 
     /// Finishes what waits and closes all shards; later calls get [`StoreError::Unavailable`].

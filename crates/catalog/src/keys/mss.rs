@@ -14,4 +14,6 @@ keys! {
     MESSAGE_TRACING: bool = "messageTracing" in ["mss"], Kind::Bool, ["false"], Live, since "4.0";
     #[doc = "How many minutes a mailbox can be restored as it was: what is deleted or changed is kept as long, and its space is given back after that. 0 keeps nothing."]
     RESTORE_WINDOW: u64 = "restoreWindowInMinutes" in ["mss"], Kind::Number(0..=43_200), ["60"], Live, since "5.0";
+    #[doc = "Days in which the background check reads every message once; 0: it does not run. What it finds damaged, imbadmsglist lists."]
+    SCRUB_PERIOD_IN_DAYS: u64 = "scrubPeriodInDays" in ["mss"], Kind::Number(0..=3650), ["30"], Live, since "5.0";
 }
