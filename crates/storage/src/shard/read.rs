@@ -3,7 +3,7 @@
 use super::blob::{Blob, BlobRef};
 use super::error::ShardError;
 use super::index::{IndexSnapshot, walk};
-use super::rows::{EachRow, KeyRange, OwnRows, Rows, Value};
+use super::rows::{EachRow, KeyRange, OwnRows, Rows, Seen, Value};
 use super::segments::Segments;
 
 /// The rows at one moment, and the bodies. Only lives inside the closure of [`Shard::read`](super::Shard::read), so
@@ -11,6 +11,7 @@ use super::segments::Segments;
 pub struct View<'a> {
     pub(crate) rows: IndexSnapshot<'a>,
     pub(crate) segments: &'a Segments,
+    pub(crate) seen: Seen<'a>,
 }
 
 impl View<'_> {
@@ -39,11 +40,12 @@ impl OwnRows for View<'_> {
 
 impl Rows for View<'_> {
     fn get(&self, key: &[u8]) -> Result<Option<Value>, ShardError> {
+        self.seen.one();
         self.rows.get(key)
     }
 
     fn scan(&self, range: KeyRange, each: EachRow<'_>) -> Result<(), ShardError> {
-        self.scan_own(range.without_own(), each)
+        self.scan_own(range.without_own(), &mut |key, value| self.seen.hand(each, key, value))
     }
 
     fn scan_back(&self, range: KeyRange, each: EachRow<'_>) -> Result<(), ShardError> {
@@ -51,6 +53,6 @@ impl Rows for View<'_> {
         if range.is_empty() {
             return Ok(());
         }
-        walk(self.rows.range(&range).rev(), each)
+        walk(self.rows.range(&range).rev(), &mut |key, value| self.seen.hand(each, key, value))
     }
 }
