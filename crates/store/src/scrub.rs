@@ -3,7 +3,7 @@
 //!
 //! A reconciler. Its rate is what the period asks for; where it is it notes in the shard, so that a restart goes on.
 
-use crate::maintenance::walk::Walker;
+use crate::maintenance::walk::{Met, Walker};
 use crate::open::{Inner, Store};
 use catalog::events::ms;
 use catalog::keys::mss::SCRUB_PERIOD_IN_DAYS;
@@ -76,7 +76,10 @@ pub(crate) async fn once(
     loop {
         let after = round.last;
         let Some(id) = here.read(move |view| next_mailbox(view, after)).await? else { break };
-        let met = walker.mailbox(shard, id, &|_, _| {}).await?;
+        let met = match store.shard_number(id) == shard {
+            true => walker.mailbox(shard, id, &|_, _| {}).await?,
+            false => Met::default(),
+        };
         round.last = Some(id);
         round.messages += met.messages;
         round.bytes += met.bytes;
