@@ -9,8 +9,8 @@ use crate::search::changed_after;
 use crate::source::Stored;
 use bytes::Bytes;
 use mail::id::ModSeq;
-use roles::Body;
 use roles::store::{Message, Need, Page, Read, StoreError};
+use roles::{Body, Call};
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use storage::mailboxes::{FolderRow, Keywords, Mailbox, MessageRow};
@@ -24,10 +24,16 @@ const MAX_OUTLINES: usize = 1 << 20;
 const MAX_LOOKED_AT: usize = 20_000;
 
 impl Inner {
-    pub(crate) async fn read(&self, read: Read) -> Result<Page, StoreError> {
-        let number = self.shard_number(read.mailbox);
+    pub(crate) async fn read(&self, call: &Call, read: Read) -> Result<Page, StoreError> {
+        let (mailbox, need) = (read.mailbox, read.need);
+        let number = self.shard_number(mailbox);
         let (shard, notices) = (self.shards[number].clone(), self.notices.clone());
-        self.look(read.mailbox, move |view| page(view, &Source { shard, number, notices }, &read)).await
+        let source = Source { shard, number, notices };
+        let page = self.look(mailbox, move |view| page(view, &source, &read)).await?;
+        if need == Need::Body {
+            page.messages.iter().for_each(|m| self.trace_step("read", call, mailbox, m.uid, m.size));
+        }
+        Ok(page)
     }
 }
 
