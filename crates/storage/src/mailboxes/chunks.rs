@@ -36,7 +36,7 @@ pub enum Mark {
     Deleted,
 }
 
-const MARKS: [Mark; 4] = [Mark::There, Mark::Unseen, Mark::Flagged, Mark::Deleted];
+pub(super) const MARKS: [Mark; 4] = [Mark::There, Mark::Unseen, Mark::Flagged, Mark::Deleted];
 
 impl Mark {
     /// Whether a message with these flags bears it.
@@ -174,9 +174,19 @@ impl Changing {
         (id, volume): (MailboxId, Volume),
         row: &MessageRow,
     ) -> Result<(), ShardError> {
-        let chunk = self.chunk(tx, id, volume, row.uid)?;
+        self.put_flags(tx, (id, volume), row.uid, row.system)
+    }
+
+    fn put_flags(
+        &mut self,
+        tx: &mut Transaction<'_>,
+        (id, volume): (MailboxId, Volume),
+        uid: Uid,
+        system: SystemFlags,
+    ) -> Result<(), ShardError> {
+        let chunk = self.chunk(tx, id, volume, uid)?;
         for (bits, mark) in chunk.0.iter_mut().zip(MARKS) {
-            bits.set(row.uid.0 % CHUNK, mark.is_on(row.system));
+            bits.set(uid.0 % CHUNK, mark.is_on(system));
         }
         Ok(())
     }
@@ -220,6 +230,25 @@ impl Changing {
         };
         Ok(&mut self.0.insert((volume, number, chunk)).2)
     }
+}
+
+/// Writes the rows of a folder anew, from its messages.
+pub(super) fn rebuild(tx: &mut Transaction<'_>, id: MailboxId, volume: Volume) -> Result<(), ShardError> {
+    let mut old = Vec::new();
+    tx.scan(KeyRange::prefix(keys::chunks(id, volume)), &mut |key, _| {
+        old.push(key.to_vec());
+        ControlFlow::Continue(())
+    })?;
+    old.iter().try_for_each(|key| tx.delete(key))?;
+    let mut rows = Vec::new();
+    super::recount::scan_messages(tx, id, volume, &mut |_, row| {
+        rows.extend(row.ok().map(|row| (row.uid, row.system)));
+    })?;
+    let mut changing = Changing::default();
+    for (uid, system) in rows {
+        changing.put_flags(tx, (id, volume), uid, system)?;
+    }
+    changing.save(tx, id)
 }
 
 impl Mailbox<'_> {

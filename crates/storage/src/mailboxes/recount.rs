@@ -3,12 +3,14 @@
 //! Counters move in the commit of what they count, so they agree always; this is for the day when they do not. Costs
 //! all rows of the mailbox, no bodies.
 
+use super::chunks::{self, MARKS};
 use super::keys;
 use super::reading::Mailbox;
 use super::rows::{FolderRow, MailboxRow, MessageRow, Volume};
 use super::writing::{Sign, count};
 use crate::shard::{KeyRange, Rows, ShardError, Transaction};
 use mail::id::{FolderId, MailboxId, ModSeq, Uid};
+use mail::sequence::NumberSet;
 use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 
@@ -23,12 +25,14 @@ pub struct Counted {
     pub unreadable: Vec<Uid>,
     /// Messages that no row of the change log names, and rows of it that name none.
     pub changes: u64,
+    /// Messages of which the rows of UIDs say something else than they do.
+    pub uids: u64,
 }
 
 impl Counted {
     /// Whether everything agrees.
     pub fn is_right(&self) -> bool {
-        self.is == self.should && self.unreadable.is_empty() && self.changes == 0
+        self.is == self.should && self.unreadable.is_empty() && self.changes == 0 && self.uids == 0
     }
 
     /// What does not agree, in one line.
@@ -43,6 +47,7 @@ impl Counted {
             ("modification sequence", is.highest_modseq.0, should.highest_modseq.0),
             ("rows that cannot be read", 0, self.unreadable.len() as u64),
             ("changes without message or message without change", 0, self.changes),
+            ("UIDs with other marks than their messages", 0, self.uids),
         ];
         let wrong = numbers.iter().filter(|(_, is, should)| is != should);
         wrong
@@ -74,12 +79,15 @@ pub fn counted(rows: &dyn Rows, id: MailboxId) -> Result<Option<(Vec<Counted>, M
 fn folder_counted(rows: &dyn Rows, id: MailboxId, is: FolderRow) -> Result<Counted, ShardError> {
     let mut should = FolderRow { messages: 0, unseen: 0, deleted: 0, bytes: 0, ..is.clone() };
     let (mut unreadable, mut named) = (Vec::new(), Sum::default());
+    let mut marked = MARKS.map(|_| NumberSet::new());
     scan_messages(rows, id, is.volume, &mut |uid, row| match row {
         Ok(row) => {
             count(&mut should, &row, Sign::Plus);
             should.uid_next = should.uid_next.max(Uid(uid.0.saturating_add(1)));
             should.highest_modseq = should.highest_modseq.max(row.modseq);
             named.add(row.modseq, uid);
+            let on = MARKS.map(|mark| mark.is_on(row.system));
+            marked.iter_mut().zip(on).filter(|(_, on)| *on).for_each(|(set, _)| set.insert(uid.0));
         }
         Err(_) => unreadable.push(uid),
     })?;
@@ -90,7 +98,26 @@ fn folder_counted(rows: &dyn Rows, id: MailboxId, is: FolderRow) -> Result<Count
         ControlFlow::Continue(())
     })?;
     let changes = if named == logged { 0 } else { named.count.abs_diff(logged.count).max(1) };
-    Ok(Counted { is, should, unreadable, changes })
+    let uids = differing_uids(Mailbox::new(rows, id), is.volume, &marked)?;
+    Ok(Counted { is, should, unreadable, changes, uids })
+}
+
+/// Of how many messages the rows of UIDs say something else.
+fn differing_uids(
+    mailbox: Mailbox<'_>,
+    volume: Volume,
+    marked: &[NumberSet; MARKS.len()],
+) -> Result<u64, ShardError> {
+    let mut most = 0;
+    for (set, mark) in marked.iter().zip(MARKS) {
+        match mailbox.uids(volume, mark) {
+            Ok(said) => most = most.max(said.difference(set).len() + set.difference(&said).len()),
+            // A row of UIDs that cannot be read says nothing right.
+            Err(ShardError::Corrupt(_)) => most = most.max(marked[0].len().max(1)),
+            Err(other) => return Err(other),
+        }
+    }
+    Ok(most)
 }
 
 /// Counts a mailbox anew and writes what was wrong; says which folders were.
@@ -103,6 +130,9 @@ pub fn recount(tx: &mut Transaction<'_>, id: MailboxId) -> Result<Vec<FolderId>,
     for one in folders.into_iter().filter(|one| !one.is_right()) {
         if one.changes > 0 {
             mend_changes(tx, id, one.is.volume)?;
+        }
+        if one.uids > 0 {
+            chunks::rebuild(tx, id, one.is.volume)?;
         }
         tx.put(&keys::folder(id, one.should.id), &one.should.encode())?;
         wrong.push(one.should.id);
@@ -155,7 +185,7 @@ pub fn message_page(
     Ok(page)
 }
 
-fn scan_messages(
+pub(super) fn scan_messages(
     rows: &dyn Rows,
     id: MailboxId,
     volume: Volume,
