@@ -7,9 +7,9 @@ use crate::placement::Placement;
 use crate::upkeep::{self, Restores};
 use crate::watchers::Watchers;
 use catalog::events::ms;
-use catalog::keys::mss;
+use catalog::keys::{common, mss};
 use env::Env;
-use env::settings::Live;
+use env::settings::{Live, Settings};
 use mail::id::MailboxId;
 use roles::store::StoreError;
 use std::collections::HashMap;
@@ -77,6 +77,49 @@ pub(crate) struct Switches {
     pub(crate) trace: bool,
     /// How long what is taken away can be restored.
     pub(crate) keep: Duration,
+    /// Whether a repeated delivery is known by its request id.
+    pub(crate) know_repeats: bool,
+    /// What new mailboxes find.
+    pub(crate) welcome: Option<Welcome>,
+    pub(crate) max_folders: usize,
+    pub(crate) max_depth: usize,
+    /// Bytes of an autoreply.
+    pub(crate) max_autoreply: usize,
+    /// The name of this host.
+    pub(crate) host: String,
+}
+
+/// The message that a new mailbox begins with.
+pub(crate) struct Welcome {
+    pub(crate) from: String,
+    pub(crate) subject: String,
+    pub(crate) text: Vec<String>,
+}
+
+impl Switches {
+    fn read(settings: &Settings) -> Self {
+        let count = |n: u64| usize::try_from(n).unwrap_or(usize::MAX);
+        let (host, text) = (settings.host().to_owned(), settings.get(mss::WELCOME_TEXT));
+        let domain = settings.get(common::DEFAULT_DOMAIN);
+        let domain = if domain.is_empty() { &host } else { &domain };
+        let welcome = Welcome {
+            from: format!("postmaster@{domain}"),
+            subject: settings.get(mss::WELCOME_SUBJECT),
+            text,
+        };
+        Self {
+            create: settings.get(mss::CREATE_MBOXES),
+            log_creation: settings.get(mss::LOG_MAILBOX_CREATION),
+            trace: settings.get(mss::MESSAGE_TRACING),
+            keep: Duration::from_secs(60 * settings.get(mss::RESTORE_WINDOW)),
+            know_repeats: settings.get(mss::DUP_MESSAGE_DETECT),
+            welcome: Some(welcome).filter(|w| w.text.iter().any(|line| !line.is_empty())),
+            max_folders: count(settings.get(mss::MAX_FOLDERS)),
+            max_depth: count(settings.get(mss::MAX_FOLDER_DEPTH)),
+            max_autoreply: count(settings.get(mss::MAX_AUTO_REPLY_MSG_LEN).saturating_mul(1024)),
+            host,
+        }
+    }
 }
 
 /// The message store of a host. Clones share it.
@@ -131,12 +174,7 @@ impl Store {
         let (shards, placement) = opened.inspect_err(|error| {
             env.log.emit(&ms::MsInitFailure { step: "open", error: chain(error) });
         })?;
-        let switches = env.settings.live(|s| Switches {
-            create: s.get(mss::CREATE_MBOXES),
-            log_creation: s.get(mss::LOG_MAILBOX_CREATION),
-            trace: s.get(mss::MESSAGE_TRACING),
-            keep: Duration::from_secs(60 * s.get(mss::RESTORE_WINDOW)),
-        });
+        let switches = env.settings.live(Switches::read);
         let inner = Inner {
             env: env.clone(),
             shards,
