@@ -9,6 +9,7 @@ pub mod call;
 pub mod directory;
 pub mod manager;
 pub mod queue;
+pub mod restore;
 pub mod store;
 pub mod submission;
 

@@ -4,6 +4,7 @@
 //! m mailbox B                       the mailbox
 //! m mailbox C volume modseq uid     a message and its last change
 //! m mailbox F folder                a folder
+//! m mailbox H time kind a b         what was before a change
 //! m mailbox K                       the names of keywords
 //! m mailbox M volume uid            a message
 //! m mailbox N name                  a folder's id by name
@@ -11,14 +12,17 @@
 //! m mailbox S name                  a subscription
 //! m mailbox U volume chunk          which UIDs there are
 //! m mailbox V volume modseq         messages that are gone
-//! p mailbox volume                  a dead volume
+//! n period mailbox                  history was written in this period
+//! p time mailbox volume             a dead volume, and when it may go
 //! x second mailbox request          when a request is forgotten
 //! ```
 
 use super::rows::Volume;
 use mail::id::{FolderId, MailboxId, ModSeq, RequestId, Uid};
+use mail::time::Timestamp;
 
 const MAILBOX: u8 = b'm';
+const NOTED: u8 = b'n';
 const PURGE: u8 = b'p';
 const EXPIRY: u8 = b'x';
 /// Length of `m mailbox kind`.
@@ -179,18 +183,94 @@ pub(super) fn purges() -> Vec<u8> {
     vec![PURGE]
 }
 
-pub(super) fn purge(id: MailboxId, volume: Volume) -> Vec<u8> {
-    let mut key = Vec::with_capacity(13);
+pub(super) fn purge(due: Timestamp, id: MailboxId, volume: Volume) -> Vec<u8> {
+    let mut key = Vec::with_capacity(21);
     key.push(PURGE);
+    key.extend_from_slice(&ordered_time(due));
     key.extend_from_slice(&ordered(id));
     key.extend_from_slice(&volume.0.to_be_bytes());
     key
 }
 
-/// The mailbox and the volume of a key of [`purge`].
-pub(super) fn parse_purge(key: &[u8]) -> Option<(MailboxId, Volume)> {
-    let (mailbox, volume) = key.get(1..)?.split_first_chunk::<8>()?;
-    Some((unordered(*mailbox), Volume(u32::from_be_bytes(volume.try_into().ok()?))))
+/// When it may go, the mailbox and the volume of a key of [`purge`].
+pub(super) fn parse_purge(key: &[u8]) -> Option<(Timestamp, MailboxId, Volume)> {
+    let (due, rest) = key.get(1..)?.split_first_chunk::<8>()?;
+    let (mailbox, volume) = rest.split_first_chunk::<8>()?;
+    Some((time(*due), unordered(*mailbox), Volume(u32::from_be_bytes(volume.try_into().ok()?))))
+}
+
+/// What a row of history is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Change {
+    Message(Volume, Uid),
+    Folder(FolderId),
+    Subscription(u32),
+    Keywords,
+}
+
+pub(super) fn history(id: MailboxId) -> Vec<u8> {
+    of(id, b'H', 17)
+}
+
+pub(super) fn history_from(id: MailboxId, at: Timestamp) -> Vec<u8> {
+    let mut key = history(id);
+    key.extend_from_slice(&ordered_time(at));
+    key
+}
+
+pub(super) fn change_at(id: MailboxId, at: Timestamp, change: Change) -> Vec<u8> {
+    let mut key = history_from(id, at);
+    let (kind, a, b) = match change {
+        Change::Message(volume, uid) => (b'M', volume.0, uid.0),
+        Change::Folder(folder) => (b'F', folder.0, 0),
+        Change::Subscription(number) => (b'S', number, 0),
+        Change::Keywords => (b'K', 0, 0),
+    };
+    key.push(kind);
+    key.extend_from_slice(&a.to_be_bytes());
+    key.extend_from_slice(&b.to_be_bytes());
+    key
+}
+
+/// What a key of [`change_at`] is about.
+pub(super) fn parse_change_at(key: &[u8]) -> Option<Change> {
+    let (&kind, rest) = key.get(KIND_LEN + 8..)?.split_first()?;
+    let (a, b) = rest.split_first_chunk::<4>()?;
+    let (a, b) = (u32::from_be_bytes(*a), u32::from_be_bytes(b.try_into().ok()?));
+    match kind {
+        b'M' => Some(Change::Message(Volume(a), Uid(b))),
+        b'F' => Some(Change::Folder(FolderId(a))),
+        b'S' => Some(Change::Subscription(a)),
+        b'K' => Some(Change::Keywords),
+        _ => None,
+    }
+}
+
+pub(super) fn all_noted() -> Vec<u8> {
+    vec![NOTED]
+}
+
+pub(super) fn noted(period: u32, id: MailboxId) -> Vec<u8> {
+    let mut key = Vec::with_capacity(13);
+    key.push(NOTED);
+    key.extend_from_slice(&period.to_be_bytes());
+    key.extend_from_slice(&ordered(id));
+    key
+}
+
+/// The period and the mailbox of a key of [`noted`].
+pub(super) fn parse_noted(key: &[u8]) -> Option<(u32, MailboxId)> {
+    let (period, mailbox) = key.get(1..)?.split_first_chunk::<4>()?;
+    Some((u32::from_be_bytes(*period), unordered(mailbox.try_into().ok()?)))
+}
+
+/// Times before 1970 come before the others.
+fn ordered_time(at: Timestamp) -> [u8; 8] {
+    (at.as_micros().cast_unsigned() ^ (1 << 63)).to_be_bytes()
+}
+
+fn time(bytes: [u8; 8]) -> Timestamp {
+    Timestamp::from_micros((u64::from_be_bytes(bytes) ^ (1 << 63)).cast_signed())
 }
 
 fn unordered(bytes: [u8; 8]) -> MailboxId {
@@ -218,7 +298,20 @@ mod tests {
             assert_eq!(parse_vanished(&vanished_at(id, v, ModSeq(8))), Some(ModSeq(8)));
             assert_eq!(parse_uid(&message(id, v, Uid(9))), Some(Uid(9)));
             assert_eq!(parse_name(&subscription(id, "ä/b")), Some("ä/b"));
-            assert_eq!(parse_purge(&purge(id, v)), Some((id, v)));
+            let at = Timestamp::from_micros(-5);
+            assert_eq!(parse_purge(&purge(at, id, v)), Some((at, id, v)));
+            assert_eq!(parse_noted(&noted(8, id)), Some((8, id)));
+            let changes = [
+                Change::Message(v, Uid(1)),
+                Change::Folder(FolderId(2)),
+                Change::Subscription(3),
+                Change::Keywords,
+            ];
+            for change in changes {
+                let key = change_at(id, at, change);
+                assert_eq!(parse_change_at(&key), Some(change));
+                assert!(key > history_from(id, at) && key < history_from(id, Timestamp::from_micros(0)));
+            }
             let request = RequestId(1 << 100);
             assert_eq!(parse_expiry(&expiry(77, id, request)), Some((77, id, request)));
         }

@@ -10,6 +10,7 @@
 //! and the Inbox renamed, without touching its messages; `purge` takes the rows of dead volumes away, bit by bit.
 
 mod chunks;
+mod history;
 mod keys;
 mod names;
 mod purge;
@@ -21,6 +22,7 @@ mod tests;
 mod writing;
 
 pub use chunks::{CHUNK, Mark};
+pub use history::{Then, When, forget};
 pub use names::{BadName, FolderName, MAX_LEVELS, MAX_NAME};
 pub use purge::{PURGE_STEP, Purge, pending, purge};
 pub use reading::Mailbox;

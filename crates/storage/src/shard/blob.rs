@@ -1,11 +1,12 @@
 //! Bodies in segments: how they are named, where they come from, how any range of one is read and verified.
 //!
-//! A read touches only the blocks that it needs and returns nothing that did not pass its sum. It pins the segment
-//! file, so a body that is being read can be finished even where its segment is removed meanwhile.
+//! A read touches only the blocks that it needs and returns nothing that did not pass its sum. An open body is pinned:
+//! it can be read to its end whatever happens to the message, to its segment and to the space around it.
 
 use super::error::ShardError;
+use super::pins::Pin;
 use super::record::{BLOB_HEAD, BLOCK, SUM, blob_len, meta_part};
-use super::segments::{Segment, Segments};
+use super::segments::Segment;
 use crate::codec::{Reader, put_number};
 use bytes::Bytes;
 use std::io;
@@ -106,16 +107,21 @@ impl BlobRef {
 #[derive(Clone)]
 pub struct Blob {
     segment: Arc<Segment>,
+    /// Where it is, which may be elsewhere than its name says.
     at: BlobRef,
+    /// Keeps its space as long as anybody has it open.
+    _pin: Option<Arc<Pin>>,
 }
 
 impl Blob {
-    pub(crate) fn open(segments: &Segments, at: &BlobRef) -> Result<Self, ShardError> {
-        Ok(Self { segment: segments.get(at.segment)?, at: *at })
+    /// The blob at this place, pinned.
+    pub(crate) fn pinned(segment: Arc<Segment>, at: BlobRef, pin: Pin) -> Self {
+        Self { segment, at, _pin: Some(Arc::new(pin)) }
     }
 
+    /// The blob at this place of a segment that nobody else changes meanwhile.
     pub(crate) fn of(segment: &Arc<Segment>, at: BlobRef) -> Self {
-        Self { segment: Arc::clone(segment), at }
+        Self { segment: Arc::clone(segment), at, _pin: None }
     }
 
     /// Length of the body in bytes.

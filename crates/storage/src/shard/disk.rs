@@ -41,6 +41,19 @@ pub trait SegmentFile: Send + Sync {
     /// Of the system.
     fn len(&self) -> io::Result<u64>;
 
+    /// Gives the space of a range back; what is read there is zero then. Pages that are only partly in the range stay.
+    /// Need not be durable.
+    ///
+    /// # Errors
+    /// `Unsupported` where the file system cannot do it, or of the system.
+    fn punch(&self, offset: u64, len: u64) -> io::Result<()>;
+
+    /// Bytes of disk that it takes.
+    ///
+    /// # Errors
+    /// Of the system.
+    fn allocated(&self) -> io::Result<u64>;
+
     /// Whether it holds nothing.
     ///
     /// # Errors
@@ -98,6 +111,8 @@ pub trait Disk: Send + Sync {
     fn space(&self) -> io::Result<Space>;
 }
 
+/// The unit in which a system counts what a file takes.
+const BLOCK: u64 = 512;
 /// The log, its shard and what the shards are in.
 const OWN_LEVELS: usize = 3;
 
@@ -199,6 +214,15 @@ impl SegmentFile for File {
 
     fn len(&self) -> io::Result<u64> {
         Ok(self.metadata()?.len())
+    }
+
+    fn punch(&self, offset: u64, len: u64) -> io::Result<()> {
+        use rustix::fs::{FallocateFlags, fallocate};
+        Ok(fallocate(self, FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE, offset, len)?)
+    }
+
+    fn allocated(&self) -> io::Result<u64> {
+        Ok(std::os::unix::fs::MetadataExt::blocks(&self.metadata()?) * BLOCK)
     }
 }
 

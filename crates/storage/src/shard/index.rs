@@ -8,7 +8,7 @@
 
 use super::error::ShardError;
 use super::options::ShardOptions;
-use super::rows::{EachRow, KeyRange, OWN, Value};
+use super::rows::{EachRow, KeyRange, OWN, OwnRows, Rows, Value};
 use crate::codec::{Reader, put_number};
 use fjall::config::{BlockSizePolicy, PartitioningPolicy, PinningPolicy};
 use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode, Readable, Slice, Snapshot};
@@ -130,9 +130,32 @@ impl Index {
     }
 }
 
+impl Rows for Index {
+    fn get(&self, key: &[u8]) -> Result<Option<Value>, ShardError> {
+        Self::get(self, key)
+    }
+
+    fn scan(&self, range: KeyRange, each: EachRow<'_>) -> Result<(), ShardError> {
+        self.scan_own(range.without_own(), each)
+    }
+
+    fn scan_back(&self, range: KeyRange, each: EachRow<'_>) -> Result<(), ShardError> {
+        walk(self.range(&range.without_own()).rev(), each)
+    }
+}
+
+impl OwnRows for Index {
+    fn scan_own(&self, range: KeyRange, each: EachRow<'_>) -> Result<(), ShardError> {
+        if range.is_empty() {
+            return Ok(());
+        }
+        walk(self.range(&range), each)
+    }
+}
+
 /// The index at one moment.
 pub(crate) struct IndexSnapshot<'a> {
-    index: &'a Index,
+    pub(crate) index: &'a Index,
     at: Snapshot,
 }
 
@@ -196,7 +219,7 @@ fn encode_position(position: Position) -> Vec<u8> {
     out
 }
 
-fn decode_position(row: &[u8]) -> Option<Position> {
+pub(crate) fn decode_position(row: &[u8]) -> Option<Position> {
     let mut r = Reader::new(row);
     Some(Position { group: r.number()?, segment: r.number32()?, offset: r.number()? })
 }
@@ -213,7 +236,8 @@ fn failed(error: &fjall::Error) -> ShardError {
     }
 }
 
-const POSITION: &[u8] = &[OWN, b'p'];
+/// The key of the position.
+pub(crate) const POSITION: &[u8] = &[OWN, b'p'];
 
 #[cfg(test)]
 mod tests {

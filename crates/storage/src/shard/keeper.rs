@@ -45,7 +45,7 @@ impl Keeper {
 
 fn run(shared: &Shared, rings: &Receiver<()>) {
     while rings.recv().is_ok() {
-        if persist(shared) {
+        if !shared.has_rolled() || persist(shared) {
             remove_dead(shared);
         }
     }

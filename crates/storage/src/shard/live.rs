@@ -1,10 +1,10 @@
 //! How much of each segment is still referred to: one row a segment, changed in the commit that changes it.
 
 use super::error::ShardError;
-use super::index::{self, Index};
-use super::rows::{KeyRange, OWN};
+use super::rows::{KeyRange, OWN, OwnRows};
 use crate::codec::{Reader, put_number};
 use std::collections::BTreeMap;
+use std::ops::ControlFlow;
 
 /// Bytes of blobs in one segment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -36,15 +36,15 @@ pub(crate) fn key(segment: u32) -> [u8; 6] {
 }
 
 /// The rows of all segments.
-pub(crate) fn load(index: &Index) -> Result<BTreeMap<u32, Live>, ShardError> {
-    let mut all = BTreeMap::new();
-    for item in index.range(&KeyRange::prefix([OWN, b's'])) {
-        let (key, value) = index::row(item)?;
+pub(crate) fn load(rows: &dyn OwnRows) -> Result<BTreeMap<u32, Live>, ShardError> {
+    let (mut all, mut bad) = (BTreeMap::new(), false);
+    rows.scan_own(KeyRange::prefix([OWN, b's']), &mut |key, value| {
         let segment = key.get(2..).and_then(|n| n.try_into().ok()).map(u32::from_be_bytes);
-        match (segment, Live::decode(&value)) {
-            (Some(segment), Some(live)) => all.insert(segment, live),
-            _ => return Err(ShardError::corrupt("the row of a segment")),
-        };
-    }
-    Ok(all)
+        match (segment, Live::decode(value)) {
+            (Some(segment), Some(live)) => drop(all.insert(segment, live)),
+            _ => bad = true,
+        }
+        ControlFlow::Continue(())
+    })?;
+    if bad { Err(ShardError::corrupt("the row of a segment")) } else { Ok(all) }
 }

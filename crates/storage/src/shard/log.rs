@@ -7,6 +7,7 @@
 use super::blob::{BlobRef, BlobSource};
 use super::disk::{Disk, SegmentFile};
 use super::index::Position;
+use super::places::Location;
 use super::record::{ALIGN, BLOCK, Head, MAX_META, Place, SEGMENT_HEADER, SegmentHeader, blob_len};
 use super::segments::{Segment, Segments, file_name};
 use std::io;
@@ -88,15 +89,25 @@ impl Log {
         self.buffer_at + self.buffer.len() as u64
     }
 
-    /// Appends a blob to the open group. On any error call [`Log::rewind`] with the point before it.
-    pub(crate) fn append(&mut self, meta: &[u8], body: &dyn BlobSource) -> Result<BlobRef, AppendError> {
-        let offset = self.end();
+    /// Appends a blob to the open group, or the copy of the one of this name. On any error call [`Log::rewind`] with
+    /// the point before it.
+    pub(crate) fn append(
+        &mut self,
+        copy_of: Option<Location>,
+        meta: &[u8],
+        body: &dyn BlobSource,
+    ) -> Result<BlobRef, AppendError> {
         let meta_len = u32::try_from(meta.len()).map_err(|_| AppendError::TooLarge)?;
         let body_len = body.len();
         if meta.len() > MAX_META || body_len > MAX_BODY || blob_len(meta_len, body_len).is_none() {
             return Err(AppendError::TooLarge);
         }
         let place = self.current.place();
+        if let Some(name) = copy_of {
+            let offset = self.end();
+            Head::Name(name).encode(place, offset, &mut self.buffer);
+        }
+        let offset = self.end();
         Head::Blob { meta_len, body_len }.encode(place, offset, &mut self.buffer);
         if !meta.is_empty() {
             self.buffer.extend_from_slice(meta);

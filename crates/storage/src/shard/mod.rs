@@ -8,10 +8,12 @@
 //! - what is read is what was written: all bytes are under checksums.
 //!
 //! It knows nothing of mail: keys, rows and what a task decides are `storage::mailboxes`' and `storage::deferred`'s
-//! business. It does not compact half-dead segments yet: a segment goes when its last blob does.
+//! business.
 //!
-//! The path goes on in `commit` (groups), `log` and `record` (bytes), `index` (rows), `recover`, `keeper`.
+//! The path goes on in `commit` (groups), `log` and `record` (bytes), `index` and `places` (rows), `recover`, `keeper`,
+//! `reclaim` (space), `audit` (does it all add up).
 
+mod audit;
 mod blob;
 mod commit;
 mod disk;
@@ -19,10 +21,14 @@ mod error;
 mod gather;
 mod index;
 mod keeper;
+mod layout;
 mod live;
 mod log;
 mod options;
+mod pins;
+mod places;
 mod read;
+mod reclaim;
 mod record;
 mod recover;
 mod rows;
@@ -31,11 +37,13 @@ mod segments;
 mod tests;
 mod transaction;
 
+pub use audit::{Audit, Orphan, References};
 pub use blob::{Blob, BlobRef, BlobSource, MAX_RANGE};
 pub use disk::{Disk, Folder, SegmentFile, Space};
 pub use error::ShardError;
 pub use options::ShardOptions;
 pub use read::View;
+pub use reclaim::{CopiedOut, SegmentUse};
 pub use record::MAX_META;
 pub use rows::{EachRow, KeyRange, MAX_KEY, MAX_VALUE, Row, Rows, Value};
 pub use transaction::{AfterCommit, MAX_TASK_BYTES, Transaction};
@@ -190,7 +198,7 @@ impl Shard {
     /// [`ShardError::Gone`], [`ShardError::Corrupt`], [`ShardError::Io`].
     pub async fn blob_meta(&self, blob: &BlobRef) -> Result<Bytes, ShardError> {
         let blob = *blob;
-        self.blob_job(move |segments| Blob::open(segments, &blob)?.meta()).await
+        self.job(move |shared| shared.blob(&blob)?.meta()).await
     }
 
     /// Opens a blob: [`Shard::blob_body`] then reads on even where its segment is removed meanwhile.
@@ -199,7 +207,7 @@ impl Shard {
     /// [`ShardError::Gone`], [`ShardError::Corrupt`], [`ShardError::Io`].
     pub async fn blob(&self, blob: &BlobRef) -> Result<Blob, ShardError> {
         let blob = *blob;
-        self.blob_job(move |segments| Blob::open(segments, &blob)).await
+        self.job(move |shared| shared.blob(&blob)).await
     }
 
     /// A range of a body, cut at its end and after [`MAX_RANGE`] bytes.
@@ -208,17 +216,18 @@ impl Shard {
     /// [`ShardError::Corrupt`], [`ShardError::Io`].
     pub async fn blob_body(&self, blob: &Blob, range: Range<u64>) -> Result<Bytes, ShardError> {
         let blob = blob.clone();
-        self.blob_job(move |_| blob.body(range)).await
+        self.job(move |_| blob.body(range)).await
     }
 
-    async fn blob_job<T, F>(&self, job: F) -> Result<T, ShardError>
+    /// Runs a job on a reader's thread.
+    async fn job<T, F>(&self, job: F) -> Result<T, ShardError>
     where
         T: Send + 'static,
-        F: FnOnce(&Segments) -> Result<T, ShardError> + Send + 'static,
+        F: FnOnce(&Shared) -> Result<T, ShardError> + Send + 'static,
     {
         let _place = self.gate.acquire().await.map_err(|_| ShardError::Closed)?;
-        let segments = Arc::clone(&self.shared.segments);
-        self.readers.run(move || job(&segments)).await.unwrap_or(Err(ShardError::Panicked))
+        let shared = Arc::clone(&self.shared);
+        self.readers.run(move || job(&shared)).await.unwrap_or(Err(ShardError::Panicked))
     }
 
     /// Finishes what waits, makes the index durable and lets go of the folder. Later calls get
@@ -228,6 +237,12 @@ impl Shard {
         if self.line.send(Message::Close(answer)).await.is_ok() {
             let _ = wait.await;
         }
+    }
+
+    /// Keeps all segments as they are.
+    pub fn hold(&self) -> Hold {
+        self.shared.keeping().holds += 1;
+        Hold(Arc::clone(&self.shared))
     }
 
     /// Numbers for the operator.
@@ -312,11 +327,22 @@ struct Keeping {
     persisted: Position,
     dead: BTreeSet<u32>,
     removed: Vec<u32>,
+    /// How many want all segments to stay as they are.
+    holds: usize,
+}
+
+/// While it is held no segment is removed and no space in one is given back: for who copies them.
+pub struct Hold(Arc<Shared>);
+
+impl Drop for Hold {
+    fn drop(&mut self) {
+        self.0.keeping().holds -= 1;
+    }
 }
 
 impl Keeping {
     fn new(applied: Position) -> Self {
-        Self { applied, persisted: Position::default(), dead: BTreeSet::new(), removed: Vec::new() }
+        Self { applied, persisted: Position::default(), dead: BTreeSet::new(), removed: Vec::new(), holds: 0 }
     }
 }
 
@@ -327,6 +353,11 @@ impl Shared {
 
     fn index(&self) -> RwLockReadGuard<'_, Held> {
         self.index.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Opens the blob of this name.
+    fn blob(&self, name: &BlobRef) -> Result<Blob, ShardError> {
+        self.segments.blob(self.index().get()?, name)
     }
 
     fn keeping(&self) -> MutexGuard<'_, Keeping> {
@@ -341,9 +372,18 @@ impl Shared {
         self.keeping().dead.insert(segment);
     }
 
-    /// The dead segments that no recovery needs any more.
+    /// Whether a segment has been filled since the index was persisted.
+    fn has_rolled(&self) -> bool {
+        let keeping = self.keeping();
+        keeping.applied.segment > keeping.persisted.segment
+    }
+
+    /// The dead segments that no recovery needs any more; none while somebody holds them.
     fn take_dead(&self) -> Vec<u32> {
         let mut keeping = self.keeping();
+        if keeping.holds > 0 {
+            return Vec::new();
+        }
         let later = keeping.persisted.segment;
         let kept = keeping.dead.split_off(&later);
         std::mem::replace(&mut keeping.dead, kept).into_iter().collect()

@@ -3,7 +3,7 @@
 use super::blob::{Blob, BlobRef};
 use super::error::ShardError;
 use super::index::{IndexSnapshot, walk};
-use super::rows::{EachRow, KeyRange, Rows, Seen, Value};
+use super::rows::{EachRow, KeyRange, OwnRows, Rows, Seen, Value};
 use super::segments::Segments;
 
 /// The rows at one moment, and the bodies. Only lives inside the closure of [`Shard::read`](super::Shard::read), so
@@ -20,7 +20,16 @@ impl View<'_> {
     /// # Errors
     /// [`ShardError::Gone`] where its segment was removed since this moment, [`ShardError::Io`].
     pub fn blob(&self, blob: &BlobRef) -> Result<Blob, ShardError> {
-        Blob::open(self.segments, blob)
+        self.segments.blob(self.rows.index, blob)
+    }
+}
+
+impl OwnRows for View<'_> {
+    fn scan_own(&self, range: KeyRange, each: EachRow<'_>) -> Result<(), ShardError> {
+        if range.is_empty() {
+            return Ok(());
+        }
+        walk(self.rows.range(&range), &mut |key, value| self.seen.hand(each, key, value))
     }
 }
 
@@ -31,11 +40,7 @@ impl Rows for View<'_> {
     }
 
     fn scan(&self, range: KeyRange, each: EachRow<'_>) -> Result<(), ShardError> {
-        let range = range.without_own();
-        if range.is_empty() {
-            return Ok(());
-        }
-        walk(self.rows.range(&range), &mut |key, value| self.seen.hand(each, key, value))
+        self.scan_own(range.without_own(), each)
     }
 
     fn scan_back(&self, range: KeyRange, each: EachRow<'_>) -> Result<(), ShardError> {

@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! segment  = header (64) group*
-//! group    = blob* commit
+//! group    = ( [name] blob )* commit
+//! name     = head (24): the blob that follows is a copy of the one of this name
 //! blob     = head (24) [meta crc (4)] { block (64 KiB, the last one shorter) crc (4) } padding to 8
 //! commit   = head (32) payload padding to 8
 //! ```
@@ -10,6 +11,7 @@
 //! the offset, so that bytes that were written for another place, or were copied into a message by its sender, do
 //! not pass. Pure functions; who reads and writes the bytes is in `log`, `blob` and `recover`.
 
+use super::places::Location;
 use crate::codec::{Reader, put_bytes, put_number};
 
 /// Bytes of a body under one sum.
@@ -20,6 +22,8 @@ pub(crate) const SUM: u64 = 4;
 pub(crate) const SEGMENT_HEADER: u64 = 64;
 /// Length of a blob's head.
 pub(crate) const BLOB_HEAD: u64 = 24;
+/// Length of the record that names a copy.
+pub(crate) const NAME_LEN: u64 = BLOB_HEAD;
 /// Length of a commit's head.
 pub(crate) const COMMIT_HEAD: u64 = 32;
 /// Every record begins at a multiple of this.
@@ -32,6 +36,7 @@ pub(crate) const MAX_PAYLOAD: u64 = 64 << 20;
 const MAGIC: &[u8; 8] = b"IMSHARD\n";
 const VERSION: u16 = 1;
 const BLOB: &[u8; 4] = b"BLOB";
+const NAME: &[u8; 4] = b"NAME";
 const COMMIT: &[u8; 4] = b"DONE";
 
 /// Where bytes are: the seed of every sum.
@@ -90,11 +95,13 @@ impl SegmentHeader {
     }
 }
 
-/// The head of a record of either kind.
+/// The head of a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Head {
     /// A blob follows.
     Blob { meta_len: u32, body_len: u64 },
+    /// The next record is a copy of the blob of this name.
+    Name(Location),
     /// The group ends here.
     Commit { group: u64, start: u64, payload_len: u32, payload_sum: u32 },
 }
@@ -108,6 +115,12 @@ impl Head {
                 out.extend_from_slice(BLOB);
                 out.extend_from_slice(&meta_len.to_le_bytes());
                 out.extend_from_slice(&body_len.to_le_bytes());
+                out.extend_from_slice(&[0; 4]);
+            }
+            Self::Name(name) => {
+                out.extend_from_slice(NAME);
+                out.extend_from_slice(&name.segment.to_le_bytes());
+                out.extend_from_slice(&name.offset.to_le_bytes());
                 out.extend_from_slice(&[0; 4]);
             }
             Self::Commit { group, start, payload_len, payload_sum } => {
@@ -132,6 +145,10 @@ impl Head {
             let body_len = u64::from_le_bytes(r.array()?);
             r.take(4)?;
             (Self::Blob { meta_len: short, body_len }, 20)
+        } else if kind == *NAME {
+            let offset = u64::from_le_bytes(r.array()?);
+            r.take(4)?;
+            (Self::Name(Location { segment: short, offset }), 20)
         } else if kind == *COMMIT {
             let group = u64::from_le_bytes(r.array()?);
             let start = u64::from_le_bytes(r.array()?);
@@ -148,6 +165,7 @@ impl Head {
     pub(crate) fn record_len(&self) -> Option<u64> {
         match *self {
             Self::Blob { meta_len, body_len } => blob_len(meta_len, body_len),
+            Self::Name(_) => Some(NAME_LEN),
             Self::Commit { payload_len, .. } => {
                 let payload = u64::from(payload_len);
                 (payload <= MAX_PAYLOAD).then_some(())?;
@@ -213,6 +231,7 @@ mod tests {
     fn heads_are_read_back_only_at_their_place() {
         let heads = [
             Head::Blob { meta_len: 5, body_len: 70_000 },
+            Head::Name(Location { segment: 7, offset: 1 << 33 }),
             Head::Commit { group: 9, start: 64, payload_len: 12, payload_sum: 99 },
         ];
         for head in heads {

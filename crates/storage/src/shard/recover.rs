@@ -195,6 +195,7 @@ fn group(segment: &Arc<Segment>, at: Position, end: u64) -> Result<Option<Found>
                     return Ok(None);
                 }
             }
+            Head::Name(_) => {}
             Head::Commit { group, start, payload_len, payload_sum } => {
                 let payload = (offset + COMMIT_HEAD, payload_len);
                 let end = Position { group, segment: at.segment, offset: next };

@@ -162,6 +162,12 @@ pub trait Rows {
     }
 }
 
+/// Rows with those that the shard keeps for itself.
+pub(crate) trait OwnRows: Rows {
+    /// As [`Rows::scan`], over own keys, too.
+    fn scan_own(&self, range: KeyRange, each: EachRow<'_>) -> Result<(), ShardError>;
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

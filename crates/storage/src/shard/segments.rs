@@ -2,8 +2,12 @@
 //!
 //! At most [`MAX_OPEN`] stay open; a reader that holds one keeps it, so removing or closing here never disturbs it.
 
+use super::blob::{Blob, BlobRef};
 use super::disk::{Disk, SegmentFile};
 use super::error::ShardError;
+use super::index::Index;
+use super::pins::Pins;
+use super::places::Location;
 use super::record::{Place, SEGMENT_HEADER, SegmentHeader};
 use std::collections::HashMap;
 use std::io;
@@ -11,6 +15,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Segment files kept open by one shard.
 const MAX_OPEN: usize = 128;
+
+/// How often a blob may be copied elsewhere while it is being looked for.
+const MAX_MOVES: usize = 8;
 
 /// One open segment.
 pub(crate) struct Segment {
@@ -30,11 +37,12 @@ pub(crate) struct Segments {
     disk: Arc<dyn Disk>,
     salt: u64,
     open: Mutex<HashMap<u32, Arc<Segment>>>,
+    pub(crate) pins: Arc<Pins>,
 }
 
 impl Segments {
     pub(crate) fn new(disk: Arc<dyn Disk>, salt: u64) -> Self {
-        Self { disk, salt, open: Mutex::default() }
+        Self { disk, salt, open: Mutex::default(), pins: Arc::default() }
     }
 
     /// The segment with this number, opened where it is not open yet.
@@ -49,6 +57,31 @@ impl Segments {
         }
         self.keep(&segment);
         Ok(segment)
+    }
+
+    /// Opens the blob of this name, wherever it is by now.
+    pub(crate) fn blob(&self, newest: &Index, name: &BlobRef) -> Result<Blob, ShardError> {
+        let mut at = *name;
+        for _ in 0..MAX_MOVES {
+            match self.blob_at(newest, at) {
+                Err(ShardError::Gone) => {}
+                other => return other,
+            }
+            let row = newest.get(&Location::of(name).moved_key())?.ok_or(ShardError::Gone)?;
+            let Location { segment, offset } = Location::decode(&row)?;
+            at = BlobRef { segment, offset, ..*name };
+        }
+        Err(ShardError::Gone)
+    }
+
+    /// Opens the blob at this place. Pinned first and looked at then: what lives after it is pinned keeps its space.
+    fn blob_at(&self, newest: &Index, at: BlobRef) -> Result<Blob, ShardError> {
+        let segment = self.get(at.segment)?;
+        let pin = self.pins.pin(at.segment, at.offset).ok_or(ShardError::Gone)?;
+        if newest.get(&Location::of(&at).dead_key())?.is_some() {
+            return Err(ShardError::Gone);
+        }
+        Ok(Blob::pinned(segment, at, pin))
     }
 
     /// Keeps a segment open for readers.

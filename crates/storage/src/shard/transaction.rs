@@ -4,12 +4,15 @@
 //! What a task changes stays only if it returns `Ok`. Reference counts of blobs and the live bytes of segments are
 //! rows like all others and change in the same commit.
 
-use super::blob::{BlobRef, BlobSource};
+use super::blob::{Blob, BlobRef, BlobSource};
 use super::error::ShardError;
 use super::index::{self, Index};
 use super::log::{AppendError, Log};
-use super::rows::{EachRow, KeyRange, MAX_KEY, MAX_VALUE, OWN, Rows, Seen, Value};
+use super::places::Location;
+use super::record::NAME_LEN;
+use super::rows::{EachRow, KeyRange, MAX_KEY, MAX_VALUE, OWN, OwnRows, Rows, Seen, Value};
 use crate::codec::{Reader, put_number};
+use bytes::Bytes;
 use fjall::Slice;
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
@@ -107,6 +110,41 @@ impl<'a> Transaction<'a> {
     /// [`ShardError::Source`] where the body cannot be read, [`ShardError::Full`], [`ShardError::TooLarge`].
     /// The task should fail then; what it stored before goes with it.
     pub fn store(&mut self, meta: &[u8], body: &dyn BlobSource) -> Result<BlobRef, ShardError> {
+        self.append(None, meta, body)
+    }
+
+    /// Copies a blob to the end of the log, where it lives from then on. `false` where it is dead, or has been copied
+    /// already.
+    ///
+    /// # Errors
+    /// As [`Transaction::store`].
+    pub(crate) fn relocate(&mut self, from: &Relocation) -> Result<bool, ShardError> {
+        if self.get(&from.location.dead_key())?.is_some() {
+            return Ok(false);
+        }
+        let copy = self.append(Some(from.name), &from.meta, &from.body)?;
+        self.change(&from.name.moved_key(), Some(&Location::of(&copy).encode()))?;
+        self.bury(from.location, from.stored_len)?;
+        Ok(true)
+    }
+
+    /// Sets one of the shard's own rows.
+    pub(crate) fn put_own(&mut self, key: &[u8], value: &[u8]) -> Result<(), ShardError> {
+        self.change(key, Some(value))
+    }
+
+    /// Removes one of the shard's own rows.
+    pub(crate) fn delete_own(&mut self, key: &[u8]) -> Result<(), ShardError> {
+        self.change(key, None)
+    }
+
+    /// Appends a blob, or the copy of the one of this name.
+    fn append(
+        &mut self,
+        copy_of: Option<Location>,
+        meta: &[u8],
+        body: &dyn BlobSource,
+    ) -> Result<BlobRef, ShardError> {
         if self.group.failed.is_some() {
             return Err(ShardError::Full);
         }
@@ -115,9 +153,9 @@ impl<'a> Transaction<'a> {
             return Err(ShardError::Full);
         }
         let before = self.log.end();
-        match self.log.append(meta, body) {
+        match self.log.append(copy_of, meta, body) {
             Ok(blob) => {
-                let len = blob.stored_len();
+                let len = blob.stored_len() + copy_of.map_or(0, |_| NAME_LEN);
                 self.deltas.push((blob.segment, Delta { live: len.cast_signed(), total: len }));
                 Ok(blob)
             }
@@ -143,25 +181,36 @@ impl<'a> Transaction<'a> {
         if more == 0 {
             return Ok(());
         }
-        let key = count_key(blob);
+        let key = Location::of(blob).count_key();
         let count = self.references(&key)?.saturating_add(u64::from(more));
         self.set_references(&key, count)
     }
 
-    /// Takes one reference back; with the last one the blob is dead, and a segment without live blobs is removed
-    /// some time later.
+    /// Takes one reference back; with the last one the blob is dead, and its space is reclaimed some time later.
     ///
     /// # Errors
     /// Where the index cannot be read.
     pub fn release(&mut self, blob: &BlobRef) -> Result<(), ShardError> {
-        let key = count_key(blob);
-        let count = self.references(&key)?;
+        let name = Location::of(blob);
+        let count = self.references(&name.count_key())?;
         if count > 1 {
-            return self.set_references(&key, count - 1);
+            return self.set_references(&name.count_key(), count - 1);
         }
-        let len = blob.stored_len().cast_signed();
-        self.deltas.push((blob.segment, Delta { live: -len, total: 0 }));
-        Ok(())
+        match self.get(&name.moved_key())? {
+            None => self.bury(name, blob.stored_len()),
+            Some(row) => {
+                self.change(&name.moved_key(), None)?;
+                self.bury(Location::decode(&row)?, blob.stored_len() + NAME_LEN)
+            }
+        }
+    }
+
+    /// Counts what lies at a place as dead.
+    fn bury(&mut self, at: Location, len: u64) -> Result<(), ShardError> {
+        let mut value = Vec::with_capacity(4);
+        put_number(&mut value, len);
+        self.deltas.push((at.segment, Delta { live: -len.cast_signed(), total: 0 }));
+        self.change(&at.dead_key(), Some(&value))
     }
 
     /// Runs the closure once the commit is durable and readers see it; never if it fails.
@@ -218,6 +267,29 @@ impl<'a> Transaction<'a> {
     }
 }
 
+/// A blob that is to be copied, as it was read and verified.
+pub(crate) struct Relocation {
+    pub(crate) name: Location,
+    /// Where its head is.
+    pub(crate) location: Location,
+    /// Bytes that it takes there with what belongs to it.
+    pub(crate) stored_len: u64,
+    pub(crate) meta: Bytes,
+    pub(crate) body: Blob,
+}
+
+impl OwnRows for Transaction<'_> {
+    fn scan_own(&self, range: KeyRange, each: EachRow<'_>) -> Result<(), ShardError> {
+        if range.is_empty() {
+            return Ok(());
+        }
+        let changed = self.group.rows.range::<[u8], _>(bounds(&range));
+        merge(self.index.range(&range), changed, <[u8]>::cmp, &mut |key, value| {
+            self.seen.hand(each, key, value)
+        })
+    }
+}
+
 impl Rows for Transaction<'_> {
     fn get(&self, key: &[u8]) -> Result<Option<Value>, ShardError> {
         self.seen.one();
@@ -228,14 +300,7 @@ impl Rows for Transaction<'_> {
     }
 
     fn scan(&self, range: KeyRange, each: EachRow<'_>) -> Result<(), ShardError> {
-        let range = range.without_own();
-        if range.is_empty() {
-            return Ok(());
-        }
-        let changed = self.group.rows.range::<[u8], _>(bounds(&range));
-        merge(self.index.range(&range), changed, <[u8]>::cmp, &mut |key, value| {
-            self.seen.hand(each, key, value)
-        })
+        self.scan_own(range.without_own(), each)
     }
 
     fn scan_back(&self, range: KeyRange, each: EachRow<'_>) -> Result<(), ShardError> {
@@ -293,12 +358,4 @@ fn check_key(key: &[u8]) -> Result<(), ShardError> {
         Some(&first) if first != OWN && key.len() <= MAX_KEY => Ok(()),
         _ => Err(ShardError::TooLarge("a key")),
     }
-}
-
-fn count_key(blob: &BlobRef) -> [u8; 14] {
-    let mut key = [0; 14];
-    key[1] = b'r';
-    key[2..6].copy_from_slice(&blob.segment.to_be_bytes());
-    key[6..].copy_from_slice(&blob.offset.to_be_bytes());
-    key
 }

@@ -6,12 +6,15 @@
 
 use crate::shard::{Disk, SegmentFile, Space};
 use env::random::Random;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
+use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Bytes that a device writes all or not at all.
 const SECTOR: usize = 512;
+/// Bytes that a file system gives out or takes back at once.
+const PAGE: usize = 4096;
 
 /// A disk in memory. Clones share it.
 #[derive(Clone, Default)]
@@ -38,12 +41,15 @@ struct Bytes {
     durable: Vec<u8>,
     /// What a crash may or may not have taken to the device.
     pending: Vec<Pending>,
+    /// Pages without space.
+    holes: BTreeSet<usize>,
 }
 
 #[derive(Clone)]
 enum Pending {
     Write(usize, Vec<u8>),
     Truncate(usize),
+    Punch(usize, usize),
 }
 
 impl SimDisk {
@@ -67,9 +73,9 @@ impl SimDisk {
         self.state().write_fails_in = Some(writes);
     }
 
-    /// Bytes of all files.
+    /// Bytes that all files take.
     pub fn used(&self) -> u64 {
-        self.state().files.values().map(|f| lock(f).now.len() as u64).sum()
+        self.state().files.values().map(|f| lock(f).allocated() as u64).sum()
     }
 
     /// What a reader sees of a file.
@@ -79,7 +85,7 @@ impl SimDisk {
 
     /// Replaces a file, durably: for damage on purpose.
     pub fn set_content(&self, name: &str, content: Vec<u8>) {
-        let file = Bytes { now: content.clone(), durable: content, pending: Vec::new() };
+        let file = Bytes { now: content.clone(), durable: content, ..Bytes::default() };
         let file = Arc::new(Mutex::new(file));
         let mut state = self.state();
         state.files.insert(name.into(), Arc::clone(&file));
@@ -127,6 +133,10 @@ impl SimDisk {
 }
 
 impl Bytes {
+    fn allocated(&self) -> usize {
+        self.now.len().saturating_sub(self.holes.len() * PAGE)
+    }
+
     fn after_power_loss(&self, chance: &Random) -> Vec<u8> {
         let mut out = self.durable.clone();
         for pending in &self.pending {
@@ -136,10 +146,23 @@ impl Bytes {
                         out.resize(*len, 0);
                     }
                 }
+                Pending::Punch(from, to) => {
+                    if chance.below(2) == 0 {
+                        erase(&mut out, *from..*to);
+                    }
+                }
                 Pending::Write(offset, bytes) => write_some(&mut out, *offset, bytes, chance),
             }
         }
         out
+    }
+}
+
+/// Makes zero of a range.
+fn erase(out: &mut [u8], range: Range<usize>) {
+    let end = range.end.min(out.len());
+    if let Some(part) = out.get_mut(range.start..end) {
+        part.fill(0);
     }
 }
 
@@ -244,6 +267,8 @@ impl SegmentFile for SimFile {
         // A full disk takes what still fits.
         let fits = &bytes[..bytes.len().saturating_sub(missing)];
         put(&mut content.now, offset as usize, fits);
+        let pages = offset as usize / PAGE..=(offset as usize + fits.len()) / PAGE;
+        content.holes.retain(|page| !pages.contains(page));
         content.pending.push(Pending::Write(offset as usize, fits.to_vec()));
         if missing > 0 { Err(io::ErrorKind::StorageFull.into()) } else { Ok(()) }
     }
@@ -269,5 +294,18 @@ impl SegmentFile for SimFile {
 
     fn len(&self) -> io::Result<u64> {
         Ok(lock(&self.content).now.len() as u64)
+    }
+
+    fn punch(&self, offset: u64, len: u64) -> io::Result<()> {
+        let mut content = lock(&self.content);
+        let (from, to) = (offset as usize, (offset + len) as usize);
+        erase(&mut content.now, from..to);
+        content.pending.push(Pending::Punch(from, to));
+        content.holes.extend(from.div_ceil(PAGE)..to / PAGE);
+        Ok(())
+    }
+
+    fn allocated(&self) -> io::Result<u64> {
+        Ok(lock(&self.content).allocated() as u64)
     }
 }

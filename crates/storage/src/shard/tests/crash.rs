@@ -12,6 +12,8 @@ enum Step {
     Commit(Vec<Vec<Change>>),
     /// Closed in order and opened again.
     Reopen,
+    /// Space is given back: by holes, and by copying with this budget.
+    Reclaim(u64),
     /// Killed: the log has all that was written.
     Kill,
     /// Loss of power: unsynced sectors by chance, the index as it was when it was last opened.
@@ -149,6 +151,36 @@ impl Site {
         Self::open(disk, index)
     }
 
+    /// Punches every segment and copies out as far as the budget goes in each, whatever is in it.
+    async fn reclaim(&self, budget: u64) {
+        for due in self.shard.segment_uses().await.unwrap() {
+            // A segment may be removed meanwhile.
+            match self.shard.punch(due.segment).await {
+                Err(ShardError::Gone) => continue,
+                punched => assert_eq!(punched.unwrap().dead, due.dead),
+            }
+            match self.shard.copy_out(due.segment, 0, budget).await {
+                Err(ShardError::Gone) => {}
+                copied => assert_eq!(copied.unwrap().damaged, 0),
+            }
+        }
+        self.shard.sweep().await.unwrap();
+    }
+
+    async fn audit(&self) -> Audit {
+        let audit = self.shard.read(|view| {
+            let mut references = References::default();
+            view.scan(KeyRange::prefix(*b"k"), &mut |_, row| {
+                if row[0] == 1 {
+                    references.add(&BlobRef::decode(&row[1..]).unwrap().0);
+                }
+                ControlFlow::Continue(())
+            })?;
+            view.audit(&references)
+        });
+        audit.await.unwrap()
+    }
+
     async fn content(&self) -> Model {
         let rows = self.shard.read(|view| {
             let mut rows = Vec::new();
@@ -232,6 +264,7 @@ async fn history(steps: Vec<Step>) {
                 model = apply(&model, &tasks);
             }
             Step::Reopen => site = site.reopen().await,
+            Step::Reclaim(budget) => site.reclaim(budget).await,
             Step::Kill => site = site.kill().await,
             Step::PowerLoss(seed) => site = site.power_loss(seed).await,
             Step::Full(room, tasks) => {
@@ -256,6 +289,8 @@ async fn history(steps: Vec<Step>) {
             }
         }
         assert_eq!(site.content().await, model);
+        let audit = site.audit().await;
+        assert!(audit.is_clean(), "{audit:?}");
     }
     site.shard.close().await;
 }
@@ -278,6 +313,7 @@ fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         8 => tasks().prop_map(Step::Commit),
         1 => Just(Step::Reopen),
+        2 => (0..200_000u64).prop_map(Step::Reclaim),
         1 => Just(Step::Kill),
         1 => any::<u64>().prop_map(Step::PowerLoss),
         1 => (any::<u16>(), tasks()).prop_map(|(room, t)| Step::Full(room, t)),

@@ -2,6 +2,7 @@
 
 mod crash;
 mod faults;
+mod reclaim;
 
 use super::*;
 use std::ops::ControlFlow;
