@@ -7,11 +7,12 @@
 pub mod body;
 pub mod call;
 pub mod directory;
+pub mod maintenance;
 pub mod manager;
 pub mod queue;
-pub mod restore;
 pub mod store;
 pub mod submission;
+pub mod whole;
 
 pub use body::{Body, BodySource};
 pub use call::{Answer, Call, Kind};

@@ -8,6 +8,7 @@ mod codec;
 pub mod deferred;
 pub mod directory;
 pub mod mailboxes;
+pub mod pace;
 pub mod shard;
 pub mod sim;
 pub mod sql;

@@ -1,16 +1,18 @@
 //! What runs beside the requests: taking away what removed folders have left, forgetting old request ids and what was
-//! kept for restores.
+//! kept for restores, giving back the space of what is gone.
 //!
 //! A reconciler: takes no input, may be stopped at any point, runs when it is rung and from time to time.
 
+use crate::moving::clear_departed;
 use crate::open::{Inner, Switches};
+use crate::placement::Placement;
 use env::Env;
 use env::settings::Live;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 use storage::mailboxes::{expire, forget, pending, purge};
-use storage::shard::{Shard, ShardError, Transaction};
+use storage::shard::{Shard, ShardError, Transaction, keep_collected};
 use tokio::sync::Notify;
 
 /// Time between two looks without a ring.
@@ -23,6 +25,7 @@ struct Upkeep {
     bell: Arc<Notify>,
     switches: Live<Switches>,
     restores: Arc<Restores>,
+    placement: Arc<Placement>,
 }
 
 /// How many restores are going on: what they put back must not be forgotten meanwhile.
@@ -58,6 +61,7 @@ pub(crate) fn start(store: &Inner) {
         bell: Arc::clone(&store.purge),
         switches: store.switches.clone(),
         restores: Arc::clone(&store.restores),
+        placement: Arc::clone(&store.placement),
     };
     let mut stopping = store.env.tasks.stopping();
     let tasks = store.env.tasks.clone();
@@ -65,6 +69,7 @@ pub(crate) fn start(store: &Inner) {
         tokio::select! {
             () = stopping.wait() => {}
             () = upkeep.run() => {}
+            () = keep_collected(&upkeep.env, &upkeep.shards) => {}
         }
     });
 }
@@ -86,6 +91,9 @@ impl Upkeep {
     }
 
     async fn once(&self, shard: &Shard) -> Result<(), ShardError> {
+        if !self.placement.stirs() {
+            clear_departed(shard).await?;
+        }
         let now = self.env.clock.now();
         while shard.commit(move |tx| expire(tx, now)).await? {}
         let until = now.minus(self.switches.get().keep);

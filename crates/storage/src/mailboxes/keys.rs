@@ -1,6 +1,7 @@
 //! Keys, in big-endian so that their order is the order of what they name. All rows of a mailbox are neighbours.
 //!
 //! ```text
+//! d mailbox volume uid              a message that is damaged
 //! m mailbox B                       the mailbox
 //! m mailbox C volume modseq uid     a message and its last change
 //! m mailbox F folder                a folder
@@ -12,18 +13,32 @@
 //! m mailbox S name                  a subscription
 //! m mailbox U volume chunk          which UIDs there are
 //! m mailbox V volume modseq         messages that are gone
+//! a mailbox                         it is on its way here
+//! g mailbox                         it is on its way out, or was
+//! l mailbox                         it lives here, though another shard is its home
 //! n period mailbox                  history was written in this period
+//! o segment offset                  when an orphan was seen first
 //! p time mailbox volume             a dead volume, and when it may go
+//! t mailbox segment offset          where a body of its old shard is now, while it moves
+//! w                                 how far the background check is
 //! x second mailbox request          when a request is forgotten
 //! ```
 
 use super::rows::Volume;
+use crate::shard::{BlobRef, KeyRange};
 use mail::id::{FolderId, MailboxId, ModSeq, RequestId, Uid};
 use mail::time::Timestamp;
 
+pub(super) const ARRIVAL: u8 = b'a';
+const DAMAGED: u8 = b'd';
+pub(super) const DEPARTURE: u8 = b'g';
+pub(super) const LODGER: u8 = b'l';
 const MAILBOX: u8 = b'm';
 const NOTED: u8 = b'n';
+const ORPHAN: u8 = b'o';
 const PURGE: u8 = b'p';
+const SCRUB: u8 = b'w';
+const STAGED: u8 = b't';
 const EXPIRY: u8 = b'x';
 /// Length of `m mailbox kind`.
 const KIND_LEN: usize = 10;
@@ -36,9 +51,88 @@ fn of(mailbox: MailboxId, kind: u8, rest: usize) -> Vec<u8> {
     key
 }
 
+/// The front of all keys of a mailbox.
+pub(super) fn mailbox_prefix(id: MailboxId) -> Vec<u8> {
+    single(MAILBOX, id)
+}
+
+pub(super) fn arrival(id: MailboxId) -> Vec<u8> {
+    single(ARRIVAL, id)
+}
+
+pub(super) fn departure(id: MailboxId) -> Vec<u8> {
+    single(DEPARTURE, id)
+}
+
+pub(super) fn lodger(id: MailboxId) -> Vec<u8> {
+    single(LODGER, id)
+}
+
+pub(super) fn all_bodies_staged() -> Vec<u8> {
+    vec![STAGED]
+}
+
+pub(super) fn all_staged(id: MailboxId) -> Vec<u8> {
+    single(STAGED, id)
+}
+
+/// The row of a body that came from another shard, by its name there.
+pub(super) fn staged(id: MailboxId, blob: &BlobRef) -> Vec<u8> {
+    let mut key = all_staged(id);
+    blob.encode(&mut key);
+    key
+}
+
+fn single(kind: u8, id: MailboxId) -> Vec<u8> {
+    let mut key = Vec::with_capacity(24);
+    key.push(kind);
+    key.extend_from_slice(&ordered(id));
+    key
+}
+
+/// The kind of a row of a mailbox.
+pub(super) fn kind(key: &[u8]) -> Option<u8> {
+    key.get(KIND_LEN - 1).copied()
+}
+
+/// The request of a key of [`request`]; `None` for other kinds.
+pub(super) fn parse_request(key: &[u8]) -> Option<RequestId> {
+    let rest = key.get(KIND_LEN..).filter(|_| kind(key) == Some(b'R'))?;
+    Some(RequestId(u128::from_be_bytes(rest.try_into().ok()?)))
+}
+
+/// The time of a key of [`change_at`]; `None` for other kinds.
+pub(super) fn parse_history_time(key: &[u8]) -> Option<Timestamp> {
+    let rest = key.get(KIND_LEN..).filter(|_| kind(key) == Some(b'H'))?;
+    Some(time(*rest.first_chunk::<8>()?))
+}
+
 /// Negative ids come before the others.
 fn ordered(mailbox: MailboxId) -> [u8; 8] {
     (mailbox.0.cast_unsigned() ^ (1 << 63)).to_be_bytes()
+}
+
+/// The keys of all mailboxes behind this one; `None` where there can be none.
+pub(super) fn mailboxes_after(after: Option<MailboxId>) -> Option<KeyRange> {
+    let from = match after {
+        None => vec![MAILBOX],
+        Some(id) => {
+            let mut key = vec![MAILBOX];
+            key.extend_from_slice(&ordered(MailboxId(id.0.checked_add(1)?)));
+            key
+        }
+    };
+    Some(KeyRange::prefix_from(&[MAILBOX], from))
+}
+
+/// The mailbox of any key of a mailbox.
+pub(super) fn parse_mailbox(key: &[u8]) -> Option<MailboxId> {
+    Some(unordered(*key.get(1..)?.first_chunk::<8>()?))
+}
+
+/// The messages of all folders of a mailbox.
+pub(super) fn all_messages(id: MailboxId) -> Vec<u8> {
+    of(id, b'M', 0)
 }
 
 pub(super) fn mailbox(id: MailboxId) -> Vec<u8> {
@@ -156,6 +250,43 @@ pub(super) fn request(id: MailboxId, request: RequestId) -> Vec<u8> {
     let mut key = requests(id);
     key.extend_from_slice(&request.0.to_be_bytes());
     key
+}
+
+/// All damaged messages, or those of a mailbox.
+pub(super) fn damaged_in(id: Option<MailboxId>) -> Vec<u8> {
+    let mut key = vec![DAMAGED];
+    key.extend(id.map(ordered).into_iter().flatten());
+    key
+}
+
+pub(super) fn damaged(id: MailboxId, volume: Volume, uid: Uid) -> Vec<u8> {
+    let mut key = damaged_in(Some(id));
+    key.extend_from_slice(&volume.0.to_be_bytes());
+    key.extend_from_slice(&uid.0.to_be_bytes());
+    key
+}
+
+/// The mailbox, the volume and the UID of a key of [`damaged`].
+pub(super) fn parse_damaged(key: &[u8]) -> Option<(MailboxId, Volume, Uid)> {
+    let (mailbox, rest) = key.get(1..)?.split_first_chunk::<8>()?;
+    let (volume, uid) = rest.split_first_chunk::<4>()?;
+    let uid = Uid(u32::from_be_bytes(uid.try_into().ok()?));
+    Some((unordered(*mailbox), Volume(u32::from_be_bytes(*volume)), uid))
+}
+
+pub(super) fn orphans() -> Vec<u8> {
+    vec![ORPHAN]
+}
+
+pub(super) fn orphan(segment: u32, offset: u64) -> Vec<u8> {
+    let mut key = orphans();
+    key.extend_from_slice(&segment.to_be_bytes());
+    key.extend_from_slice(&offset.to_be_bytes());
+    key
+}
+
+pub(super) fn scrub() -> Vec<u8> {
+    vec![SCRUB]
 }
 
 pub(super) fn expiries() -> Vec<u8> {
@@ -297,7 +428,10 @@ mod tests {
             assert_eq!(parse_change(&change(id, v, ModSeq(8), Uid(9))), Some((ModSeq(8), Uid(9))));
             assert_eq!(parse_vanished(&vanished_at(id, v, ModSeq(8))), Some(ModSeq(8)));
             assert_eq!(parse_uid(&message(id, v, Uid(9))), Some(Uid(9)));
+            assert_eq!(parse_mailbox(&message(id, v, Uid(9))), Some(id));
+            assert!(mailboxes_after(Some(id)).unwrap().from > message(id, v, Uid(9)));
             assert_eq!(parse_name(&subscription(id, "ä/b")), Some("ä/b"));
+            assert_eq!(parse_damaged(&damaged(id, v, Uid(9))), Some((id, v, Uid(9))));
             let at = Timestamp::from_micros(-5);
             assert_eq!(parse_purge(&purge(at, id, v)), Some((at, id, v)));
             assert_eq!(parse_noted(&noted(8, id)), Some((8, id)));

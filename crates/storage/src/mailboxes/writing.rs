@@ -403,13 +403,13 @@ impl<'t, 's> Writer<'t, 's> {
     }
 }
 
-enum Sign {
+pub(super) enum Sign {
     Plus,
     Minus,
 }
 
 /// Counts a message into its folder, or out of it.
-fn count(folder: &mut FolderRow, row: &MessageRow, sign: Sign) {
+pub(super) fn count(folder: &mut FolderRow, row: &MessageRow, sign: Sign) {
     let one = |there: bool| u32::from(there);
     let unseen = one(!row.system.contains(SystemFlags::SEEN));
     let deleted = one(row.system.contains(SystemFlags::DELETED));

@@ -11,11 +11,13 @@
 //! business.
 //!
 //! The path goes on in `commit` (groups), `log` and `record` (bytes), `index` and `places` (rows), `recover`, `keeper`,
-//! `reclaim` (space), `audit` (does it all add up).
+//! `reclaim` (space) and `collect` (which space, when), `audit` (does it all add up).
 
 mod audit;
 mod blob;
+mod collect;
 mod commit;
+mod damage;
 mod disk;
 mod error;
 mod gather;
@@ -39,6 +41,8 @@ mod transaction;
 
 pub use audit::{Audit, Orphan, References};
 pub use blob::{Blob, BlobRef, BlobSource, MAX_RANGE};
+pub use collect::{Collectable, Collected, Collecting, keep_collected};
+pub use damage::Damage;
 pub use disk::{Disk, Folder, SegmentFile, Space};
 pub use error::ShardError;
 pub use options::ShardOptions;
@@ -64,7 +68,7 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
-use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::sync::{Notify, Semaphore, mpsc, oneshot};
 
 /// An open shard. Clones share it; it is closed by [`Shard::close`], or when the last clone is dropped.
 #[derive(Clone)]
@@ -131,6 +135,7 @@ impl Shard {
             keeping: Mutex::new(Keeping::new(index.position()?.unwrap_or_default())),
             index: RwLock::new(Held::Open(index)),
             counters: Counters::default(),
+            enough_died: Notify::new(),
             lock: Mutex::new(Some(lock)),
         });
         shared.check_segments(&live, tail.end.segment)?;
@@ -290,6 +295,8 @@ pub(crate) struct Shared {
     index: RwLock<Held>,
     keeping: Mutex<Keeping>,
     counters: Counters,
+    /// Rung when so much has died that it is worth collecting.
+    enough_died: Notify,
     lock: Mutex<Option<File>>,
 }
 
@@ -319,6 +326,8 @@ struct Counters {
     refused_full: AtomicU64,
     rows_read: AtomicU64,
     live_bytes: AtomicU64,
+    /// Since the bell was rung.
+    died_bytes: AtomicU64,
 }
 
 /// What committer and keeper tell each other.
@@ -364,8 +373,10 @@ impl Shared {
         self.keeping.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn set_applied(&self, position: Position) {
-        self.keeping().applied = position;
+    /// `true` where this is the first in its segment: the one before can be made needless for a recovery.
+    fn set_applied(&self, position: Position) -> bool {
+        let before = std::mem::replace(&mut self.keeping().applied, position);
+        before.segment != position.segment
     }
 
     fn dead_segment(&self, segment: u32) {
@@ -397,7 +408,8 @@ impl Shared {
         std::mem::take(&mut self.keeping().removed)
     }
 
-    /// Finds dead segments, and refuses where a file with live blobs is missing.
+    /// Finds dead segments and says which files with living blobs are missing: those messages cannot be read, all
+    /// others can. What recovery needs it has found before.
     fn check_segments(&self, live: &BTreeMap<u32, live::Live>, current: u32) -> Result<(), ShardError> {
         let names = self.disk.names().map_err(ShardError::io)?;
         let there: BTreeSet<u32> = names.iter().filter_map(|n| segments::number_of(n)).collect();
@@ -406,9 +418,8 @@ impl Shared {
             match (count.live, there.contains(&segment)) {
                 (0, true) if segment < current => drop(keeping.dead.insert(segment)),
                 (0, false) => keeping.removed.push(segment),
-                (_, false) => {
-                    let what = format!("{} is missing", segments::file_name(segment));
-                    return Err(ShardError::corrupt(what));
+                (bytes, false) => {
+                    self.env.log.emit(&ms::MsSegmentMissing { path: self.path(), segment, bytes });
                 }
                 _ => {}
             }

@@ -15,6 +15,11 @@ pub struct View<'a> {
 }
 
 impl View<'_> {
+    /// The rows as they are by now: what this view still has may be gone there.
+    pub fn newest(&self) -> &dyn Rows {
+        self.rows.index
+    }
+
     /// Opens a body.
     ///
     /// # Errors
@@ -29,7 +34,7 @@ impl OwnRows for View<'_> {
         if range.is_empty() {
             return Ok(());
         }
-        walk(self.rows.range(&range), &mut |key, value| self.seen.hand(each, key, value))
+        walk(self.rows.range(&range), each)
     }
 }
 
@@ -40,7 +45,7 @@ impl Rows for View<'_> {
     }
 
     fn scan(&self, range: KeyRange, each: EachRow<'_>) -> Result<(), ShardError> {
-        self.scan_own(range.without_own(), each)
+        self.scan_own(range.without_own(), &mut |key, value| self.seen.hand(each, key, value))
     }
 
     fn scan_back(&self, range: KeyRange, each: EachRow<'_>) -> Result<(), ShardError> {
