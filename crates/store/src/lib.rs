@@ -7,13 +7,17 @@
 //! It does not know who may do what, nor where a mailbox's mail comes from: servers in front have asked the directory.
 
 mod append;
+mod arrival;
+mod attributes;
 mod changes;
 mod copy;
 mod deliver;
 mod error;
+mod expire;
 mod expunge;
 mod flags;
 mod folders;
+mod letter;
 mod locks;
 mod mailbox;
 mod moving;

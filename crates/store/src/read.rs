@@ -5,8 +5,8 @@ use crate::open::Inner;
 use crate::search::changed_after;
 use crate::source::Stored;
 use mail::id::ModSeq;
-use roles::Body;
 use roles::store::{Message, Need, Page, Read, StoreError};
+use roles::{Body, Call};
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use storage::mailboxes::{FolderRow, Keywords, Mailbox, MessageRow};
@@ -20,9 +20,14 @@ const MAX_OUTLINES: usize = 1 << 20;
 const MAX_LOOKED_AT: usize = 20_000;
 
 impl Inner {
-    pub(crate) async fn read(&self, read: Read) -> Result<Page, StoreError> {
-        let shard = self.shard(read.mailbox).clone();
-        self.look(read.mailbox, move |view| page(view, &shard, &read)).await
+    pub(crate) async fn read(&self, call: &Call, read: Read) -> Result<Page, StoreError> {
+        let (mailbox, need) = (read.mailbox, read.need);
+        let shard = self.shard(mailbox).clone();
+        let page = self.look(mailbox, move |view| page(view, &shard, &read)).await?;
+        if need == Need::Body {
+            page.messages.iter().for_each(|m| self.trace_step("read", call, mailbox, m.uid, m.size));
+        }
+        Ok(page)
     }
 }
 

@@ -34,8 +34,19 @@ pub(crate) async fn note(body: &Body) -> io::Result<Noted> {
             at += piece.len() as u64;
         }
     }
+    Ok(finish(scanner))
+}
+
+/// The same for a short message that is in memory.
+pub(crate) fn note_bytes(message: &[u8]) -> Noted {
+    let mut scanner = Scanner::new(Limits::default());
+    scanner.push(message);
+    finish(scanner)
+}
+
+fn finish(scanner: Scanner) -> Noted {
     let outline = scanner.finish();
-    Ok(Noted { outline: outline.encode(), sent: sent(&outline) })
+    Noted { outline: outline.encode(), sent: sent(&outline) }
 }
 
 /// RFC 9051 6.4.4 SENTON: the day as written, disregarding time and timezone.

@@ -3,6 +3,7 @@
 use crate::context::Roles;
 use bytes::Bytes;
 use mail::address::Address;
+use mail::attribute::AttributeName;
 use mail::flags::Flags;
 use mail::id::{AccountId, FolderId, HostName, MailboxId, ModSeq, QueueId, TraceId, Uid, UidValidity};
 use mail::message::{Limits, Scanner};
@@ -161,7 +162,7 @@ impl Directory for Double {
             login: name,
             mailbox: MAILBOX,
             home: HostName::new("venus"),
-            quota: Quota { bytes: 1_000_000, messages: 0 },
+            quota: Quota { bytes: 1_000_000, ..Quota::default() },
             max_message: 0,
         }))
     }
@@ -178,6 +179,11 @@ impl MessageStore for Double {
     unasked! { StoreError:
         mailbox_create(MailboxId) -> ();
         mailbox_delete(MailboxId) -> ();
+        mailbox_list(Option<MailboxId>, usize) -> Vec<MailboxLine>;
+        attribute_get(MailboxId, AttributeName) -> Option<Bytes>;
+        attribute_set(MailboxId, AttributeName, Option<Bytes>) -> ();
+        attribute_list(MailboxId) -> Vec<AttributeLine>;
+        message_expire(Expire) -> Expired;
         mailbox_watch(MailboxId) -> Box<dyn Watch>;
         mailbox_lock(MailboxId) -> ();
         message_deliver(Deliver) -> Delivered;
