@@ -6,6 +6,7 @@
 use crate::folder;
 use crate::manager::SiteManager;
 use crate::ports::{self, ServerPorts};
+use crate::retention;
 use crate::rights;
 use crate::wiring::{Servers, Surroundings};
 use admin::context::Roles;
@@ -133,6 +134,7 @@ async fn serve(
         manager.start_bound(server, ports);
     }
     let roles = servers.roles(manager.clone());
+    retention::start(surroundings.env.for_server("mss"), roles.clone());
     let socket = control_socket::bind(&site.control_socket()).context("cannot make the control socket")?;
     let commands = admin::commands::ALL;
     let served = Served { site: Arc::clone(&site), commands, roles: roles.clone(), tasks: tasks.clone() };
