@@ -152,6 +152,7 @@ impl Servers {
             store: Arc::new(self.store.clone()),
             queue: Arc::new(self.queue.clone()),
             submission: self.own.clone(),
+            maintenance: Arc::new(self.store.clone()),
             manager: Arc::new(manager),
         }
     }

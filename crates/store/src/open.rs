@@ -1,9 +1,12 @@
 //! Opening a store: its folder, its shards, what runs beside them.
 
+use crate::damage::Notices;
 use crate::error::Fail;
 use crate::locks::Locks;
+use crate::maintenance::Jobs;
 use crate::moving;
 use crate::placement::Placement;
+use crate::scrub;
 use crate::upkeep::{self, Restores};
 use crate::watchers::Watchers;
 use catalog::events::ms;
@@ -23,7 +26,7 @@ use std::thread;
 use std::time::Duration;
 use storage::mailboxes::When;
 use storage::mailboxes::transfer::is_away;
-use storage::shard::{Shard, ShardError, ShardOptions, Transaction, View};
+use storage::shard::{Disk, Shard, ShardError, ShardOptions, Transaction, View};
 use tokio::runtime::Handle;
 use tokio::sync::Notify;
 
@@ -135,6 +138,10 @@ pub(crate) struct Inner {
     /// Rung when there is something to purge.
     pub(crate) purge: Arc<Notify>,
     pub(crate) restores: Arc<Restores>,
+    /// Messages that cannot be read.
+    pub(crate) notices: Notices,
+    /// Long work that operators have started.
+    pub(crate) jobs: Jobs,
     pub(crate) placement: Arc<Placement>,
 }
 
@@ -151,14 +158,36 @@ impl Store {
         options: &ShardOptions,
         env: &Env,
     ) -> Result<Self, OpenError> {
-        let opened = open_shards(path, shards.get(), options, env);
+        Self::start(open_shards(path, shards.get(), &|_, path| Shard::open(path, options.clone(), env)), env)
+    }
+
+    /// As [`Store::open`], with the segments of each shard on the disk that `disk` gives for its number: for whoever
+    /// has disks of another kind than folders, as a simulation has.
+    ///
+    /// # Errors
+    /// [`OpenError`]; nothing runs then.
+    pub fn open_on(
+        path: &Path,
+        shards: NonZeroU32,
+        options: &ShardOptions,
+        env: &Env,
+        disk: &(dyn Fn(u32) -> Arc<dyn Disk> + Sync),
+    ) -> Result<Self, OpenError> {
+        let open = |number, path: &Path| Shard::open_on(disk(number), path, options.clone(), env);
+        Self::start(open_shards(path, shards.get(), &open), env)
+    }
+
+    fn start(opened: Result<(Vec<Shard>, Placement), OpenError>, env: &Env) -> Result<Self, OpenError> {
         let (shards, placement) = opened.inspect_err(|error| {
             env.log.emit(&ms::MsInitFailure { step: "open", error: chain(error) });
         })?;
         let switches = env.settings.live(Switches::read);
+        let notices = Notices::start(env, &shards);
         let inner = Inner {
             env: env.clone(),
             shards,
+            notices,
+            jobs: Jobs::default(),
             watchers: Arc::default(),
             locks: Locks::new(env.clock.clone()),
             switches,
@@ -167,7 +196,9 @@ impl Store {
             placement: Arc::new(placement),
         };
         upkeep::start(&inner);
-        Ok(Self(Arc::new(inner)))
+        let store = Self(Arc::new(inner));
+        scrub::start(&store);
+        Ok(store)
     }
 
     /// Finishes what waits and closes all shards; later calls get [`StoreError::Unavailable`].
@@ -237,13 +268,11 @@ impl Inner {
     }
 }
 
+/// Opens one shard: its number and its folder.
+type OpenShard<'a> = &'a (dyn Fn(u32, &Path) -> Result<Shard, ShardError> + Sync);
+
 /// Opens all shards that there are, and those that are to be the homes of new mailboxes.
-fn open_shards(
-    path: &Path,
-    homes: u32,
-    options: &ShardOptions,
-    env: &Env,
-) -> Result<(Vec<Shard>, Placement), OpenError> {
+fn open_shards(path: &Path, homes: u32, open: OpenShard<'_>) -> Result<(Vec<Shard>, Placement), OpenError> {
     let folder = |source| OpenError::Folder { path: path.into(), source };
     std::fs::create_dir_all(path).map_err(folder)?;
     let made = match std::fs::read_to_string(path.join(FORMAT)) {
@@ -256,13 +285,13 @@ fn open_shards(
     };
     let shard_folder = |number: u32| path.join(format!("shard-{number:03}"));
     let count = (made.max(homes)..).find(|&n| !shard_folder(n).exists()).unwrap_or(homes);
-    let open = &|number: u32| {
-        let shard = Shard::open(&shard_folder(number), options.clone(), env);
+    let open_one = &|number: u32| {
+        let shard = open(number, &shard_folder(number));
         shard.map_err(|source| OpenError::Shard { path: path.into(), number, source })
     };
     // Beside each other: after a crash each shard reads the end of its log.
     let shards: Vec<Shard> = thread::scope(|scope| {
-        let threads: Vec<_> = (0..count).map(|number| scope.spawn(move || open(number))).collect();
+        let threads: Vec<_> = (0..count).map(|number| scope.spawn(move || open_one(number))).collect();
         threads
             .into_iter()
             .map(|t| t.join().unwrap_or_else(|panic| resume_unwind(panic)))

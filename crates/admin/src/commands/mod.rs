@@ -6,6 +6,7 @@ pub mod general;
 pub mod mail;
 pub mod mailboxes;
 pub mod servers;
+pub mod store;
 
 use crate::arguments::Arguments;
 use crate::command::Command;
@@ -31,6 +32,12 @@ pub const ALL: &[&Command] = &[
     &mailboxes::imfolderlist::COMMAND,
     &mailboxes::immsgdelete::COMMAND,
     &mailboxes::imoldmsgdel::COMMAND,
+    &store::immssgc::COMMAND,
+    &store::immsgverify::COMMAND,
+    &store::imorphanrm::COMMAND,
+    &store::imbadmsglist::COMMAND,
+    &store::scan_mss::COMMAND,
+    &store::imdbplaygcjrn::COMMAND,
     &mail::sendmail::COMMAND,
     &mail::imbroadcast::COMMAND,
     &mail::immsgmassmail::COMMAND,

@@ -14,6 +14,8 @@ keys! {
     MESSAGE_TRACING: bool = "messageTracing" in ["mss"], Kind::Bool, ["false"], Live, since "4.0";
     #[doc = "How many minutes a mailbox can be restored as it was: what is deleted or changed is kept as long, and its space is given back after that. 0 keeps nothing."]
     RESTORE_WINDOW: u64 = "restoreWindowInMinutes" in ["mss"], Kind::Number(0..=43_200), ["60"], Live, since "5.0";
+    #[doc = "Days in which the background check reads every message once; 0: it does not run. What it finds damaged, imbadmsglist lists."]
+    SCRUB_PERIOD_IN_DAYS: u64 = "scrubPeriodInDays" in ["mss"], Kind::Number(0..=3650), ["30"], Live, since "5.0";
     #[doc = "Whether a delivery that is repeated with the id of its first attempt is known and not stored again. When off, a repeat after a lost answer leaves two copies; nothing else changes. A message is never taken for another because of its Message-ID or content."]
     DUP_MESSAGE_DETECT: bool = "dupMessageDetect" in ["mss"], Kind::Bool, ["true"], Live, since "4.0";
     #[doc = "Subject of the message that every new mailbox begins with; see welcomeText."]

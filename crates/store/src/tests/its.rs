@@ -5,16 +5,17 @@ use bytes::Bytes;
 use futures_util::future::join_all;
 use mail::attribute::AttributeName;
 use mail::flags::Flags;
-use mail::id::{FolderId, Uid};
+use mail::id::{FolderId, ModSeq, Uid};
 use mail::sequence::NumberSet;
 use mail::time::Timestamp;
 use roles::Body;
 use roles::store::{
     Append, Deliver, DeliverTo, Need, Placed, Quota, Read, Repeatable, StoreError, Usage, Warning,
 };
+use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Duration;
-use storage::mailboxes::counted;
+use storage::mailboxes::{Mailbox, counted};
 use storage::shard::{ShardError, View};
 
 const BOX: MailboxId = MailboxId(40);
@@ -224,7 +225,7 @@ async fn its_14739_delivery_expunge_and_reading_do_not_race() {
 }
 
 #[tokio::test]
-async fn its_15777_its_22350_its_23506_nothing_is_left_of_thousands_moved_and_deleted_at_once() {
+async fn its_15777_thousands_are_moved_and_deleted_at_once() {
     let dir = tempfile::tempdir().unwrap();
     let store = open(dir.path(), 1).unwrap();
     deliver(&store, 1001, vec![to(BOX); 4500], TEXT).await;
@@ -240,6 +241,58 @@ async fn its_15777_its_22350_its_23506_nothing_is_left_of_thousands_moved_and_de
     is_consistent(&store, BOX).await;
     let usage = store.mailbox_usage(&call(5), BOX).await.unwrap();
     assert_eq!(usage, Usage::default());
+    nothing_is_left(&store).await;
+    store.close().await;
+}
+
+#[tokio::test]
+async fn its_22350_rows_agree_after_every_insert_delete_and_move() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path(), 1).unwrap();
+    let mut folders = vec![];
+    for n in 0..60_u32 {
+        deliver(&store, 1000 + u128::from(n), vec![to(BOX); 3], TEXT).await;
+        if folders.is_empty() {
+            folders = vec![FolderId::INBOX, folder(&store, BOX, "a").await, folder(&store, BOX, "b").await];
+        }
+        let from = folders[n as usize % 3];
+        let some: NumberSet = (1..200).filter(|uid| (uid + n) % 4 == 0).collect();
+        let target = ["a", "b", "INBOX"][n as usize % 3];
+        store.message_move(&call(1), BOX, from, some.clone(), target.into()).await.unwrap();
+        store.message_delete(&call(2), BOX, folders[(n as usize + 1) % 3], some).await.unwrap();
+        is_consistent(&store, BOX).await;
+    }
+    store.close().await;
+}
+
+#[tokio::test]
+async fn its_23506_no_row_of_a_message_outlives_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path(), 1).unwrap();
+    deliver(&store, 1001, vec![to(BOX); 40], TEXT).await;
+    let target = folder(&store, BOX, "a").await;
+    let half: NumberSet = (1..=40).step_by(2).collect();
+    store.message_move(&call(1), BOX, FolderId::INBOX, half, "a".into()).await.unwrap();
+    for folder in [FolderId::INBOX, target] {
+        store.message_delete(&call(2), BOX, folder, NumberSet::all()).await.unwrap();
+    }
+    let job = move |view: &View<'_>| {
+        let mailbox = Mailbox::new(view, BOX);
+        let mut rows = 0;
+        for folder in mailbox.folders()? {
+            mailbox.messages(folder.volume, &NumberSet::all(), |_| {
+                rows += 1;
+                Ok(ControlFlow::Continue(()))
+            })?;
+            mailbox.changed(folder.volume, ModSeq::ZERO, |_, _| {
+                rows += 1;
+                Ok(ControlFlow::Continue(()))
+            })?;
+        }
+        Ok::<_, ShardError>(rows)
+    };
+    assert_eq!(store.inner().shard(BOX).read(job).await.unwrap(), 0);
+    is_consistent(&store, BOX).await;
     nothing_is_left(&store).await;
     store.close().await;
 }

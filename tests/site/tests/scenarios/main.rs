@@ -4,6 +4,7 @@
 mod accounts;
 mod control;
 mod imap;
+mod keeping;
 mod mta;
 mod pop;
 mod store;

@@ -259,7 +259,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn its_14573_its_15980_mail_that_comes_meanwhile_makes_no_difference() {
+    async fn its_14573_mail_that_comes_meanwhile_makes_no_difference() {
         let house = House::new().await;
         let mut boxes = Vec::new();
         for n in 0..20 {
@@ -274,5 +274,25 @@ mod tests {
         let (_, said) = tokio::join!(comes, house.ok("imboxsync -json"));
         let rows: serde_json::Value = serde_json::from_str(&said).unwrap();
         assert!(rows.as_array().unwrap().iter().all(|row| row["difference"] == "no-mailbox"), "{said}");
+    }
+
+    #[tokio::test]
+    async fn its_15980_two_runs_and_other_requests_do_not_disturb_each_other() {
+        let house = House::new().await;
+        for n in 0..5 {
+            let mailbox = house.account(&format!("u{n}")).await;
+            make(&house, mailbox).await;
+        }
+        make(&house, MailboxId(900)).await;
+        let (first, second, shown, third) = tokio::join!(
+            house.run("imboxsync -json"),
+            house.run("imboxsync -json -delete"),
+            house.ok("imboxstats u0@example.org"),
+            house.run("imboxsync -json"),
+        );
+        assert!(shown.contains("u0@example.org"));
+        assert_eq!((second.exit, third.exit == Exit::OK || third.output().contains("900")), (Exit::OK, true));
+        assert!(first.output() == "[]\n" || first.output().contains("\"900\""), "{}", first.output());
+        assert_eq!(house.ok("imboxsync -json").await, "[]\n");
     }
 }

@@ -11,7 +11,7 @@ use roles::store::{Folder, Message, Need, Page, Read};
 const PAGE: usize = 500;
 
 /// The account that the first argument names.
-pub(super) async fn account(context: &Context) -> Result<Account, Failure> {
+pub(in crate::commands) async fn account(context: &Context) -> Result<Account, Failure> {
     account_named(context, context.arguments.word(0).unwrap_or_default().to_owned()).await
 }
 

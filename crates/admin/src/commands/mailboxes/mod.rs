@@ -1,6 +1,6 @@
 //! Mailboxes and their messages.
 
-mod mailbox;
+pub(super) mod mailbox;
 
 pub mod imboxcreate;
 pub mod imboxdelete;
