@@ -28,7 +28,10 @@ fn its_19360_quota_is_the_class_s_for_commands_and_clients() -> Result<()> {
     site.must(&["imdbcontrol", "sca", "default", "totalMsgQuota", "50"])?;
     deliver(&site, ALICE, MESSAGE)?;
     let text = site.must(&["imboxstats", ALICE.address])?;
-    ensure!(text.contains("Quota Messages: 50 (2 % used)") && text.contains("Quota Bytes: 102400 ("), "{text}");
+    ensure!(
+        text.contains("Quota Messages: 50 (2 % used)") && text.contains("Quota Bytes: 102400 ("),
+        "{text}"
+    );
     let said = quota(&mut Imap::login(&site, ALICE)?)?;
     ensure!(said.contains("STORAGE 1 100") && said.contains("MESSAGE 1 50"), "{said}");
     Ok(())
@@ -37,7 +40,8 @@ fn its_19360_quota_is_the_class_s_for_commands_and_clients() -> Result<()> {
 #[test]
 fn its_13997_one_warning_comes_when_the_threshold_is_crossed() -> Result<()> {
     let mut site = Site::fresh()?;
-    for (name, value) in [("totalMsgQuota", "10"), ("quotaThreshold", "30"), ("quota_msg", "Please tidy up.")] {
+    for (name, value) in [("totalMsgQuota", "10"), ("quotaThreshold", "30"), ("quota_msg", "Please tidy up.")]
+    {
         site.must(&["imdbcontrol", "sca", "default", name, value])?;
     }
     for _ in 0..3 {
@@ -143,7 +147,9 @@ fn its_2300_a_mailbox_that_clients_have_open_can_be_removed() -> Result<()> {
     let _pop = Pop3::login(&site, ALICE)?;
     site.must(&["imboxdelete", ALICE.address])?;
     let after = imap.command("FETCH 1 (FLAGS)");
-    ensure!(after.is_err() || after.is_ok_and(|(untagged, _)| !untagged.iter().any(|u| u.text.contains("FETCH"))));
+    ensure!(
+        after.is_err() || after.is_ok_and(|(untagged, _)| !untagged.iter().any(|u| u.text.contains("FETCH")))
+    );
     deliver(&site, ALICE, MESSAGE)?;
     let mut imap = Imap::login(&site, ALICE)?;
     ensure!(imap.select("INBOX")? == 1, "the next mail makes it anew");
@@ -227,7 +233,10 @@ fn its_11009_the_comparison_needs_no_helper_on_the_search_path() -> Result<()> {
     let site = Site::fresh()?;
     deliver(&site, ALICE, MESSAGE)?;
     let said = without_path(&site, &["imboxsync"])?;
-    ensure!(said.contains("no-mailbox") && said.contains(BOB.address) && !said.contains(ALICE.address), "{said}");
+    ensure!(
+        said.contains("no-mailbox") && said.contains(BOB.address) && !said.contains(ALICE.address),
+        "{said}"
+    );
     site.must(&["imboxsync", "-create"])?;
     ensure!(without_path(&site, &["imboxsync", "-json"])?.trim() == "[]");
     Ok(())
@@ -240,7 +249,9 @@ fn its_17004_a_broadcast_reaches_everybody() -> Result<()> {
     ensure!(said.starts_with("2 mailboxes have got it"), "{said}");
     for account in [ALICE, BOB] {
         let mut pop = Pop3::login(&site, account)?;
-        ensure!(pop.count()? == 1 && pop.lines("RETR 1")?.ends_with(b"Subject: Tonight\r\n\r\nMaintenance.\r\n"));
+        ensure!(
+            pop.count()? == 1 && pop.lines("RETR 1")?.ends_with(b"Subject: Tonight\r\n\r\nMaintenance.\r\n")
+        );
     }
     Ok(())
 }
