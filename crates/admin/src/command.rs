@@ -50,6 +50,8 @@ pub enum Group {
     Directory,
     /// Mailboxes and messages.
     Mailboxes,
+    /// The message store as a whole.
+    Store,
     /// Handing in and queueing mail.
     Mail,
     /// About the commands themselves.
@@ -64,6 +66,7 @@ impl Group {
             Self::Configuration => "Configuration",
             Self::Directory => "Directory and provisioning",
             Self::Mailboxes => "Mailboxes and messages",
+            Self::Store => "Message store",
             Self::Mail => "Mail",
             Self::General => "General",
         }

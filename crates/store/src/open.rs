@@ -1,9 +1,12 @@
 //! Opening a store: its folder, its shards, what runs beside them.
 
+use crate::damage::Notices;
 use crate::error::Fail;
 use crate::locks::Locks;
+use crate::maintenance::Jobs;
 use crate::moving;
 use crate::placement::Placement;
+use crate::scrub;
 use crate::upkeep::{self, Restores};
 use crate::watchers::Watchers;
 use catalog::events::ms;
@@ -135,6 +138,10 @@ pub(crate) struct Inner {
     /// Rung when there is something to purge.
     pub(crate) purge: Arc<Notify>,
     pub(crate) restores: Arc<Restores>,
+    /// Messages that cannot be read.
+    pub(crate) notices: Notices,
+    /// Long work that operators have started.
+    pub(crate) jobs: Jobs,
     pub(crate) placement: Arc<Placement>,
 }
 
@@ -175,9 +182,12 @@ impl Store {
             env.log.emit(&ms::MsInitFailure { step: "open", error: chain(error) });
         })?;
         let switches = env.settings.live(Switches::read);
+        let notices = Notices::start(env, &shards);
         let inner = Inner {
             env: env.clone(),
             shards,
+            notices,
+            jobs: Jobs::default(),
             watchers: Arc::default(),
             locks: Locks::new(env.clock.clone()),
             switches,
@@ -186,7 +196,9 @@ impl Store {
             placement: Arc::new(placement),
         };
         upkeep::start(&inner);
-        Ok(Self(Arc::new(inner)))
+        let store = Self(Arc::new(inner));
+        scrub::start(&store);
+        Ok(store)
     }
 
     /// Finishes what waits and closes all shards; later calls get [`StoreError::Unavailable`].

@@ -244,6 +244,11 @@ impl Shard {
         }
     }
 
+    /// Its folder.
+    pub fn path(&self) -> &Path {
+        &self.shared.path
+    }
+
     /// Keeps all segments as they are.
     pub fn hold(&self) -> Hold {
         self.shared.keeping().holds += 1;

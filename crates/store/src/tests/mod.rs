@@ -1,5 +1,6 @@
 //! Tests of the store as a whole: the promises of the role, and what only this implementation has.
 
+mod maintenance;
 mod model;
 mod moving;
 mod restore;
@@ -19,7 +20,7 @@ use storage::shard::ShardOptions;
 
 /// A store that keeps nothing of what is taken away.
 fn open(path: &Path, shards: u32) -> Result<Store, OpenError> {
-    open_with(path, shards, "/*/mss/restoreWindowInMinutes: [0]\n")
+    open_with(path, shards, "/*/mss/restoreWindowInMinutes: [0]\n/*/mss/scrubPeriodInDays: [0]\n")
 }
 
 /// A store with this configuration.

@@ -486,6 +486,19 @@ fn copy_once(from: &Path, to: &Path) {
     }
 }
 
+/// ITS 16025, 22350, 23506: every body is referred to as often as is counted, nothing else is stored, every counter is what
+/// it counts.
+async fn adds_up(store: &Store) {
+    for (shard, audit) in store.inner().shards.iter().zip(store.audit().await.unwrap()) {
+        assert!(audit.is_clean(), "{audit:?}");
+        let counted = shard.read(|view| storage::mailboxes::counted(view, BOX)).await.unwrap();
+        let Some((folders, should)) = counted else { continue };
+        folders.iter().for_each(|one| assert!(one.is_right(), "{}", one.differences()));
+        let is = shard.read(|view| storage::mailboxes::Mailbox::new(view, BOX).row()).await.unwrap();
+        assert_eq!(is, Some(should));
+    }
+}
+
 /// When nothing is left, nothing is counted as left.
 async fn leaves_nothing(store: &Store) {
     store.mailbox_delete(&call(1), BOX).await.unwrap();
@@ -541,7 +554,9 @@ proptest! {
                 run.step(step).await;
                 run.check().await;
             }
+            adds_up(&run.store).await;
             leaves_nothing(&run.store).await;
+            adds_up(&run.store).await;
             run.store.close().await;
         });
     }
