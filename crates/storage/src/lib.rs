@@ -5,9 +5,11 @@
 //! async door each.
 
 mod codec;
+pub mod backup;
 pub mod deferred;
 pub mod directory;
 pub mod mailboxes;
+pub mod pace;
 pub mod shard;
 pub mod sim;
 pub mod sql;

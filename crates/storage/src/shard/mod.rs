@@ -11,11 +11,14 @@
 //! business.
 //!
 //! The path goes on in `commit` (groups), `log` and `record` (bytes), `index` and `places` (rows), `recover`, `keeper`,
-//! `reclaim` (space), `audit` (does it all add up).
+//! `reclaim` (space), `audit` (does it all add up), `backup` (a copy while it works), `copied` and `table` (what can be
+//! done with one).
 
 mod audit;
+mod backup;
 mod blob;
 mod commit;
+mod copied;
 mod disk;
 mod error;
 mod gather;
@@ -33,12 +36,16 @@ mod record;
 mod recover;
 mod rows;
 mod segments;
+mod table;
 #[cfg(test)]
 mod tests;
 mod transaction;
 
 pub use audit::{Audit, Orphan, References};
+pub use backup::{CopyFolder, SegmentCopy, ShardCopy};
 pub use blob::{Blob, BlobRef, BlobSource, MAX_RANGE};
+pub use copied::{CopiedShard, Finding, restore};
+pub(crate) use copied::sum_of;
 pub use disk::{Disk, Folder, SegmentFile, Space};
 pub use error::ShardError;
 pub use options::ShardOptions;
@@ -55,6 +62,7 @@ use env::Env;
 use env::compute::Compute;
 use index::{Index, Position};
 use keeper::Keeper;
+use read::RowsAt;
 use rustix::fs::{FlockOperation, flock};
 use segments::Segments;
 use std::collections::{BTreeMap, BTreeSet};
@@ -63,7 +71,7 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
-use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::sync::{Notify, Semaphore, mpsc, oneshot};
 
 /// An open shard. Clones share it; it is closed by [`Shard::close`], or when the last clone is dropped.
 #[derive(Clone)]
@@ -130,6 +138,7 @@ impl Shard {
             keeping: Mutex::new(Keeping::new(index.position()?.unwrap_or_default())),
             index: RwLock::new(Held::Open(index)),
             counters: Counters::default(),
+            reclaimed: Notify::new(),
             lock: Mutex::new(Some(lock)),
         });
         shared.check_segments(&live, tail.end.segment)?;
@@ -185,7 +194,7 @@ impl Shard {
         let shared = Arc::clone(&self.shared);
         let run = move || {
             let held = shared.index();
-            job(&View { rows: held.get()?.snapshot(), segments: &shared.segments })
+            job(&View { rows: RowsAt::Index(held.get()?.snapshot()), segments: &shared.segments })
         };
         self.readers.run(run).await.unwrap_or(Err(ShardError::Panicked.into()))
     }
@@ -285,6 +294,8 @@ pub(crate) struct Shared {
     index: RwLock<Held>,
     keeping: Mutex<Keeping>,
     counters: Counters,
+    /// Rung when a step of reclaiming has ended.
+    reclaimed: Notify,
     lock: Mutex<Option<File>>,
 }
 
@@ -323,10 +334,25 @@ struct Keeping {
     removed: Vec<u32>,
     /// How many want all segments to stay as they are.
     holds: usize,
+    /// How many steps of reclaiming are being taken.
+    reclaiming: usize,
 }
 
 /// While it is held no segment is removed and no space in one is given back: for who copies them.
 pub struct Hold(Arc<Shared>);
+
+impl Hold {
+    /// Waits until what had begun before has ended, too.
+    pub async fn settled(&self) {
+        loop {
+            let ended = self.0.reclaimed.notified();
+            if self.0.keeping().reclaiming == 0 {
+                return;
+            }
+            ended.await;
+        }
+    }
+}
 
 impl Drop for Hold {
     fn drop(&mut self) {
@@ -336,7 +362,7 @@ impl Drop for Hold {
 
 impl Keeping {
     fn new(applied: Position) -> Self {
-        Self { applied, persisted: Position::default(), dead: BTreeSet::new(), removed: Vec::new(), holds: 0 }
+        Self { applied, persisted: Position::default(), dead: BTreeSet::new(), removed: Vec::new(), holds: 0, reclaiming: 0 }
     }
 }
 

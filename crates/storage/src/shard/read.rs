@@ -5,12 +5,21 @@ use super::error::ShardError;
 use super::index::{IndexSnapshot, walk};
 use super::rows::{EachRow, KeyRange, OwnRows, Rows, Value};
 use super::segments::Segments;
+use super::table::Table;
 
-/// The rows at one moment, and the bodies. Only lives inside the closure of [`Shard::read`](super::Shard::read), so
-/// that nothing old is kept for long.
+/// The rows at one moment, and the bodies. Of a shard that is open it only lives inside the closure of
+/// [`Shard::read`](super::Shard::read), so that nothing old is kept for long.
 pub struct View<'a> {
-    pub(crate) rows: IndexSnapshot<'a>,
+    pub(crate) rows: RowsAt<'a>,
     pub(crate) segments: &'a Segments,
+}
+
+/// Rows that do not change any more.
+pub(crate) enum RowsAt<'a> {
+    /// Of an open shard.
+    Index(IndexSnapshot<'a>),
+    /// Of a backup.
+    Table(&'a Table),
 }
 
 impl View<'_> {
@@ -19,7 +28,10 @@ impl View<'_> {
     /// # Errors
     /// [`ShardError::Gone`] where its segment was removed since this moment, [`ShardError::Io`].
     pub fn blob(&self, blob: &BlobRef) -> Result<Blob, ShardError> {
-        self.segments.blob(self.rows.index, blob)
+        match &self.rows {
+            RowsAt::Index(rows) => self.segments.blob(rows.index, blob),
+            RowsAt::Table(rows) => self.segments.blob(*rows, blob),
+        }
     }
 }
 
@@ -28,13 +40,19 @@ impl OwnRows for View<'_> {
         if range.is_empty() {
             return Ok(());
         }
-        walk(self.rows.range(&range), each)
+        match &self.rows {
+            RowsAt::Index(rows) => walk(rows.range(&range), each),
+            RowsAt::Table(rows) => rows.scan_own(range, each),
+        }
     }
 }
 
 impl Rows for View<'_> {
     fn get(&self, key: &[u8]) -> Result<Option<Value>, ShardError> {
-        self.rows.get(key)
+        match &self.rows {
+            RowsAt::Index(rows) => rows.get(key),
+            RowsAt::Table(rows) => rows.get(key),
+        }
     }
 
     fn scan(&self, range: KeyRange, each: EachRow<'_>) -> Result<(), ShardError> {
@@ -46,6 +64,9 @@ impl Rows for View<'_> {
         if range.is_empty() {
             return Ok(());
         }
-        walk(self.rows.range(&range).rev(), each)
+        match &self.rows {
+            RowsAt::Index(rows) => walk(rows.range(&range).rev(), each),
+            RowsAt::Table(rows) => rows.scan_back(range, each),
+        }
     }
 }

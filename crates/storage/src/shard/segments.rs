@@ -5,10 +5,10 @@
 use super::blob::{Blob, BlobRef};
 use super::disk::{Disk, SegmentFile};
 use super::error::ShardError;
-use super::index::Index;
 use super::pins::Pins;
 use super::places::Location;
 use super::record::{Place, SEGMENT_HEADER, SegmentHeader};
+use super::rows::Rows;
 use std::collections::HashMap;
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -45,6 +45,11 @@ impl Segments {
         Self { disk, salt, open: Mutex::default(), pins: Arc::default() }
     }
 
+    /// The seed of the shard's sums.
+    pub(crate) fn salt(&self) -> u64 {
+        self.salt
+    }
+
     /// The segment with this number, opened where it is not open yet.
     pub(crate) fn get(&self, number: u32) -> Result<Arc<Segment>, ShardError> {
         if let Some(segment) = self.lock().get(&number) {
@@ -60,7 +65,7 @@ impl Segments {
     }
 
     /// Opens the blob of this name, wherever it is by now.
-    pub(crate) fn blob(&self, newest: &Index, name: &BlobRef) -> Result<Blob, ShardError> {
+    pub(crate) fn blob(&self, newest: &dyn Rows, name: &BlobRef) -> Result<Blob, ShardError> {
         let mut at = *name;
         for _ in 0..MAX_MOVES {
             match self.blob_at(newest, at) {
@@ -75,7 +80,7 @@ impl Segments {
     }
 
     /// Opens the blob at this place. Pinned first and looked at then: what lives after it is pinned keeps its space.
-    fn blob_at(&self, newest: &Index, at: BlobRef) -> Result<Blob, ShardError> {
+    fn blob_at(&self, newest: &dyn Rows, at: BlobRef) -> Result<Blob, ShardError> {
         let segment = self.get(at.segment)?;
         let pin = self.pins.pin(at.segment, at.offset).ok_or(ShardError::Gone)?;
         if newest.get(&Location::of(&at).dead_key())?.is_some() {
