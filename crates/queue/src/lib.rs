@@ -38,7 +38,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use storage::deferred::Deferred;
-use storage::shard::{ShardError, ShardOptions, ShardStatus};
+use storage::shard::{Shard, ShardError, ShardOptions, ShardStatus, keep_collected};
 use tokio::sync::Notify;
 
 /// The queue of a site. Cloning shares it.
@@ -86,6 +86,7 @@ impl Queue {
         let state = Mutex::new(State { ready, claims, recent: Recent::default(), last_id });
         let plan = of_mta.live(plan);
         let (claiming, nudge) = (tokio::sync::Mutex::new(()), Notify::new());
+        reclaim(&env, deferred.shard());
         Ok(Self { shared: Arc::new(Shared { env, deferred, plan, state, claiming, nudge }) })
     }
 
@@ -98,6 +99,17 @@ impl Queue {
     pub async fn close(&self) {
         self.shared.deferred.close().await;
     }
+}
+
+/// Keeps giving back the space of mail that has left the queue.
+fn reclaim(env: &Env, shard: &Shard) {
+    let (of_queue, shards, mut stopping) = (env.clone(), [shard.clone()], env.tasks.stopping());
+    env.tasks.spawn(async move {
+        tokio::select! {
+            () = stopping.wait() => {}
+            () = keep_collected(&of_queue, &shards) => {}
+        }
+    });
 }
 
 impl Shared {

@@ -7,8 +7,10 @@
 pub mod body;
 pub mod call;
 pub mod directory;
+pub mod maintenance;
 pub mod manager;
 pub mod queue;
+pub mod restore;
 pub mod store;
 pub mod submission;
 

@@ -11,7 +11,9 @@ mod tests;
 
 pub use rows::{DomainKey, GroupKey, GroupRow, Held, ItemRow, MAX_GROUP, MAX_REPLY, RecipientRow};
 
-use crate::shard::{Blob, BlobSource, KeyRange, Rows, Shard, ShardError, ShardOptions, Transaction};
+use crate::shard::{
+    Audit, Blob, BlobSource, KeyRange, References, Rows, Shard, ShardError, ShardOptions, Transaction,
+};
 use env::Env;
 use mail::envelope::Origin;
 use mail::id::{QueueId, TraceId};
@@ -227,6 +229,24 @@ impl Deferred {
     /// [`ShardError::Gone`], [`ShardError::Corrupt`], [`ShardError::Io`].
     pub async fn body(&self, item: &ItemRow) -> Result<Blob, ShardError> {
         self.shard.blob(&item.body).await
+    }
+
+    /// Compares what is stored with what the rows refer to. Reads all items, no bodies.
+    ///
+    /// # Errors
+    /// What reading may say.
+    pub async fn audit(&self) -> Result<Audit, ShardError> {
+        self.shard
+            .read(|view| {
+                let mut references = References::default();
+                view.scan(KeyRange::prefix([rows::ITEMS]), &mut |_, value| {
+                    // An item that cannot be read: its body is found as an orphan.
+                    rows::read_item(value).iter().for_each(|item| references.add(&item.body));
+                    ControlFlow::Continue(())
+                })?;
+                view.audit(&references)
+            })
+            .await
     }
 
     /// The shard, for reading bodies.

@@ -11,9 +11,9 @@ impl Inner {
     pub(crate) async fn append(&self, append: Append) -> Result<Placed, StoreError> {
         let name = FolderName::parse(&append.folder).map_err(|_| StoreError::NoFolder)?;
         let noted = note(&append.body).await.map_err(|_| StoreError::Unavailable)?;
-        let mailbox = append.mailbox;
+        let (mailbox, when) = (append.mailbox, self.when());
         let task = move |tx: &mut storage::shard::Transaction<'_>| {
-            let mut writer = Writer::open(tx, mailbox)?.ok_or(StoreError::NoMailbox)?;
+            let mut writer = Writer::open(tx, mailbox, when)?.ok_or(StoreError::NoMailbox)?;
             let mut folder = writer.mailbox().folder_named(&name)?.ok_or(StoreError::NoFolder)?;
             let usage = Usage { bytes: writer.row().bytes, messages: writer.row().messages };
             let more = Usage { bytes: append.body.len(), messages: 1 };

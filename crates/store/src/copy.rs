@@ -8,7 +8,7 @@ use crate::read::folder;
 use mail::id::{FolderId, MailboxId, Uid, UidValidity};
 use mail::sequence::NumberSet;
 use roles::store::{Copied, Quota, StoreError, Usage};
-use storage::mailboxes::{FolderName, MessageRow, NewMessage, Writer};
+use storage::mailboxes::{FolderName, MessageRow, NewMessage, When, Writer};
 use storage::shard::Transaction;
 
 /// What becomes of the originals.
@@ -42,8 +42,8 @@ impl Inner {
         let mut copy = Copy { mailbox, folder, uids, target, originals };
         let mut all = Copied { uid_validity: UidValidity(0), from: Vec::new(), to: Vec::new() };
         loop {
-            let piece = copy.clone();
-            let task = move |tx: &mut Transaction<'_>| piece_of(tx, &piece);
+            let (piece, when) = (copy.clone(), self.when());
+            let task = move |tx: &mut Transaction<'_>| piece_of(tx, &piece, when);
             let (done, next) = self.change(mailbox, task).await?;
             all.uid_validity = done.uid_validity;
             all.from.extend(done.from);
@@ -54,8 +54,8 @@ impl Inner {
     }
 }
 
-fn piece_of(tx: &mut Transaction<'_>, copy: &Copy) -> Result<(Copied, Option<Uid>), Fail> {
-    let mut writer = Writer::open(tx, copy.mailbox)?.ok_or(StoreError::NoMailbox)?;
+fn piece_of(tx: &mut Transaction<'_>, copy: &Copy, when: When) -> Result<(Copied, Option<Uid>), Fail> {
+    let mut writer = Writer::open(tx, copy.mailbox, when)?.ok_or(StoreError::NoMailbox)?;
     let source = folder(writer.mailbox(), copy.folder)?;
     let mut target = writer.mailbox().folder_named(&copy.target)?.ok_or(StoreError::NoFolder)?;
     let (rows, next) = first_messages(&writer, source.volume, &copy.uids)?;

@@ -16,7 +16,9 @@ use roles::store::{Deliver, DeliverTo, Delivered, Placed, Repeatable, StoreError
 use roles::{Body, Call};
 use std::sync::Arc;
 use std::time::Duration;
-use storage::mailboxes::{Earlier, FolderName, FolderRow, Mailbox, NewMessage, Writer, earlier, remember};
+use storage::mailboxes::{
+    Earlier, FolderName, FolderRow, Mailbox, NewMessage, When, Writer, earlier, remember,
+};
 use storage::shard::{BlobRef, ShardError, Transaction};
 
 /// Most recipients of one delivery.
@@ -44,7 +46,7 @@ struct Common {
     body: Body,
     noted: Noted,
     received: Timestamp,
-    now: Timestamp,
+    when: When,
     request: Option<RequestId>,
     create: bool,
 }
@@ -58,7 +60,7 @@ impl Inner {
         let common = Arc::new(Common {
             noted,
             received: deliver.received,
-            now: self.env.clock.now(),
+            when: self.when(),
             request: (deliver.repeatable == Repeatable::Yes).then_some(call.request),
             create: self.switches.get().create,
             body: deliver.body,
@@ -172,9 +174,9 @@ fn place(
         // createMboxes is off: the mail is deferred until the mailbox has been made.
         return done(Err(StoreError::Unavailable), notes);
     }
-    let mut writer = match Writer::open(tx, to.mailbox)? {
+    let mut writer = match Writer::open(tx, to.mailbox, common.when)? {
         Some(writer) => writer,
-        None => Writer::create(tx, to.mailbox, common.now)?,
+        None => Writer::create(tx, to.mailbox, common.when)?,
     };
     notes.created = !exists;
     let usage = Usage { bytes: writer.row().bytes, messages: writer.row().messages };
@@ -205,7 +207,7 @@ fn place(
     writer.save()?;
     let what = Earlier { folder: folder.id, uid_validity: folder.uid_validity, uid };
     if let Some(request) = common.request {
-        remember(tx, to.mailbox, request, what, common.now.plus(REMEMBERED))?;
+        remember(tx, to.mailbox, request, what, common.when.now.plus(REMEMBERED))?;
     }
     done(Ok(placed(what)), notes)
 }

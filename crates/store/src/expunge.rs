@@ -9,7 +9,7 @@ use mail::flags::SystemFlags;
 use mail::id::{FolderId, MailboxId, Uid};
 use mail::sequence::NumberSet;
 use roles::store::StoreError;
-use storage::mailboxes::Writer;
+use storage::mailboxes::{When, Writer};
 use storage::shard::Transaction;
 
 /// Which of the named messages go.
@@ -31,8 +31,8 @@ impl Inner {
     ) -> Result<NumberSet, StoreError> {
         let mut gone = NumberSet::new();
         loop {
-            let piece = uids.clone();
-            let task = move |tx: &mut Transaction<'_>| piece_of(tx, mailbox, folder, &piece, which);
+            let (piece, when) = (uids.clone(), self.when());
+            let task = move |tx: &mut Transaction<'_>| piece_of(tx, (mailbox, folder), &piece, which, when);
             let (done, next) = self.change(mailbox, task).await?;
             self.trace(mailbox, folder, &done, which);
             done.ranges().for_each(|range| gone.insert_range(range));
@@ -51,12 +51,12 @@ impl Inner {
 
 fn piece_of(
     tx: &mut Transaction<'_>,
-    mailbox: MailboxId,
-    id: FolderId,
+    (mailbox, id): (MailboxId, FolderId),
     uids: &NumberSet,
     which: Which,
+    when: When,
 ) -> Result<(NumberSet, Option<Uid>), Fail> {
-    let mut writer = Writer::open(tx, mailbox)?.ok_or(StoreError::NoMailbox)?;
+    let mut writer = Writer::open(tx, mailbox, when)?.ok_or(StoreError::NoMailbox)?;
     let mut folder = folder(writer.mailbox(), id)?;
     if which == Which::Deleted && folder.deleted == 0 {
         return Ok((NumberSet::new(), None));

@@ -10,18 +10,18 @@ use mail::sequence::NumberSet;
 use roles::store::{FlagsChange, FlagsChanged, StoreError};
 use std::ops::ControlFlow;
 use std::sync::Arc;
-use storage::mailboxes::{Keywords, MessageRow, Writer};
+use storage::mailboxes::{Keywords, MessageRow, When, Writer};
 use storage::shard::Transaction;
 
 impl Inner {
     pub(crate) async fn flags(&self, mut change: FlagsChange) -> Result<FlagsChanged, StoreError> {
         let mut all = FlagsChanged::default();
         loop {
-            let mailbox = change.mailbox;
+            let (mailbox, when) = (change.mailbox, self.when());
             let piece = Arc::new(change);
             let task = {
                 let piece = Arc::clone(&piece);
-                move |tx: &mut Transaction<'_>| piece_of(tx, &piece)
+                move |tx: &mut Transaction<'_>| piece_of(tx, &piece, when)
             };
             let (done, next) = self.change(mailbox, task).await?;
             all.now.extend(done.now);
@@ -58,8 +58,12 @@ pub(crate) fn first_messages(
     Ok((rows, next))
 }
 
-fn piece_of(tx: &mut Transaction<'_>, change: &FlagsChange) -> Result<(FlagsChanged, Option<Uid>), Fail> {
-    let mut writer = Writer::open(tx, change.mailbox)?.ok_or(StoreError::NoMailbox)?;
+fn piece_of(
+    tx: &mut Transaction<'_>,
+    change: &FlagsChange,
+    when: When,
+) -> Result<(FlagsChanged, Option<Uid>), Fail> {
+    let mut writer = Writer::open(tx, change.mailbox, when)?.ok_or(StoreError::NoMailbox)?;
     let mut folder = folder(writer.mailbox(), change.folder)?;
     let (rows, next) = first_messages(&writer, folder.volume, &change.uids)?;
     let keywords = writer.mailbox().keywords()?;

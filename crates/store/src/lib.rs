@@ -19,6 +19,7 @@ mod mailbox;
 mod open;
 mod quota;
 mod read;
+mod restore;
 mod search;
 mod service;
 mod source;

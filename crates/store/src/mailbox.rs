@@ -15,12 +15,12 @@ impl Inner {
         if exists {
             return Ok(());
         }
-        let now = self.env.clock.now();
+        let when = self.when();
         let task = move |tx: &mut Transaction<'_>| {
             if Mailbox::new(tx, mailbox).exists()? {
                 return Ok(false);
             }
-            Writer::create(tx, mailbox, now)?.save()?;
+            Writer::create(tx, mailbox, when)?.save()?;
             Ok::<_, Fail>(true)
         };
         if self.change(mailbox, task).await? {
@@ -30,8 +30,9 @@ impl Inner {
     }
 
     pub(crate) async fn delete_mailbox(&self, mailbox: MailboxId) -> Result<(), StoreError> {
+        let when = self.when();
         let task = move |tx: &mut Transaction<'_>| {
-            let writer = Writer::open(tx, mailbox)?.ok_or(StoreError::NoMailbox)?;
+            let writer = Writer::open(tx, mailbox, when)?.ok_or(StoreError::NoMailbox)?;
             Ok::<_, Fail>(writer.remove_mailbox()?)
         };
         self.change(mailbox, task).await?;

@@ -2,7 +2,7 @@
 
 use crate::error::Fail;
 use crate::locks::Locks;
-use crate::upkeep;
+use crate::upkeep::{self, Restores};
 use crate::watchers::Watchers;
 use catalog::events::ms;
 use catalog::keys::mss;
@@ -17,12 +17,14 @@ use std::panic::resume_unwind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread;
+use std::time::Duration;
+use storage::mailboxes::When;
 use storage::shard::{Shard, ShardError, ShardOptions, Transaction, View};
 use tokio::sync::Notify;
 
 /// The file that says how the store is divided.
 const FORMAT: &str = "format";
-const TITLE: &str = "intermail store 1";
+const TITLE: &str = "intermail store 2";
 
 /// Why a store cannot be opened.
 #[derive(Debug, thiserror::Error)]
@@ -65,6 +67,8 @@ pub(crate) struct Switches {
     pub(crate) create: bool,
     pub(crate) log_creation: bool,
     pub(crate) trace: bool,
+    /// How long what is taken away can be restored.
+    pub(crate) keep: Duration,
 }
 
 /// The message store of a host. Clones share it.
@@ -79,6 +83,7 @@ pub(crate) struct Inner {
     pub(crate) switches: Live<Switches>,
     /// Rung when there is something to purge.
     pub(crate) purge: Arc<Notify>,
+    pub(crate) restores: Arc<Restores>,
 }
 
 impl Store {
@@ -101,6 +106,7 @@ impl Store {
             create: s.get(mss::CREATE_MBOXES),
             log_creation: s.get(mss::LOG_MAILBOX_CREATION),
             trace: s.get(mss::MESSAGE_TRACING),
+            keep: Duration::from_secs(60 * s.get(mss::RESTORE_WINDOW)),
         });
         let inner = Inner {
             env: env.clone(),
@@ -109,6 +115,7 @@ impl Store {
             locks: Locks::new(env.clock.clone()),
             switches,
             purge: Arc::default(),
+            restores: Arc::default(),
         };
         upkeep::start(&inner);
         Ok(Self(Arc::new(inner)))
@@ -137,6 +144,11 @@ impl Inner {
         let count = i64::try_from(self.shards.len()).unwrap_or(i64::MAX);
         // At least one shard was opened, and their number is far below 2^63.
         usize::try_from(mailbox.0.rem_euclid(count)).unwrap_or(0)
+    }
+
+    /// When a change that is made now is made.
+    pub(crate) fn when(&self) -> When {
+        When { now: self.env.clock.now(), keep: self.switches.get().keep }
     }
 
     /// Commits a change of one mailbox and wakes who watches it.
@@ -223,9 +235,9 @@ mod format_tests {
 
     #[test]
     fn the_format_file_is_read_strictly() {
-        assert_eq!(parse_format("intermail store 1\nshards 2\n"), Some(2));
+        assert_eq!(parse_format("intermail store 2\nshards 2\n"), Some(2));
         for bad in
-            ["", "intermail store 2\nshards 2\n", "intermail store 1\nshards 0\n", "intermail store 1\n"]
+            ["", "intermail store 1\nshards 2\n", "intermail store 2\nshards 0\n", "intermail store 2\n"]
         {
             assert_eq!(parse_format(bad), None, "{bad:?}");
         }

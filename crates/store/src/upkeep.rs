@@ -1,53 +1,118 @@
-//! What runs beside the requests: taking away what removed folders have left, forgetting old request ids.
+//! What runs beside the requests: taking away what removed folders have left, forgetting old request ids and what was
+//! kept for restores, giving back the space of what is gone.
 //!
 //! A reconciler: takes no input, may be stopped at any point, runs when it is rung and from time to time.
 
-use crate::open::Inner;
+use crate::open::{Inner, Switches};
 use env::Env;
+use env::settings::Live;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
-use storage::mailboxes::{expire, pending, purge};
-use storage::shard::{Shard, ShardError};
+use storage::mailboxes::{expire, forget, pending, purge};
+use storage::shard::{Shard, ShardError, Transaction, keep_collected};
 use tokio::sync::Notify;
 
 /// Time between two looks without a ring.
-const PERIOD: Duration = Duration::from_secs(600);
+const PERIOD: Duration = Duration::from_secs(60);
+
+/// What it works with.
+struct Upkeep {
+    env: Env,
+    shards: Vec<Shard>,
+    bell: Arc<Notify>,
+    switches: Live<Switches>,
+    restores: Arc<Restores>,
+}
+
+/// How many restores are going on: what they put back must not be forgotten meanwhile.
+#[derive(Default)]
+pub(crate) struct Restores(AtomicUsize);
+
+/// One restore; ends when it is dropped.
+pub(crate) struct Restoring<'a>(&'a Restores);
+
+impl Restores {
+    pub(crate) fn begin(&self) -> Restoring<'_> {
+        self.0.fetch_add(1, Ordering::SeqCst);
+        Restoring(self)
+    }
+
+    /// Whether any is going on.
+    fn any(&self) -> bool {
+        self.0.load(Ordering::SeqCst) > 0
+    }
+}
+
+impl Drop for Restoring<'_> {
+    fn drop(&mut self) {
+        self.0.0.fetch_sub(1, Ordering::SeqCst);
+    }
+}
 
 /// Starts it.
 pub(crate) fn start(store: &Inner) {
-    let (env, shards, bell) = (store.env.clone(), store.shards.clone(), Arc::clone(&store.purge));
-    let mut stopping = env.tasks.stopping();
-    let tasks = env.tasks.clone();
+    let upkeep = Upkeep {
+        env: store.env.clone(),
+        shards: store.shards.clone(),
+        bell: Arc::clone(&store.purge),
+        switches: store.switches.clone(),
+        restores: Arc::clone(&store.restores),
+    };
+    let mut stopping = store.env.tasks.stopping();
+    let tasks = store.env.tasks.clone();
     tasks.spawn(async move {
         tokio::select! {
             () = stopping.wait() => {}
-            () = run(&env, &shards, &bell) => {}
+            () = upkeep.run() => {}
+            () = keep_collected(&upkeep.env, &upkeep.shards) => {}
         }
     });
 }
 
-async fn run(env: &Env, shards: &[Shard], bell: &Notify) {
-    loop {
-        for shard in shards {
-            // What fails otherwise is done the next time.
-            if let Err(ShardError::Closed) = once(env, shard).await {
-                return;
+impl Upkeep {
+    async fn run(&self) {
+        loop {
+            for shard in &self.shards {
+                // What fails otherwise is done the next time.
+                if let Err(ShardError::Closed) = self.once(shard).await {
+                    return;
+                }
+            }
+            tokio::select! {
+                () = self.bell.notified() => {}
+                () = self.env.clock.sleep(PERIOD) => {}
             }
         }
-        tokio::select! {
-            () = bell.notified() => {}
-            () = env.clock.sleep(PERIOD) => {}
-        }
     }
-}
 
-async fn once(env: &Env, shard: &Shard) -> Result<(), ShardError> {
-    while let Some(what) = shard.read(|view| pending(view)).await? {
-        shard.commit(move |tx| purge(tx, what)).await?;
-        // The committer's line belongs to those who wait for an answer.
-        tokio::task::yield_now().await;
+    async fn once(&self, shard: &Shard) -> Result<(), ShardError> {
+        let now = self.env.clock.now();
+        while shard.commit(move |tx| expire(tx, now)).await? {}
+        let until = now.minus(self.switches.get().keep);
+        let restores = &self.restores;
+        loop {
+            // Asked on the committer: a restore that began before it is seen, one that begins later sees what is left.
+            let restores = Arc::clone(restores);
+            let more =
+                shard.commit(move |tx| if restores.any() { Ok(false) } else { forget(tx, until) }).await?;
+            if !more {
+                break;
+            }
+            // The committer's line belongs to those who wait for an answer.
+            tokio::task::yield_now().await;
+        }
+        while let Some(what) = shard.read(move |view| pending(view, now)).await? {
+            let restores = Arc::clone(restores);
+            let step = move |tx: &mut Transaction<'_>| match restores.any() {
+                true => Ok::<_, ShardError>(false),
+                false => purge(tx, what).map(|_| true),
+            };
+            if !shard.commit(step).await? {
+                break;
+            }
+            tokio::task::yield_now().await;
+        }
+        Ok(())
     }
-    let now = env.clock.now();
-    while shard.commit(move |tx| expire(tx, now)).await? {}
-    Ok(())
 }

@@ -22,6 +22,20 @@ events! {
     #[doc = "A segment without live messages could not be removed. It is tried again later."]
     MsSegmentNotRemoved: Warn { path, segment, error }
         cause "The disk fails, or rights of the folder were changed." action "Look at the folder.";
+    #[doc = "Space of deleted mail in a shard was given back: bytes that came free, bytes that were copied for it."]
+    MsReclaimed: Note { path, segments, freed, copied, damaged, millis }
+        cause "Messages were deleted, or taken from the queue." action "None; where some are damaged, run immsgverify.";
+    #[doc = "The file of a segment is not there, and with it the messages that live in it. All others can be read."]
+    MsSegmentMissing: Urgt { path, segment, bytes }
+        cause "The file was removed or lost by somebody or something else than the server."
+        action "Bring the file back from a backup and restart the server; immsgverify lists the messages.";
+    #[doc = "A message cannot be read back as it was written. The mailbox and all other messages are usable. Said once for each message."]
+    MsMsgDamaged: Erro { mailbox, folder, uid, damage }
+        cause "The disk or the memory of the host has changed bytes, a file was cut or lost, or there is a bug."
+        action "Look at imbadmsglist; restore the message from a backup, or remove it with immsgdelete.";
+    #[doc = "The background check has read all messages of a shard."]
+    MsScrubbed: Note { path, messages, bytes, damaged, seconds }
+        cause "It goes through everything once in scrubPeriodInDays." action "Where some are damaged, look at imbadmsglist.";
     #[doc = "The message store could not start."]
     MsInitFailure: Fatl { step, error }
         cause "A shard cannot be opened: another process owns it, or its files are damaged."

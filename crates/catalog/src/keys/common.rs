@@ -44,4 +44,10 @@ keys! {
     MAX_BAD_PASSWORD_DELAY: Duration = "maxBadPasswordDelay" in ["mta", "popserv", "imapserv"], Kind::Number(0..=300), ["16"], Live, since "4.0";
     #[doc = "Most sessions of one account at the same time, counted by each server; 0: no limit."]
     MAX_SESSIONS_PER_USER: u64 = "maxSessionsPerUser" in ["imapserv"], Kind::Number(0..=1_000_000), ["100"], Live, since "4.0.1";
+    #[doc = "Space of deleted mail is given back when enough has been deleted, and after this many minutes at the latest."]
+    RECLAIM_PERIOD_IN_MINUTES: u64 = "reclaimPeriodInMinutes" in ["mss", "imqueueserv"], Kind::Number(1..=10_080), ["60"], Live, since "5.0";
+    #[doc = "KB per second that giving back the space of deleted mail may move, on average; 0 is no limit. Holes in files cost a small part of what they give back, copying what lives costs all of it."]
+    RECLAIM_RATE_IN_KB_PER_SEC: u64 = "reclaimRateInKBPerSec" in ["mss", "imqueueserv"], Kind::Number(0..=10_000_000), ["20480"], Live, since "5.0";
+    #[doc = "Whether giving back the space of deleted mail rests, such as while a disk is busy with something else. immssgc does it all the same."]
+    RECLAIM_PAUSED: bool = "reclaimPaused" in ["mss", "imqueueserv"], Kind::Bool, ["false"], Live, since "5.0";
 }

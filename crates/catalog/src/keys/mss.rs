@@ -12,4 +12,6 @@ keys! {
     LOG_MAILBOX_CREATION: bool = "logMailBoxCreation" in ["mss"], Kind::Bool, ["true"], Live, since "3.2";
     #[doc = "Whether each step in the life of a message in the store is logged as MsgTrace and its removal as MsMsgDeleted."]
     MESSAGE_TRACING: bool = "messageTracing" in ["mss"], Kind::Bool, ["false"], Live, since "4.0";
+    #[doc = "How many minutes a mailbox can be restored as it was: what is deleted or changed is kept as long, and its space is given back after that. 0 keeps nothing."]
+    RESTORE_WINDOW: u64 = "restoreWindowInMinutes" in ["mss"], Kind::Number(0..=43_200), ["60"], Live, since "5.0";
 }

@@ -237,3 +237,28 @@ async fn agrees_with_a_map_over_many_steps() {
         assert_eq!(found, expected, "step {step}");
     }
 }
+
+#[tokio::test]
+async fn whatever_happens_to_items_their_bodies_add_up() {
+    let place = Place::new();
+    let queue = place.open();
+    for id in 1..20 {
+        let groups = vec![group("a.example", &["x", "y"], 10), group("b.example", &["z"], 10)];
+        queue.store(item(id, groups)).await.unwrap();
+    }
+    for id in 1..8 {
+        queue.change(key(id, 0), |_, group| group.recipients.clear()).await.unwrap();
+    }
+    for id in 5..10 {
+        queue.change(key(id, 1), |_, group| group.recipients.clear()).await.unwrap();
+    }
+    queue.remove(QueueId(12)).await.unwrap();
+    let audit = queue.audit().await.unwrap();
+    assert!(audit.is_clean() && audit.live_bytes > 0, "{audit:?}");
+    let left = queue.list(None, 100).await.unwrap();
+    assert_eq!(left.len(), 19 - 3 - 1);
+    for (id, ..) in left {
+        queue.remove(id).await.unwrap();
+    }
+    assert_eq!(queue.audit().await.unwrap().live_bytes, 0);
+}

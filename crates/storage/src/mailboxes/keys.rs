@@ -1,24 +1,35 @@
 //! Keys, in big-endian so that their order is the order of what they name. All rows of a mailbox are neighbours.
 //!
 //! ```text
+//! d mailbox volume uid              a message that is damaged
 //! m mailbox B                       the mailbox
 //! m mailbox C volume modseq uid     a message and its last change
 //! m mailbox F folder                a folder
+//! m mailbox H time kind a b         what was before a change
 //! m mailbox K                       the names of keywords
 //! m mailbox M volume uid            a message
 //! m mailbox N name                  a folder's id by name
 //! m mailbox R request               what a request delivered
 //! m mailbox S name                  a subscription
 //! m mailbox V volume modseq         messages that are gone
-//! p mailbox volume                  a dead volume
+//! n period mailbox                  history was written in this period
+//! o segment offset                  when an orphan was seen first
+//! p time mailbox volume             a dead volume, and when it may go
+//! w                                 how far the background check is
 //! x second mailbox request          when a request is forgotten
 //! ```
 
 use super::rows::Volume;
+use crate::shard::KeyRange;
 use mail::id::{FolderId, MailboxId, ModSeq, RequestId, Uid};
+use mail::time::Timestamp;
 
+const DAMAGED: u8 = b'd';
 const MAILBOX: u8 = b'm';
+const NOTED: u8 = b'n';
+const ORPHAN: u8 = b'o';
 const PURGE: u8 = b'p';
+const SCRUB: u8 = b'w';
 const EXPIRY: u8 = b'x';
 /// Length of `m mailbox kind`.
 const KIND_LEN: usize = 10;
@@ -34,6 +45,29 @@ fn of(mailbox: MailboxId, kind: u8, rest: usize) -> Vec<u8> {
 /// Negative ids come before the others.
 fn ordered(mailbox: MailboxId) -> [u8; 8] {
     (mailbox.0.cast_unsigned() ^ (1 << 63)).to_be_bytes()
+}
+
+/// The keys of all mailboxes behind this one; `None` where there can be none.
+pub(super) fn mailboxes_after(after: Option<MailboxId>) -> Option<KeyRange> {
+    let from = match after {
+        None => vec![MAILBOX],
+        Some(id) => {
+            let mut key = vec![MAILBOX];
+            key.extend_from_slice(&ordered(MailboxId(id.0.checked_add(1)?)));
+            key
+        }
+    };
+    Some(KeyRange::prefix_from(&[MAILBOX], from))
+}
+
+/// The mailbox of any key of a mailbox.
+pub(super) fn parse_mailbox(key: &[u8]) -> Option<MailboxId> {
+    Some(unordered(*key.get(1..)?.first_chunk::<8>()?))
+}
+
+/// The messages of all folders of a mailbox.
+pub(super) fn all_messages(id: MailboxId) -> Vec<u8> {
+    of(id, b'M', 0)
 }
 
 pub(super) fn mailbox(id: MailboxId) -> Vec<u8> {
@@ -143,6 +177,43 @@ pub(super) fn request(id: MailboxId, request: RequestId) -> Vec<u8> {
     key
 }
 
+/// All damaged messages, or those of a mailbox.
+pub(super) fn damaged_in(id: Option<MailboxId>) -> Vec<u8> {
+    let mut key = vec![DAMAGED];
+    key.extend(id.map(ordered).into_iter().flatten());
+    key
+}
+
+pub(super) fn damaged(id: MailboxId, volume: Volume, uid: Uid) -> Vec<u8> {
+    let mut key = damaged_in(Some(id));
+    key.extend_from_slice(&volume.0.to_be_bytes());
+    key.extend_from_slice(&uid.0.to_be_bytes());
+    key
+}
+
+/// The mailbox, the volume and the UID of a key of [`damaged`].
+pub(super) fn parse_damaged(key: &[u8]) -> Option<(MailboxId, Volume, Uid)> {
+    let (mailbox, rest) = key.get(1..)?.split_first_chunk::<8>()?;
+    let (volume, uid) = rest.split_first_chunk::<4>()?;
+    let uid = Uid(u32::from_be_bytes(uid.try_into().ok()?));
+    Some((unordered(*mailbox), Volume(u32::from_be_bytes(*volume)), uid))
+}
+
+pub(super) fn orphans() -> Vec<u8> {
+    vec![ORPHAN]
+}
+
+pub(super) fn orphan(segment: u32, offset: u64) -> Vec<u8> {
+    let mut key = orphans();
+    key.extend_from_slice(&segment.to_be_bytes());
+    key.extend_from_slice(&offset.to_be_bytes());
+    key
+}
+
+pub(super) fn scrub() -> Vec<u8> {
+    vec![SCRUB]
+}
+
 pub(super) fn expiries() -> Vec<u8> {
     vec![EXPIRY]
 }
@@ -168,18 +239,94 @@ pub(super) fn purges() -> Vec<u8> {
     vec![PURGE]
 }
 
-pub(super) fn purge(id: MailboxId, volume: Volume) -> Vec<u8> {
-    let mut key = Vec::with_capacity(13);
+pub(super) fn purge(due: Timestamp, id: MailboxId, volume: Volume) -> Vec<u8> {
+    let mut key = Vec::with_capacity(21);
     key.push(PURGE);
+    key.extend_from_slice(&ordered_time(due));
     key.extend_from_slice(&ordered(id));
     key.extend_from_slice(&volume.0.to_be_bytes());
     key
 }
 
-/// The mailbox and the volume of a key of [`purge`].
-pub(super) fn parse_purge(key: &[u8]) -> Option<(MailboxId, Volume)> {
-    let (mailbox, volume) = key.get(1..)?.split_first_chunk::<8>()?;
-    Some((unordered(*mailbox), Volume(u32::from_be_bytes(volume.try_into().ok()?))))
+/// When it may go, the mailbox and the volume of a key of [`purge`].
+pub(super) fn parse_purge(key: &[u8]) -> Option<(Timestamp, MailboxId, Volume)> {
+    let (due, rest) = key.get(1..)?.split_first_chunk::<8>()?;
+    let (mailbox, volume) = rest.split_first_chunk::<8>()?;
+    Some((time(*due), unordered(*mailbox), Volume(u32::from_be_bytes(volume.try_into().ok()?))))
+}
+
+/// What a row of history is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Change {
+    Message(Volume, Uid),
+    Folder(FolderId),
+    Subscription(u32),
+    Keywords,
+}
+
+pub(super) fn history(id: MailboxId) -> Vec<u8> {
+    of(id, b'H', 17)
+}
+
+pub(super) fn history_from(id: MailboxId, at: Timestamp) -> Vec<u8> {
+    let mut key = history(id);
+    key.extend_from_slice(&ordered_time(at));
+    key
+}
+
+pub(super) fn change_at(id: MailboxId, at: Timestamp, change: Change) -> Vec<u8> {
+    let mut key = history_from(id, at);
+    let (kind, a, b) = match change {
+        Change::Message(volume, uid) => (b'M', volume.0, uid.0),
+        Change::Folder(folder) => (b'F', folder.0, 0),
+        Change::Subscription(number) => (b'S', number, 0),
+        Change::Keywords => (b'K', 0, 0),
+    };
+    key.push(kind);
+    key.extend_from_slice(&a.to_be_bytes());
+    key.extend_from_slice(&b.to_be_bytes());
+    key
+}
+
+/// What a key of [`change_at`] is about.
+pub(super) fn parse_change_at(key: &[u8]) -> Option<Change> {
+    let (&kind, rest) = key.get(KIND_LEN + 8..)?.split_first()?;
+    let (a, b) = rest.split_first_chunk::<4>()?;
+    let (a, b) = (u32::from_be_bytes(*a), u32::from_be_bytes(b.try_into().ok()?));
+    match kind {
+        b'M' => Some(Change::Message(Volume(a), Uid(b))),
+        b'F' => Some(Change::Folder(FolderId(a))),
+        b'S' => Some(Change::Subscription(a)),
+        b'K' => Some(Change::Keywords),
+        _ => None,
+    }
+}
+
+pub(super) fn all_noted() -> Vec<u8> {
+    vec![NOTED]
+}
+
+pub(super) fn noted(period: u32, id: MailboxId) -> Vec<u8> {
+    let mut key = Vec::with_capacity(13);
+    key.push(NOTED);
+    key.extend_from_slice(&period.to_be_bytes());
+    key.extend_from_slice(&ordered(id));
+    key
+}
+
+/// The period and the mailbox of a key of [`noted`].
+pub(super) fn parse_noted(key: &[u8]) -> Option<(u32, MailboxId)> {
+    let (period, mailbox) = key.get(1..)?.split_first_chunk::<4>()?;
+    Some((u32::from_be_bytes(*period), unordered(mailbox.try_into().ok()?)))
+}
+
+/// Times before 1970 come before the others.
+fn ordered_time(at: Timestamp) -> [u8; 8] {
+    (at.as_micros().cast_unsigned() ^ (1 << 63)).to_be_bytes()
+}
+
+fn time(bytes: [u8; 8]) -> Timestamp {
+    Timestamp::from_micros((u64::from_be_bytes(bytes) ^ (1 << 63)).cast_signed())
 }
 
 fn unordered(bytes: [u8; 8]) -> MailboxId {
@@ -206,8 +353,24 @@ mod tests {
             assert_eq!(parse_change(&change(id, v, ModSeq(8), Uid(9))), Some((ModSeq(8), Uid(9))));
             assert_eq!(parse_vanished(&vanished_at(id, v, ModSeq(8))), Some(ModSeq(8)));
             assert_eq!(parse_uid(&message(id, v, Uid(9))), Some(Uid(9)));
+            assert_eq!(parse_mailbox(&message(id, v, Uid(9))), Some(id));
+            assert!(mailboxes_after(Some(id)).unwrap().from > message(id, v, Uid(9)));
             assert_eq!(parse_name(&subscription(id, "ä/b")), Some("ä/b"));
-            assert_eq!(parse_purge(&purge(id, v)), Some((id, v)));
+            assert_eq!(parse_damaged(&damaged(id, v, Uid(9))), Some((id, v, Uid(9))));
+            let at = Timestamp::from_micros(-5);
+            assert_eq!(parse_purge(&purge(at, id, v)), Some((at, id, v)));
+            assert_eq!(parse_noted(&noted(8, id)), Some((8, id)));
+            let changes = [
+                Change::Message(v, Uid(1)),
+                Change::Folder(FolderId(2)),
+                Change::Subscription(3),
+                Change::Keywords,
+            ];
+            for change in changes {
+                let key = change_at(id, at, change);
+                assert_eq!(parse_change_at(&key), Some(change));
+                assert!(key > history_from(id, at) && key < history_from(id, Timestamp::from_micros(0)));
+            }
             let request = RequestId(1 << 100);
             assert_eq!(parse_expiry(&expiry(77, id, request)), Some((77, id, request)));
         }

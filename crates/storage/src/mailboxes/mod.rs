@@ -9,19 +9,29 @@
 //! A folder's messages lie under a *volume*, a number that is never used twice in a mailbox. So a folder is removed,
 //! and the Inbox renamed, without touching its messages; `purge` takes the rows of dead volumes away, bit by bit.
 
+mod findings;
+mod history;
 mod keys;
 mod names;
 mod purge;
 mod reading;
+mod recount;
+mod references;
 mod requests;
 mod rows;
 #[cfg(test)]
 mod tests;
 mod writing;
 
+pub use findings::{
+    DamagedRow, ScrubRow, damaged, forget_damage, known_orphans, note_damage, note_orphans, put_scrub, scrub,
+};
+pub use history::{Then, When, forget};
 pub use names::{BadName, FolderName, MAX_LEVELS, MAX_NAME};
 pub use purge::{PURGE_STEP, Purge, pending, purge};
 pub use reading::Mailbox;
+pub use recount::{Counted, counted, message_page, recount};
+pub use references::{next_mailbox, references};
 pub use requests::{Earlier, earlier, expire, remember};
 pub use rows::{FolderRow, Keywords, MAX_MAILBOX_KEYWORDS, MailboxRow, MessageRow, Volume};
 pub use writing::{NewMessage, Writer};

@@ -4,6 +4,7 @@ use super::keys;
 use super::rows::{MessageRow, Volume};
 use crate::shard::{KeyRange, Row, Rows, ShardError, Transaction};
 use mail::id::{MailboxId, Uid};
+use mail::time::Timestamp;
 use std::ops::ControlFlow;
 
 /// Most rows that one step takes away.
@@ -16,17 +17,19 @@ pub struct Purge {
     pub mailbox: MailboxId,
     /// Which.
     pub volume: Volume,
+    /// Since when it may go.
+    pub due: Timestamp,
 }
 
-/// The first dead volume, if there is one.
+/// The first dead volume that may go by now, if there is one.
 ///
 /// # Errors
 /// Where the index cannot be read.
-pub fn pending(rows: &dyn Rows) -> Result<Option<Purge>, ShardError> {
+pub fn pending(rows: &dyn Rows, now: Timestamp) -> Result<Option<Purge>, ShardError> {
     let Some((key, _)) = rows.first(KeyRange::prefix(keys::purges()))? else { return Ok(None) };
-    let (mailbox, volume) =
+    let (due, mailbox, volume) =
         keys::parse_purge(&key).ok_or_else(|| ShardError::corrupt("the key of a purge"))?;
-    Ok(Some(Purge { mailbox, volume }))
+    Ok(Some(Purge { mailbox, volume, due }).filter(|_| due <= now))
 }
 
 /// Takes away up to [`PURGE_STEP`] rows of a dead volume. `true` where that was all of it.
@@ -34,7 +37,7 @@ pub fn pending(rows: &dyn Rows) -> Result<Option<Purge>, ShardError> {
 /// # Errors
 /// Where the index cannot be read.
 pub fn purge(tx: &mut Transaction<'_>, what: Purge) -> Result<bool, ShardError> {
-    let Purge { mailbox, volume } = what;
+    let Purge { mailbox, volume, due } = what;
     let messages = some(tx, keys::messages(mailbox, volume))?;
     for (key, value) in &messages {
         // The UID is not needed to let go of the body.
@@ -53,7 +56,7 @@ pub fn purge(tx: &mut Transaction<'_>, what: Purge) -> Result<bool, ShardError> 
             return Ok(false);
         }
     }
-    tx.delete(&keys::purge(mailbox, volume))?;
+    tx.delete(&keys::purge(due, mailbox, volume))?;
     Ok(true)
 }
 

@@ -38,6 +38,10 @@ pub struct MailboxRow {
     pub bytes: u64,
     /// Number of messages.
     pub messages: u64,
+    /// The time of its last change; grows with every change.
+    pub changed: Timestamp,
+    /// The period in which history was last written.
+    pub noted: u32,
 }
 
 impl MailboxRow {
@@ -51,6 +55,8 @@ impl MailboxRow {
         }
         put_number(&mut out, self.bytes);
         put_number(&mut out, self.messages);
+        put_signed(&mut out, self.changed.as_micros());
+        put_number(&mut out, u64::from(self.noted));
         out
     }
 
@@ -66,6 +72,8 @@ impl MailboxRow {
                 next_validity: r.number32()?,
                 bytes: r.number()?,
                 messages: r.number()?,
+                changed: Timestamp::from_micros(r.signed()?),
+                noted: r.number32()?,
             })
         };
         decode().ok_or_else(|| ShardError::corrupt("the row of a mailbox"))
@@ -160,6 +168,8 @@ pub struct MessageRow {
     pub modseq: ModSeq,
     /// INTERNALDATE.
     pub received: Timestamp,
+    /// When it was put into its folder.
+    pub added: Timestamp,
     /// The day in its Date header.
     pub sent: Option<Day>,
     /// Its outline and body.
@@ -179,6 +189,7 @@ impl MessageRow {
         out.push(self.system.bits() | has_keywords | flag(self.sent.is_some(), HAS_SENT));
         put_number(&mut out, self.modseq.0);
         put_signed(&mut out, self.received.as_micros());
+        put_signed(&mut out, self.added.as_micros().saturating_sub(self.received.as_micros()));
         if let Some(sent) = self.sent {
             // Most mail arrives on the day on which it was sent.
             put_signed(&mut out, days(sent.start()) - days(self.received));
@@ -197,6 +208,7 @@ impl MessageRow {
             let first = r.byte().filter(|b| b & RESERVED == 0)?;
             let modseq = ModSeq(r.number()?);
             let received = Timestamp::from_micros(r.signed()?);
+            let added = Timestamp::from_micros(received.as_micros().checked_add(r.signed()?)?);
             let sent = match first & HAS_SENT {
                 0 => None,
                 _ => {
@@ -212,7 +224,16 @@ impl MessageRow {
                 }
             }
             let (blob, _) = BlobRef::decode(r.rest())?;
-            Some(Self { uid, system: SystemFlags::from_bits(first), keywords, modseq, received, sent, blob })
+            Some(Self {
+                uid,
+                system: SystemFlags::from_bits(first),
+                keywords,
+                modseq,
+                received,
+                added,
+                sent,
+                blob,
+            })
         };
         decode().ok_or_else(|| ShardError::corrupt("the row of a message"))
     }
@@ -312,7 +333,7 @@ mod tests {
         #[test]
         fn messages_are_read_back(
             bits in 0..32u8, keywords in prop::collection::vec(any::<u32>(), 0..MAX_KEYWORDS),
-            modseq: u64, micros in -4_000_000_000_000_000..4_000_000_000_000_000i64,
+            modseq: u64, micros in -4_000_000_000_000_000..4_000_000_000_000_000i64, added in 0..4_000_000_000_000_000i64,
             day in prop::option::of((1..3000i32, 1..12u8)), place in (any::<u32>(), any::<u32>(), 0..1_000_000u32, 0..1u64 << 50),
         ) {
             let mut blob = Vec::new();
@@ -325,6 +346,7 @@ mod tests {
                 keywords,
                 modseq: ModSeq(modseq),
                 received: Timestamp::from_micros(micros),
+                added: Timestamp::from_micros(added),
                 sent: day.and_then(|(y, m)| Day::new(y, m, 17)),
                 blob: BlobRef::decode(&blob).unwrap().0,
             };

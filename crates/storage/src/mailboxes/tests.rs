@@ -25,6 +25,11 @@ fn now() -> Timestamp {
     Timestamp::from_secs(1_000)
 }
 
+/// A change that keeps nothing of what it takes away.
+fn when() -> When {
+    When { now: now(), keep: std::time::Duration::ZERO }
+}
+
 fn add(w: &mut Writer<'_, '_>, folder: &mut FolderRow, count: u32) -> Result<(), ShardError> {
     for _ in 0..count {
         let blob = w.transaction().store(b"o", &Bytes::from_static(b"body"))?;
@@ -48,7 +53,7 @@ fn uids(w: &Writer<'_, '_>, volume: Volume, of: &NumberSet) -> Result<String, Sh
 #[tokio::test]
 async fn sparse_sets_find_what_is_there() {
     run(|tx| {
-        let mut w = Writer::create(tx, BOX, now())?;
+        let mut w = Writer::create(tx, BOX, when())?;
         let mut inbox = w.mailbox().folder(FolderId::INBOX)?.unwrap();
         add(&mut w, &mut inbox, 300)?;
         for set in ["1", "300", "1,2,150,299:301", "50:60,200,4000000000", "301:500", "1:4294967295"] {
@@ -71,7 +76,7 @@ async fn sparse_sets_find_what_is_there() {
 #[tokio::test]
 async fn flags_move_counters_and_the_change_log() {
     run(|tx| {
-        let mut w = Writer::create(tx, BOX, now())?;
+        let mut w = Writer::create(tx, BOX, when())?;
         let mut inbox = w.mailbox().folder(FolderId::INBOX)?.unwrap();
         add(&mut w, &mut inbox, 3)?;
         let before = inbox.highest_modseq;
@@ -104,7 +109,7 @@ async fn flags_move_counters_and_the_change_log() {
 #[tokio::test]
 async fn what_is_forgotten_of_the_vanished_is_answered_with_all_that_is_missing() {
     run(|tx| {
-        let mut w = Writer::create(tx, BOX, now())?;
+        let mut w = Writer::create(tx, BOX, when())?;
         let mut inbox = w.mailbox().folder(FolderId::INBOX)?.unwrap();
         add(&mut w, &mut inbox, 700)?;
         let start = inbox.highest_modseq;
@@ -127,22 +132,22 @@ async fn what_is_forgotten_of_the_vanished_is_answered_with_all_that_is_missing(
 #[tokio::test]
 async fn a_removed_mailbox_leaves_only_its_numbers() {
     run(|tx| {
-        let mut w = Writer::create(tx, BOX, now())?;
+        let mut w = Writer::create(tx, BOX, when())?;
         let mut inbox = w.mailbox().folder(FolderId::INBOX)?.unwrap();
         add(&mut w, &mut inbox, 5)?;
         w.subscribe("x")?;
         w.save()?;
-        Writer::open(tx, BOX)?.unwrap().remove_mailbox()?;
-        assert!(Writer::open(tx, BOX)?.is_none());
-        let w = Writer::create(tx, BOX, now())?;
+        Writer::open(tx, BOX, when())?.unwrap().remove_mailbox()?;
+        assert!(Writer::open(tx, BOX, when())?.is_none());
+        let w = Writer::create(tx, BOX, when())?;
         let again = w.mailbox().folder(FolderId::INBOX)?.unwrap();
         assert!(again.uid_validity > inbox.uid_validity && again.volume != inbox.volume);
         assert_eq!((again.messages, w.row().messages), (0, 0));
         w.save()?;
-        let what = pending(tx)?.unwrap();
-        assert_eq!(what, Purge { mailbox: BOX, volume: inbox.volume });
+        let what = pending(tx, now().plus(std::time::Duration::from_secs(1)))?.unwrap();
+        assert_eq!(what, Purge { mailbox: BOX, volume: inbox.volume, due: what.due });
         assert!(purge(tx, what)?);
-        assert_eq!(pending(tx)?, None);
+        assert_eq!(pending(tx, now().plus(std::time::Duration::from_secs(1)))?, None);
         let left = Mailbox::new(tx, BOX).message(inbox.volume, Uid(1))?;
         assert_eq!(left, None);
         Ok(())

@@ -4,6 +4,7 @@
 //! [`Writer::save_folder`], and ends with [`Writer::save`]. Nothing is kept of a task that fails, so no step undoes
 //! another.
 
+use super::history::{BodyOf, Chronicle, Was, When};
 use super::keys;
 use super::names::FolderName;
 use super::reading::Mailbox;
@@ -16,6 +17,7 @@ use mail::search::Day;
 use mail::sequence::NumberSet;
 use mail::time::Timestamp;
 use std::ops::ControlFlow;
+use std::time::Duration;
 
 /// Rows of vanished messages kept for one folder, before the older half of them is forgotten.
 const MAX_VANISHED_ROWS: u32 = 512;
@@ -41,6 +43,8 @@ pub struct Writer<'t, 's> {
     id: MailboxId,
     row: MailboxRow,
     keywords: Option<Keywords>,
+    chronicle: Chronicle,
+    keep: Duration,
 }
 
 impl<'t, 's> Writer<'t, 's> {
@@ -48,16 +52,21 @@ impl<'t, 's> Writer<'t, 's> {
     ///
     /// # Errors
     /// Where the index cannot be read or the change is too large; like all methods here.
-    pub fn open(tx: &'t mut Transaction<'s>, id: MailboxId) -> Result<Option<Self>, ShardError> {
+    pub fn open(tx: &'t mut Transaction<'s>, id: MailboxId, when: When) -> Result<Option<Self>, ShardError> {
         let row = Mailbox::new(tx, id).row()?.filter(|row| !row.removed);
-        Ok(row.map(|row| Self { tx, id, row, keywords: None }))
+        Ok(row.map(|row| Self::of(tx, id, row, when)))
+    }
+
+    fn of(tx: &'t mut Transaction<'s>, id: MailboxId, row: MailboxRow, when: When) -> Self {
+        let chronicle = Chronicle::new(id, &row, when);
+        Self { tx, id, row, keywords: None, chronicle, keep: when.keep }
     }
 
     /// Makes a mailbox with its Inbox. One that was removed before goes on with its numbers.
     ///
     /// # Errors
     /// As [`Writer::open`].
-    pub fn create(tx: &'t mut Transaction<'s>, id: MailboxId, now: Timestamp) -> Result<Self, ShardError> {
+    pub fn create(tx: &'t mut Transaction<'s>, id: MailboxId, when: When) -> Result<Self, ShardError> {
         let before = Mailbox::new(tx, id).row()?;
         let row = MailboxRow {
             removed: false,
@@ -67,9 +76,12 @@ impl<'t, 's> Writer<'t, 's> {
             next_validity: before.as_ref().map_or(1, |b| b.next_validity),
             bytes: 0,
             messages: 0,
+            changed: before.as_ref().map_or(Timestamp::default(), |b| b.changed),
+            noted: before.as_ref().map_or(0, |b| b.noted),
         };
-        let mut writer = Self { tx, id, row, keywords: None };
-        let inbox = writer.blank_folder(FolderId::INBOX, &FolderName::inbox(), now);
+        let mut writer = Self::of(tx, id, row, when);
+        let inbox = writer.blank_folder(FolderId::INBOX, &FolderName::inbox());
+        writer.chronicle.folder(writer.tx, inbox.id, None)?;
         writer.save_folder(&inbox)?;
         Ok(writer)
     }
@@ -99,7 +111,8 @@ impl<'t, 's> Writer<'t, 's> {
     ///
     /// # Errors
     /// As [`Writer::open`].
-    pub fn save(self) -> Result<(), ShardError> {
+    pub fn save(mut self) -> Result<(), ShardError> {
+        self.chronicle.save(&mut self.row);
         if let Some(keywords) = &self.keywords {
             self.tx.put(&keys::keywords(self.id), &keywords.encode())?;
         }
@@ -138,7 +151,8 @@ impl<'t, 's> Writer<'t, 's> {
         let NewMessage { system, keywords, received, sent, blob } = new;
         let uid = folder.uid_next;
         folder.uid_next = Uid(uid.0.checked_add(1).ok_or(ShardError::TooLarge("the folder"))?);
-        let row = MessageRow { uid, system, keywords, modseq, received, sent, blob };
+        let added = self.chronicle.at;
+        let row = MessageRow { uid, system, keywords, modseq, received, added, sent, blob };
         self.put_message(folder.volume, &row)?;
         count(folder, &row, Sign::Plus);
         folder.highest_modseq = modseq;
@@ -158,6 +172,7 @@ impl<'t, 's> Writer<'t, 's> {
         (system, keywords): (SystemFlags, Vec<u32>),
         modseq: ModSeq,
     ) -> Result<(), ShardError> {
+        self.chronicle.message(self.tx, folder.volume, &row, BodyOf::Message)?;
         self.tx.delete(&keys::change(self.id, folder.volume, row.modseq, row.uid))?;
         count(folder, &row, Sign::Minus);
         (row.system, row.keywords, row.modseq) = (system, keywords, modseq);
@@ -180,7 +195,9 @@ impl<'t, 's> Writer<'t, 's> {
         for row in messages {
             self.tx.delete(&keys::message(self.id, folder.volume, row.uid))?;
             self.tx.delete(&keys::change(self.id, folder.volume, row.modseq, row.uid))?;
-            self.tx.release(&row.blob)?;
+            if !self.chronicle.message(self.tx, folder.volume, row, BodyOf::History)? {
+                self.tx.release(&row.blob)?;
+            }
             count(folder, row, Sign::Minus);
             self.row.bytes = self.row.bytes.saturating_sub(row.size());
             self.row.messages = self.row.messages.saturating_sub(1);
@@ -207,10 +224,11 @@ impl<'t, 's> Writer<'t, 's> {
     ///
     /// # Errors
     /// As [`Writer::open`].
-    pub fn create_folder(&mut self, name: &FolderName, now: Timestamp) -> Result<FolderRow, ShardError> {
+    pub fn create_folder(&mut self, name: &FolderName) -> Result<FolderRow, ShardError> {
         let id = FolderId(self.row.next_folder);
         self.row.next_folder = id.0.checked_add(1).ok_or(ShardError::TooLarge("the mailbox"))?;
-        let folder = self.blank_folder(id, name, now);
+        let folder = self.blank_folder(id, name);
+        self.chronicle.folder(self.tx, id, None)?;
         self.name_folder(name, id)?;
         self.save_folder(&folder)?;
         Ok(folder)
@@ -221,27 +239,29 @@ impl<'t, 's> Writer<'t, 's> {
     /// # Errors
     /// As [`Writer::open`].
     pub fn remove_folder(&mut self, folder: &FolderRow) -> Result<(), ShardError> {
+        self.chronicle.folder(self.tx, folder.id, Some(folder))?;
         self.tx.delete(&keys::name(self.id, &folder.name))?;
         self.tx.delete(&keys::folder(self.id, folder.id))?;
         self.row.bytes = self.row.bytes.saturating_sub(folder.bytes);
         self.row.messages = self.row.messages.saturating_sub(u64::from(folder.messages));
-        self.tx.put(&keys::purge(self.id, folder.volume), &[])
+        self.bury(folder.volume)
+    }
+
+    /// Lets a volume be purged once its messages need not be known any more.
+    fn bury(&mut self, volume: Volume) -> Result<(), ShardError> {
+        self.tx.put(&keys::purge(self.chronicle.at.plus(self.keep), self.id, volume), &[])
     }
 
     /// Gives a folder another name, which must be free, and a new UID epoch.
     ///
     /// # Errors
     /// As [`Writer::open`].
-    pub fn rename_folder(
-        &mut self,
-        folder: &mut FolderRow,
-        name: &FolderName,
-        now: Timestamp,
-    ) -> Result<(), ShardError> {
+    pub fn rename_folder(&mut self, folder: &mut FolderRow, name: &FolderName) -> Result<(), ShardError> {
+        self.chronicle.folder(self.tx, folder.id, Some(folder))?;
         self.tx.delete(&keys::name(self.id, &folder.name))?;
         self.name_folder(name, folder.id)?;
         name.as_str().clone_into(&mut folder.name);
-        folder.uid_validity = self.next_validity(now);
+        folder.uid_validity = self.next_validity();
         folder.highest_modseq = self.next_modseq();
         self.save_folder(folder)
     }
@@ -250,16 +270,12 @@ impl<'t, 's> Writer<'t, 's> {
     ///
     /// # Errors
     /// As [`Writer::open`].
-    pub fn hand_over(
-        &mut self,
-        from: &mut FolderRow,
-        to: &mut FolderRow,
-        now: Timestamp,
-    ) -> Result<(), ShardError> {
+    pub fn hand_over(&mut self, from: &mut FolderRow, to: &mut FolderRow) -> Result<(), ShardError> {
+        self.chronicle.folder(self.tx, from.id, Some(from))?;
         let name = FolderName::parse(&from.name).map_err(|_| ShardError::corrupt("the name of a folder"))?;
-        let empty = FolderRow { special_use: from.special_use, ..self.blank_folder(from.id, &name, now) };
+        let empty = FolderRow { special_use: from.special_use, ..self.blank_folder(from.id, &name) };
         let taken = std::mem::replace(from, empty);
-        self.tx.put(&keys::purge(self.id, to.volume), &[])?;
+        self.bury(to.volume)?;
         *to = FolderRow {
             id: to.id,
             name: to.name.clone(),
@@ -278,6 +294,10 @@ impl<'t, 's> Writer<'t, 's> {
     /// # Errors
     /// As [`Writer::open`].
     pub fn subscribe(&mut self, name: &str) -> Result<(), ShardError> {
+        if self.mailbox().is_subscribed(name)? {
+            return Ok(());
+        }
+        self.chronicle.subscription(self.tx, name, Was::Free)?;
         self.tx.put(&keys::subscription(self.id, name), &[])
     }
 
@@ -286,6 +306,10 @@ impl<'t, 's> Writer<'t, 's> {
     /// # Errors
     /// As [`Writer::open`].
     pub fn unsubscribe(&mut self, name: &str) -> Result<(), ShardError> {
+        if !self.mailbox().is_subscribed(name)? {
+            return Ok(());
+        }
+        self.chronicle.subscription(self.tx, name, Was::Subscribed)?;
         self.tx.delete(&keys::subscription(self.id, name))
     }
 
@@ -300,6 +324,8 @@ impl<'t, 's> Writer<'t, 's> {
         for name in self.mailbox().subscriptions()? {
             self.unsubscribe(&name)?;
         }
+        let keywords = self.mailbox().keywords()?;
+        self.chronicle.keywords(self.tx, &keywords)?;
         self.tx.delete(&keys::keywords(self.id))?;
         self.keywords = None;
         self.next_modseq();
@@ -307,14 +333,14 @@ impl<'t, 's> Writer<'t, 's> {
         self.save()
     }
 
-    fn blank_folder(&mut self, id: FolderId, name: &FolderName, now: Timestamp) -> FolderRow {
+    fn blank_folder(&mut self, id: FolderId, name: &FolderName) -> FolderRow {
         let volume = Volume(self.row.next_volume);
         self.row.next_volume = self.row.next_volume.saturating_add(1);
         FolderRow {
             id,
             volume,
             name: name.as_str().to_owned(),
-            uid_validity: self.next_validity(now),
+            uid_validity: self.next_validity(),
             uid_next: Uid(1),
             highest_modseq: self.row.modseq,
             messages: 0,
@@ -329,8 +355,8 @@ impl<'t, 's> Writer<'t, 's> {
 
     /// UID epochs follow the clock where it is ahead, so that they grow even if a mailbox is restored from an older
     /// copy. RFC 9051 2.3.1.1.
-    fn next_validity(&mut self, now: Timestamp) -> UidValidity {
-        let clock = u32::try_from(now.as_secs()).unwrap_or(0);
+    fn next_validity(&mut self) -> UidValidity {
+        let clock = u32::try_from(self.chronicle.at.as_secs()).unwrap_or(0);
         let next = self.row.next_validity.max(clock).max(1);
         self.row.next_validity = next.saturating_add(1);
         UidValidity(next)
@@ -372,13 +398,13 @@ impl<'t, 's> Writer<'t, 's> {
     }
 }
 
-enum Sign {
+pub(super) enum Sign {
     Plus,
     Minus,
 }
 
 /// Counts a message into its folder, or out of it.
-fn count(folder: &mut FolderRow, row: &MessageRow, sign: Sign) {
+pub(super) fn count(folder: &mut FolderRow, row: &MessageRow, sign: Sign) {
     let one = |there: bool| u32::from(there);
     let unseen = one(!row.system.contains(SystemFlags::SEEN));
     let deleted = one(row.system.contains(SystemFlags::DELETED));

@@ -11,6 +11,7 @@ use super::places::{self, Location};
 use super::reclaim::name_at;
 use super::rows::{OwnRows, Rows};
 use super::segments::Segment;
+use super::transaction::Transaction;
 use super::{ShardError, View, live};
 use crate::codec::Reader;
 use std::collections::{BTreeMap, BTreeSet};
@@ -56,7 +57,8 @@ pub struct Audit {
     pub damaged: Vec<(u32, String)>,
 }
 
-/// A body that nothing refers to.
+/// A body that nothing refers to. Nothing ever will: a reference is taken in the commit that stores a body, or from
+/// another reference.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Orphan {
     /// Where it is.
@@ -65,6 +67,8 @@ pub struct Orphan {
     pub offset: u64,
     /// Bytes that it takes.
     pub bytes: u64,
+    /// The name under which it could have been found.
+    name: Option<Location>,
 }
 
 impl Audit {
@@ -75,6 +79,37 @@ impl Audit {
             && self.widows.is_empty()
             && self.miscounted.is_empty()
             && self.damaged.is_empty()
+    }
+}
+
+impl Transaction<'_> {
+    /// Counts an orphan as dead, so that its space comes back; `false` where it is dead already.
+    ///
+    /// # Errors
+    /// Where the index cannot be read.
+    pub fn remove_orphan(&mut self, orphan: &Orphan) -> Result<bool, ShardError> {
+        let at = Location { segment: orphan.segment, offset: orphan.offset };
+        let moved = match orphan.name {
+            Some(name) => self.get(&name.moved_key())?.map(|row| Location::decode(&row)).transpose()?,
+            None => None,
+        };
+        if let Some(name) = orphan.name.filter(|name| moved.unwrap_or(*name) == at) {
+            self.delete_own(&name.count_key())?;
+            self.delete_own(&name.moved_key())?;
+        }
+        self.bury(at, orphan.bytes)
+    }
+
+    /// Corrects a count of references that an audit found to be `counted` and should have found to be `found`: by the
+    /// difference, so that what has changed since then counts, too. A body without references is dead then.
+    ///
+    /// # Errors
+    /// Where the index cannot be read.
+    pub fn correct_count(&mut self, blob: &BlobRef, counted: u64, found: u64) -> Result<(), ShardError> {
+        let now = self.references(&Location::of(blob).count_key())?;
+        let right = now.saturating_add(found).saturating_sub(counted);
+        self.set_references(&Location::of(blob).count_key(), right.max(1))?;
+        if right == 0 { self.release(blob) } else { Ok(()) }
     }
 }
 
@@ -89,12 +124,20 @@ impl View<'_> {
         let moved = self.moved()?;
         let end = self.get(super::index::POSITION)?.and_then(|row| decode_position(&row)).unwrap_or_default();
         for (number, count) in live::load(self)?.range(..=end.segment) {
-            let Some(segment) = self.segment(*number, count.live)? else { continue };
-            audit.segments += 1;
             audit.counted_bytes += count.live;
             let known_end = (*number == end.segment).then_some(end.offset);
-            let living = match self.living(&segment, known_end) {
-                Ok(living) => living,
+            let looked = self.segments.get(*number).and_then(|segment| {
+                let living = self.living(&segment, known_end)?;
+                Ok((segment, living))
+            });
+            let (segment, living) = match looked {
+                Ok(found) => found,
+                Err(ShardError::Gone) if count.live == 0 => continue,
+                // What lives in it is found to be missing.
+                Err(ShardError::Gone) => {
+                    audit.damaged.push((*number, "its file is missing".to_owned()));
+                    continue;
+                }
                 Err(ShardError::Corrupt(why)) => {
                     audit.damaged.push((*number, why.to_string()));
                     missing.retain(|name| moved.get(name).unwrap_or(name).segment != *number);
@@ -102,27 +145,20 @@ impl View<'_> {
                 }
                 Err(other) => return Err(other),
             };
+            audit.segments += 1;
             for one in living {
                 audit.live_bytes += one.len;
                 let at = Location { segment: *number, offset: one.head() };
                 let name =
                     self.name(&segment, &one, at)?.filter(|name| *moved.get(name).unwrap_or(name) == at);
                 if !name.is_some_and(|name| missing.remove(&name)) {
-                    audit.orphans.push(Orphan { segment: *number, offset: one.head(), bytes: one.len });
+                    audit.orphans.push(Orphan { segment: *number, offset: one.head(), bytes: one.len, name });
                 }
             }
         }
         audit.widows = missing.iter().filter_map(|name| Some(references.0.get(name)?.0)).collect();
         audit.miscounted = self.miscounted(references)?;
         Ok(audit)
-    }
-
-    /// A segment; `None` where it is gone and nothing lived in it.
-    fn segment(&self, number: u32, live: u64) -> Result<Option<std::sync::Arc<Segment>>, ShardError> {
-        match self.segments.get(number) {
-            Err(ShardError::Gone) if live == 0 => Ok(None),
-            other => other.map(Some),
-        }
     }
 
     /// What lives in a segment, up to its end.

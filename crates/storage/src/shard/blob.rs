@@ -144,7 +144,7 @@ impl Blob {
         }
         let start = self.at.offset + BLOB_HEAD;
         let mut bytes = self.read(start, meta_part(self.at.meta_len))?;
-        self.verify(start, &mut bytes)?;
+        self.check_meta(start, &mut bytes)?;
         Ok(bytes.into())
     }
 
@@ -166,6 +166,12 @@ impl Blob {
         let skip = usize_of(range.start - first * BLOCK)?;
         let len = usize_of(end - range.start)?;
         Ok(Bytes::from(bytes).slice(skip..skip + len))
+    }
+
+    /// Whether the file ends before it does.
+    pub(crate) fn ends_early(&self) -> bool {
+        let end = self.at.offset.saturating_add(self.at.stored_len());
+        self.segment.file.len().is_ok_and(|len| len < end)
     }
 
     fn read(&self, offset: u64, len: u64) -> Result<Vec<u8>, ShardError> {
@@ -195,7 +201,7 @@ impl Blob {
         Ok(kept)
     }
 
-    fn verify(&self, start: u64, bytes: &mut Vec<u8>) -> Result<(), ShardError> {
+    fn check_meta(&self, start: u64, bytes: &mut Vec<u8>) -> Result<(), ShardError> {
         let data_end = bytes.len() - usize_of(SUM)?;
         self.check_one(start, &bytes[..data_end], &bytes[data_end..])?;
         bytes.truncate(data_end);

@@ -267,8 +267,10 @@ impl Committer {
 
     fn counted(&mut self, counts: Vec<(u32, Live)>) {
         let current = self.log.durable().segment;
+        let mut died = 0;
         for (segment, count) in counts {
             let before = self.live.insert(segment, count).unwrap_or_default();
+            died += before.live.saturating_sub(count.live);
             let live_bytes = &self.shared.counters.live_bytes;
             live_bytes.fetch_add(count.live.wrapping_sub(before.live), Ordering::Relaxed);
             if count.live == 0 && segment != current {
@@ -276,6 +278,7 @@ impl Committer {
                 self.keeper.nudge();
             }
         }
+        self.shared.died(died);
     }
 
     fn write(&mut self, group: &Group) -> Result<(), ShardError> {
@@ -309,7 +312,9 @@ impl Committer {
         }
         match applied {
             Ok(()) => {
-                self.shared.set_applied(position);
+                if self.shared.set_applied(position) {
+                    self.keeper.nudge();
+                }
                 Ok(())
             }
             Err(error) => {

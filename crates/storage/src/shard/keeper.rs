@@ -63,15 +63,21 @@ fn persist(shared: &Shared) -> bool {
     persisted
 }
 
-fn remove_dead(shared: &Shared) {
-    for segment in shared.take_dead() {
+/// Removes what is dead and needed by no recovery; says how many.
+pub(super) fn remove_dead(shared: &Shared) -> u64 {
+    let mut removed = 0;
+    let mut dead = shared.take_dead().into_iter();
+    while let Some(segment) = dead.next() {
         match shared.segments.remove(segment) {
             Ok(()) => shared.segment_removed(segment),
             Err(error) => {
                 shared.env.log.emit(&ms::MsSegmentNotRemoved { path: shared.path(), segment, error });
                 shared.dead_segment(segment);
-                return;
+                dead.for_each(|segment| shared.dead_segment(segment));
+                return removed;
             }
         }
+        removed += 1;
     }
+    removed
 }

@@ -11,14 +11,16 @@
 //! business.
 //!
 //! The path goes on in `commit` (groups), `log` and `record` (bytes), `index` and `places` (rows), `recover`, `keeper`,
-//! `reclaim` (space), `audit` (does it all add up), `backup` (a copy while it works), `copied` and `table` (what can be
-//! done with one).
+//! `reclaim` (space) and `collect` (which space, when), `audit` (does it all add up), `backup` (a copy while it works),
+//! `copied` and `table` (what can be done with one).
 
 mod audit;
 mod backup;
 mod blob;
+mod collect;
 mod commit;
 mod copied;
+mod damage;
 mod disk;
 mod error;
 mod gather;
@@ -46,6 +48,8 @@ pub use backup::{CopyFolder, SegmentCopy, ShardCopy};
 pub use blob::{Blob, BlobRef, BlobSource, MAX_RANGE};
 pub use copied::{CopiedShard, Finding, restore};
 pub(crate) use copied::sum_of;
+pub use collect::{Collectable, Collected, Collecting, keep_collected};
+pub use damage::Damage;
 pub use disk::{Disk, Folder, SegmentFile, Space};
 pub use error::ShardError;
 pub use options::ShardOptions;
@@ -139,6 +143,7 @@ impl Shard {
             index: RwLock::new(Held::Open(index)),
             counters: Counters::default(),
             reclaimed: Notify::new(),
+            enough_died: Notify::new(),
             lock: Mutex::new(Some(lock)),
         });
         shared.check_segments(&live, tail.end.segment)?;
@@ -296,6 +301,8 @@ pub(crate) struct Shared {
     counters: Counters,
     /// Rung when a step of reclaiming has ended.
     reclaimed: Notify,
+    /// Rung when so much has died that it is worth collecting.
+    enough_died: Notify,
     lock: Mutex<Option<File>>,
 }
 
@@ -324,6 +331,8 @@ struct Counters {
     slow_applies: AtomicU64,
     refused_full: AtomicU64,
     live_bytes: AtomicU64,
+    /// Since the bell was rung.
+    died_bytes: AtomicU64,
 }
 
 /// What committer and keeper tell each other.
@@ -384,8 +393,10 @@ impl Shared {
         self.keeping.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn set_applied(&self, position: Position) {
-        self.keeping().applied = position;
+    /// `true` where this is the first in its segment: the one before can be made needless for a recovery.
+    fn set_applied(&self, position: Position) -> bool {
+        let before = std::mem::replace(&mut self.keeping().applied, position);
+        before.segment != position.segment
     }
 
     fn dead_segment(&self, segment: u32) {
@@ -417,7 +428,8 @@ impl Shared {
         std::mem::take(&mut self.keeping().removed)
     }
 
-    /// Finds dead segments, and refuses where a file with live blobs is missing.
+    /// Finds dead segments and says which files with living blobs are missing: those messages cannot be read, all
+    /// others can. What recovery needs it has found before.
     fn check_segments(&self, live: &BTreeMap<u32, live::Live>, current: u32) -> Result<(), ShardError> {
         let names = self.disk.names().map_err(ShardError::io)?;
         let there: BTreeSet<u32> = names.iter().filter_map(|n| segments::number_of(n)).collect();
@@ -426,9 +438,8 @@ impl Shared {
             match (count.live, there.contains(&segment)) {
                 (0, true) if segment < current => drop(keeping.dead.insert(segment)),
                 (0, false) => keeping.removed.push(segment),
-                (_, false) => {
-                    let what = format!("{} is missing", segments::file_name(segment));
-                    return Err(ShardError::corrupt(what));
+                (bytes, false) => {
+                    self.env.log.emit(&ms::MsSegmentMissing { path: self.path(), segment, bytes });
                 }
                 _ => {}
             }

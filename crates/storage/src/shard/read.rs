@@ -23,15 +23,20 @@ pub(crate) enum RowsAt<'a> {
 }
 
 impl View<'_> {
+    /// The rows as they are by now: what this view still has may be gone there.
+    pub fn newest(&self) -> &dyn Rows {
+        match &self.rows {
+            RowsAt::Index(rows) => rows.index,
+            RowsAt::Table(rows) => *rows,
+        }
+    }
+
     /// Opens a body.
     ///
     /// # Errors
     /// [`ShardError::Gone`] where its segment was removed since this moment, [`ShardError::Io`].
     pub fn blob(&self, blob: &BlobRef) -> Result<Blob, ShardError> {
-        match &self.rows {
-            RowsAt::Index(rows) => self.segments.blob(rows.index, blob),
-            RowsAt::Table(rows) => self.segments.blob(*rows, blob),
-        }
+        self.segments.blob(self.newest(), blob)
     }
 }
 

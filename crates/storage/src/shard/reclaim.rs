@@ -26,7 +26,7 @@ use std::sync::Arc;
 /// The unit in which file systems give space back.
 const PAGE: u64 = 4096;
 /// A segment is looked at again when this part of it has died since the last time.
-const DUE_PART: u64 = 32;
+pub(super) const DUE_PART: u64 = 32;
 /// A segment is copied out when it takes this many percent of what lives in it.
 const POOR_PERCENT: u64 = 130;
 /// Rows of removed segments that one commit takes away.
@@ -84,6 +84,14 @@ impl Shard {
         self.read(move |view| uses(view, before)).await
     }
 
+    /// What every segment holds, also the one that is written and those that a recovery needs, by number.
+    ///
+    /// # Errors
+    /// As [`Shard::segment_uses`].
+    pub async fn all_segments(&self) -> Result<Vec<SegmentUse>, ShardError> {
+        self.read(|view| uses(view, u32::MAX)).await
+    }
+
     /// Makes holes where nothing lives in a segment; returns how it is then.
     ///
     /// # Errors
@@ -112,7 +120,11 @@ impl Shard {
             tx.put_own(&places::visited_key(segment), &value)
         };
         self.commit(note).await?;
-        self.segment_uses().await?.into_iter().find(|u| u.segment == segment).ok_or(ShardError::Gone)
+        let look = move |view: &View<'_>| {
+            let count = view.get(&live::key(segment))?.and_then(|row| live::Live::decode(&row));
+            use_of(view, segment, count.unwrap_or_default())
+        };
+        self.read(look).await?.ok_or(ShardError::Gone)
     }
 
     /// Copies what lives in a segment, from `from` on (first 0), to the end of the log, until `budget` bytes have been
@@ -207,21 +219,27 @@ impl Dead {
 fn uses(view: &View<'_>, before: u32) -> Result<Vec<SegmentUse>, ShardError> {
     let mut uses = Vec::new();
     for (segment, count) in live::load(view)?.range(..before) {
-        let opened = match view.segments.get(*segment) {
-            Err(ShardError::Gone) => continue,
-            other => other?,
-        };
-        let visited = view.get(&places::visited_key(*segment))?;
-        uses.push(SegmentUse {
-            segment: *segment,
-            bytes: opened.file.len().map_err(ShardError::io)?,
-            allocated: opened.file.allocated().map_err(ShardError::io)?,
-            live: count.live,
-            dead: count.total.saturating_sub(count.live),
-            visited: visited.and_then(|row| Reader::new(&row).number()).unwrap_or(0),
-        });
+        uses.extend(use_of(view, *segment, *count)?);
     }
     Ok(uses)
+}
+
+/// What a segment holds; `None` where it is gone or cannot be opened as one: nothing can be reclaimed there, and the
+/// others must not wait for it.
+fn use_of(view: &View<'_>, segment: u32, count: live::Live) -> Result<Option<SegmentUse>, ShardError> {
+    let opened = match view.segments.get(segment) {
+        Err(ShardError::Gone | ShardError::Corrupt(_)) => return Ok(None),
+        other => other?,
+    };
+    let visited = view.get(&places::visited_key(segment))?;
+    Ok(Some(SegmentUse {
+        segment,
+        bytes: opened.file.len().map_err(ShardError::io)?,
+        allocated: opened.file.allocated().map_err(ShardError::io)?,
+        live: count.live,
+        dead: count.total.saturating_sub(count.live),
+        visited: visited.and_then(|row| Reader::new(&row).number()).unwrap_or(0),
+    }))
 }
 
 /// Whether the layout of a segment is in rows, what it is, and what of it is dead.

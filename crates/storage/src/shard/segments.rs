@@ -5,6 +5,7 @@
 use super::blob::{Blob, BlobRef};
 use super::disk::{Disk, SegmentFile};
 use super::error::ShardError;
+use super::live;
 use super::pins::Pins;
 use super::places::Location;
 use super::record::{Place, SEGMENT_HEADER, SegmentHeader};
@@ -81,12 +82,20 @@ impl Segments {
 
     /// Opens the blob at this place. Pinned first and looked at then: what lives after it is pinned keeps its space.
     fn blob_at(&self, newest: &dyn Rows, at: BlobRef) -> Result<Blob, ShardError> {
-        let segment = self.get(at.segment)?;
+        let segment = match self.get(at.segment) {
+            Err(ShardError::Gone) => return Err(without_file(newest, at.segment)?),
+            other => other?,
+        };
         let pin = self.pins.pin(at.segment, at.offset).ok_or(ShardError::Gone)?;
         if newest.get(&Location::of(&at).dead_key())?.is_some() {
             return Err(ShardError::Gone);
         }
         Ok(Blob::pinned(segment, at, pin))
+    }
+
+    /// Whether there is no file of this number.
+    pub(crate) fn is_missing(&self, number: u32) -> bool {
+        matches!(self.get(number), Err(ShardError::Gone))
     }
 
     /// Keeps a segment open for readers.
@@ -112,6 +121,16 @@ impl Segments {
     fn lock(&self) -> MutexGuard<'_, HashMap<u32, Arc<Segment>>> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// What it means that a segment has no file. The keeper removes only what holds nothing, as the newest rows have it.
+fn without_file(newest: &dyn Rows, segment: u32) -> Result<ShardError, ShardError> {
+    let row = newest.get(&live::key(segment))?;
+    let live = row.and_then(|row| live::Live::decode(&row)).unwrap_or_default().live;
+    Ok(match live {
+        0 => ShardError::Gone,
+        _ => ShardError::corrupt(format!("{} is missing", file_name(segment))),
+    })
 }
 
 /// The name of a segment's file.

@@ -117,8 +117,7 @@ impl<'a> Transaction<'a> {
         }
         let copy = self.append(Some(from.name), &from.meta, &from.body)?;
         self.change(&from.name.moved_key(), Some(&Location::of(&copy).encode()))?;
-        self.bury(from.location, from.stored_len)?;
-        Ok(true)
+        self.bury(from.location, from.stored_len)
     }
 
     /// Sets one of the shard's own rows.
@@ -189,21 +188,26 @@ impl<'a> Transaction<'a> {
         if count > 1 {
             return self.set_references(&name.count_key(), count - 1);
         }
-        match self.get(&name.moved_key())? {
-            None => self.bury(name, blob.stored_len()),
+        let (at, len) = match self.get(&name.moved_key())? {
+            None => (name, blob.stored_len()),
             Some(row) => {
                 self.change(&name.moved_key(), None)?;
-                self.bury(Location::decode(&row)?, blob.stored_len() + NAME_LEN)
+                (Location::decode(&row)?, blob.stored_len() + NAME_LEN)
             }
-        }
+        };
+        self.bury(at, len).map(drop)
     }
 
-    /// Counts what lies at a place as dead.
-    fn bury(&mut self, at: Location, len: u64) -> Result<(), ShardError> {
+    /// Counts what lies at a place as dead; `false` where it is so already, which a row without a body brings about.
+    pub(crate) fn bury(&mut self, at: Location, len: u64) -> Result<bool, ShardError> {
+        if self.get(&at.dead_key())?.is_some() {
+            return Ok(false);
+        }
         let mut value = Vec::with_capacity(4);
         put_number(&mut value, len);
         self.deltas.push((at.segment, Delta { live: -len.cast_signed(), total: 0 }));
-        self.change(&at.dead_key(), Some(&value))
+        self.change(&at.dead_key(), Some(&value))?;
+        Ok(true)
     }
 
     /// Runs the closure once the commit is durable and readers see it; never if it fails.
@@ -245,12 +249,12 @@ impl<'a> Transaction<'a> {
     }
 
     /// The references of a blob. One is not written down: most blobs never have another count.
-    fn references(&self, key: &[u8]) -> Result<u64, ShardError> {
+    pub(crate) fn references(&self, key: &[u8]) -> Result<u64, ShardError> {
         let Some(row) = self.get(key)? else { return Ok(1) };
         Reader::new(&row).number().ok_or_else(|| ShardError::corrupt("a reference count"))
     }
 
-    fn set_references(&mut self, key: &[u8], count: u64) -> Result<(), ShardError> {
+    pub(crate) fn set_references(&mut self, key: &[u8], count: u64) -> Result<(), ShardError> {
         if count <= 1 {
             return self.change(key, None);
         }

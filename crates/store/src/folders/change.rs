@@ -5,7 +5,6 @@ use crate::error::Fail;
 use crate::open::Inner;
 use catalog::events::ms;
 use mail::id::{FolderId, MailboxId};
-use mail::time::Timestamp;
 use roles::store::{SpecialUse, StoreError, Subscription};
 use storage::mailboxes::{FolderName, FolderRow, Writer};
 use storage::shard::Transaction;
@@ -21,12 +20,12 @@ impl Inner {
         special_use: Option<SpecialUse>,
     ) -> Result<FolderId, StoreError> {
         let name = parse(name)?;
-        let now = self.env.clock.now();
+        let when = self.when();
         let task = move |tx: &mut Transaction<'_>| {
-            let mut writer = Writer::open(tx, mailbox)?.ok_or(StoreError::NoMailbox)?;
+            let mut writer = Writer::open(tx, mailbox, when)?.ok_or(StoreError::NoMailbox)?;
             let number = special_use.map_or(0, special_use_number);
             check_room(&writer, number)?;
-            let mut folder = create(&mut writer, &name, now)?;
+            let mut folder = create(&mut writer, &name)?;
             if number != 0 {
                 folder.special_use = number;
                 writer.save_folder(&folder)?;
@@ -39,8 +38,9 @@ impl Inner {
 
     pub(crate) async fn delete_folder(&self, mailbox: MailboxId, name: &str) -> Result<(), StoreError> {
         let parsed = FolderName::parse(name).map_err(|_| StoreError::NoFolder)?;
+        let when = self.when();
         let task = move |tx: &mut Transaction<'_>| {
-            let mut writer = Writer::open(tx, mailbox)?.ok_or(StoreError::NoMailbox)?;
+            let mut writer = Writer::open(tx, mailbox, when)?.ok_or(StoreError::NoMailbox)?;
             if parsed.is_inbox() {
                 return Err(refused("the Inbox cannot be removed"));
             }
@@ -72,16 +72,16 @@ impl Inner {
     ) -> Result<(), StoreError> {
         let from = FolderName::parse(from).map_err(|_| StoreError::NoFolder)?;
         let to = parse(to)?;
-        let now = self.env.clock.now();
+        let when = self.when();
         let task = move |tx: &mut Transaction<'_>| {
-            let mut writer = Writer::open(tx, mailbox)?.ok_or(StoreError::NoMailbox)?;
+            let mut writer = Writer::open(tx, mailbox, when)?.ok_or(StoreError::NoMailbox)?;
             let mut folder = writer.mailbox().folder_named(&from)?.ok_or(StoreError::NoFolder)?;
             if from.is_inbox() {
                 // RFC 9051 6.3.6: the messages go, the Inbox and the folders below it stay.
-                let mut taker = create(&mut writer, &to, now)?;
-                writer.hand_over(&mut folder, &mut taker, now)?;
+                let mut taker = create(&mut writer, &to)?;
+                writer.hand_over(&mut folder, &mut taker)?;
             } else {
-                rename(&mut writer, folder, &from, &to, now)?;
+                rename(&mut writer, folder, &from, &to)?;
             }
             writer.save()?;
             Ok::<_, Fail>(())
@@ -97,13 +97,14 @@ impl Inner {
         name: &str,
         subscription: Subscription,
     ) -> Result<(), StoreError> {
-        let name = parse(name)?;
+        let (name, when) = (parse(name)?, self.when());
         let task = move |tx: &mut Transaction<'_>| {
-            let mut writer = Writer::open(tx, mailbox)?.ok_or(StoreError::NoMailbox)?;
+            let mut writer = Writer::open(tx, mailbox, when)?.ok_or(StoreError::NoMailbox)?;
             match subscription {
                 Subscription::On => writer.subscribe(name.as_str())?,
                 Subscription::Off => writer.unsubscribe(name.as_str())?,
             }
+            writer.save()?;
             Ok::<_, Fail>(())
         };
         self.change(mailbox, task).await
@@ -131,17 +132,17 @@ fn check_room(writer: &Writer<'_, '_>, special_use: u8) -> Result<(), Fail> {
 }
 
 /// Makes a folder and those above it. RFC 9051 6.3.4.
-fn create(writer: &mut Writer<'_, '_>, name: &FolderName, now: Timestamp) -> Result<FolderRow, Fail> {
+pub(crate) fn create(writer: &mut Writer<'_, '_>, name: &FolderName) -> Result<FolderRow, Fail> {
     if writer.mailbox().folder_named(name)?.is_some() {
         return Err(StoreError::FolderExists.into());
     }
     for parent in name.parents() {
         if writer.mailbox().folder_named(&parent)?.is_none() {
-            writer.create_folder(&parent, now)?;
+            writer.create_folder(&parent)?;
         }
     }
     writer.next_modseq();
-    Ok(writer.create_folder(name, now)?)
+    Ok(writer.create_folder(name)?)
 }
 
 fn rename(
@@ -149,7 +150,6 @@ fn rename(
     mut folder: FolderRow,
     from: &FolderName,
     to: &FolderName,
-    now: Timestamp,
 ) -> Result<(), Fail> {
     if to.is_below(from) {
         return Err(refused("a folder cannot be moved below itself"));
@@ -159,15 +159,15 @@ fn rename(
     }
     for parent in to.parents() {
         if writer.mailbox().folder_named(&parent)?.is_none() {
-            writer.create_folder(&parent, now)?;
+            writer.create_folder(&parent)?;
         }
     }
     // The names below are free: their parent did not exist until now.
     for mut below in writer.mailbox().folders()? {
         let name = FolderName::parse(&below.name)?;
         if name.is_below(from) {
-            writer.rename_folder(&mut below, &name.moved(from, to)?, now)?;
+            writer.rename_folder(&mut below, &name.moved(from, to)?)?;
         }
     }
-    Ok(writer.rename_folder(&mut folder, to, now)?)
+    Ok(writer.rename_folder(&mut folder, to)?)
 }

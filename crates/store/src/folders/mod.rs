@@ -2,6 +2,8 @@
 
 mod change;
 
+pub(crate) use change::create;
+
 use crate::error::Fail;
 use crate::open::Inner;
 use mail::flags::SystemFlags;

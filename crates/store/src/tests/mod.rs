@@ -1,9 +1,12 @@
 //! Tests of the store as a whole: the promises of the role, and what only this implementation has.
 
 mod model;
+mod restore;
 
 use super::*;
+use catalog::tree::Tree;
 use env::Env;
+use env::settings::Settings;
 use mail::id::{MailboxId, RequestId, TraceId};
 use roles::Call;
 use roles::store::MessageStore;
@@ -11,9 +14,17 @@ use std::num::NonZeroU32;
 use std::path::Path;
 use storage::shard::ShardOptions;
 
+/// A store that keeps nothing of what is taken away.
 fn open(path: &Path, shards: u32) -> Result<Store, OpenError> {
+    open_with(path, shards, "/*/mss/restoreWindowInMinutes: [0]\n")
+}
+
+/// A store with this configuration.
+fn open_with(path: &Path, shards: u32, configuration: &str) -> Result<Store, OpenError> {
     let options = ShardOptions { segment_bytes: 1 << 20, reserve: 0, ..ShardOptions::default() };
-    Store::open(path, NonZeroU32::new(shards).unwrap(), &options, &Env::for_test("mss"))
+    let mut env = Env::for_test("mss");
+    env.settings = Settings::new("venus", "mss", Tree::parse(configuration).unwrap());
+    Store::open(path, NonZeroU32::new(shards).unwrap(), &options, &env)
 }
 
 fn call(n: u128) -> Call {

@@ -237,20 +237,33 @@ async fn a_flipped_bit_in_a_body_is_found_by_reading() {
 }
 
 #[tokio::test]
-async fn missing_pieces_are_refused() {
+async fn pieces_that_recovery_needs_are_missed_at_the_start_and_others_when_they_are_read() {
     let (disk, dir) = (SimDisk::new(), tempfile::tempdir().unwrap());
     let shard = open_on(&disk, dir.path()).unwrap();
+    let mut blobs = Vec::new();
     for _ in 0..4 {
-        store(&shard, 70_000).await.unwrap();
+        blobs.push(store(&shard, 70_000).await.unwrap());
     }
     shard.close().await;
     let names = disk.names().unwrap();
     assert_eq!(names.len(), 4);
-    for gone in &names {
+    for (number, gone) in names.iter().enumerate().take(3) {
         let damaged = disk.after_kill();
         damaged.remove(gone).unwrap();
-        assert!(matches!(open_on(&damaged, dir.path()), Err(ShardError::Corrupt(_))), "{gone}");
+        let shard = open_on(&damaged, dir.path()).unwrap();
+        for (other, blob) in blobs.iter().enumerate() {
+            let blob = *blob;
+            let found = shard.read(move |view| view.examine(&blob)).await.unwrap();
+            assert_eq!(found.err(), (other == number).then_some(Damage::Missing), "{gone}");
+        }
+        // Its messages can be deleted, and then it is missed no longer.
+        let blob = blobs[number];
+        shard.commit(move |tx| tx.release(&blob)).await.unwrap();
+        shard.close().await;
     }
+    let damaged = disk.after_kill();
+    damaged.remove(&names[3]).unwrap();
+    assert!(matches!(open_on(&damaged, dir.path()), Err(ShardError::Corrupt(_))));
     let shorter = disk.after_kill();
     let last = shorter.content(&names[3]).unwrap();
     shorter.set_content(&names[3], last[..last.len() - 8].to_vec());

@@ -1,6 +1,7 @@
 //! Tests of the whole shard: what it promises, without faults.
 
 mod backup;
+mod collect;
 mod crash;
 mod faults;
 mod reclaim;
