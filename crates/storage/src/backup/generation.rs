@@ -117,7 +117,10 @@ impl Backups {
     /// [`BackupError::Damaged`] where a manifest is not as it was written.
     pub fn generations(&self) -> Result<Vec<Generation>, BackupError> {
         let numbers = self.numbers()?;
-        numbers.into_iter().map(|number| Generation::read(&self.path.join(folder_name(number)), number)).collect()
+        numbers
+            .into_iter()
+            .map(|number| Generation::read(&self.path.join(folder_name(number)), number))
+            .collect()
     }
 
     /// The generation with this number, or the last one.
@@ -232,7 +235,8 @@ impl Generation {
     fn read(folder: &Path, number: u32) -> Result<Self, BackupError> {
         let path = folder.join(MANIFEST);
         let text = read_text(&path)?;
-        let damaged = || BackupError::Damaged { path: path.clone(), what: "it is not as it was written".into() };
+        let damaged =
+            || BackupError::Damaged { path: path.clone(), what: "it is not as it was written".into() };
         Self::decode(&text, folder).filter(|read| read.number == number).ok_or_else(damaged)
     }
 
@@ -417,7 +421,8 @@ impl Joining {
         steps.work().expect(bytes);
         steps.work().wrote(bytes);
         let sum = crate::shard::sum_of(&path, bytes, steps)?;
-        let sum = sum.ok_or_else(|| BackupError::Damaged { path: path.clone(), what: "it is shorter now".into() })?;
+        let sum =
+            sum.ok_or_else(|| BackupError::Damaged { path: path.clone(), what: "it is shorter now".into() })?;
         self.part.files.push(FileCopy { name, mode, bytes, sum });
         Ok(())
     }

@@ -18,8 +18,26 @@
 
 mod generation;
 mod part;
+mod restore;
+#[cfg(test)]
+mod tests;
+mod verify;
 mod work;
 
 pub use generation::{Backups, Generation, Joining, Kind, New};
 pub use part::{FileCopy, Name, Part};
-pub use work::{BackupError, Progress, Steps, Work};
+pub use restore::UNFINISHED;
+pub use verify::Verified;
+pub use work::{BackupError, Current, Progress, Steps, Work};
+
+/// The servers that have parts in a backup, and what the sums of their parts cannot say.
+pub mod servers {
+    /// The message store: one copy a shard.
+    pub const STORE: &str = "mss";
+    /// The queue.
+    pub const QUEUE: &str = "imqueueserv";
+    /// The directory.
+    pub const DIRECTORY: &str = "imdircacheserv";
+    /// The site's own files.
+    pub const SITE: &str = "site";
+}

@@ -70,7 +70,8 @@ impl Part {
         for (name, copy) in &self.shards {
             let ShardCopy { salt, history, rows, rows_bytes, rows_sum, segments } = copy;
             let name = name.as_str();
-            let _ = writeln!(text, "shard {name} {salt:016x} {history:016x} {rows} {rows_bytes} {rows_sum:08x}");
+            let _ =
+                writeln!(text, "shard {name} {salt:016x} {history:016x} {rows} {rows_bytes} {rows_sum:08x}");
             for SegmentCopy { number, len, sum, begun } in segments {
                 let _ = writeln!(text, "segment {number} {len} {sum:08x} {begun}");
             }

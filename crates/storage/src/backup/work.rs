@@ -4,8 +4,8 @@ use crate::pace::Pace;
 use crate::shard::ShardError;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
@@ -132,6 +132,36 @@ impl Work {
         let answer = wait.await.unwrap_or(Err(BackupError::Ended));
         std::mem::forget(dropped);
         answer
+    }
+}
+
+/// The work of a server that adds its part to one backup at a time.
+#[derive(Default)]
+pub struct Current(Mutex<Option<Work>>);
+
+impl Current {
+    /// Begins work; `None` where some is being done. Ends with the returned guard.
+    pub fn begin(&self, pace: Pace) -> Option<(Work, Begun<'_>)> {
+        let mut current = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if current.is_some() {
+            return None;
+        }
+        let work = current.insert(Work::new(pace)).clone();
+        Some((work, Begun(self)))
+    }
+
+    /// How far it is; `None` where nothing is being done.
+    pub fn progress(&self) -> Option<Progress> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).as_ref().map(Work::progress)
+    }
+}
+
+/// See [`Current::begin`].
+pub struct Begun<'a>(&'a Current);
+
+impl Drop for Begun<'_> {
+    fn drop(&mut self) {
+        *self.0.0.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 }
 

@@ -179,9 +179,9 @@ impl Copier<'_> {
             if outcome.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
         })?;
         outcome?;
-        let position = view.get(super::index::POSITION)?.map(|row| {
-            decode_position(&row).ok_or_else(|| ShardError::corrupt("the position row"))
-        });
+        let position = view
+            .get(super::index::POSITION)?
+            .map(|row| decode_position(&row).ok_or_else(|| ShardError::corrupt("the position row")));
         let end = position.transpose()?.unwrap_or_default();
         let count = live::load(&view)?;
         let living = count.range(..=end.segment).filter(|(n, count)| count.live > 0 || **n == end.segment);
@@ -194,11 +194,20 @@ impl Copier<'_> {
         self.steps.work().wrote(written.bytes);
         let salt = self.shared.segments.salt();
         let (rows, rows_bytes, rows_sum) = (written.rows, written.bytes, written.sum);
-        Ok(Taken { copy: ShardCopy { salt, history, rows, rows_bytes, rows_sum, segments: Vec::new() }, end, segments })
+        Ok(Taken {
+            copy: ShardCopy { salt, history, rows, rows_bytes, rows_sum, segments: Vec::new() },
+            end,
+            segments,
+        })
     }
 
     /// Copies what the folder does not have of a segment.
-    fn segment(&self, from: &Segment, len: u64, known: Option<&SegmentCopy>) -> Result<SegmentCopy, BackupError> {
+    fn segment(
+        &self,
+        from: &Segment,
+        len: u64,
+        known: Option<&SegmentCopy>,
+    ) -> Result<SegmentCopy, BackupError> {
         if let Some(known) = known
             && let Some(to) = self.reusable(from, len, known)?
         {
@@ -249,7 +258,13 @@ impl Copier<'_> {
     }
 
     /// Appends what a file lacks from `at` on, makes it durable and says what it is then. The sum is that of what it has.
-    fn append(&self, from: &Segment, to: &File, mut copy: SegmentCopy, mut at: u64) -> Result<SegmentCopy, BackupError> {
+    fn append(
+        &self,
+        from: &Segment,
+        to: &File,
+        mut copy: SegmentCopy,
+        mut at: u64,
+    ) -> Result<SegmentCopy, BackupError> {
         let path = self.to.segment(&copy);
         let failed = BackupError::file;
         // What stands behind is of a copy that was interrupted.

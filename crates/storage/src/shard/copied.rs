@@ -80,7 +80,9 @@ impl CopiedShard {
             match sum_of(&path, segment.len, steps)? {
                 Some(sum) if sum == segment.sum => {}
                 Some(_) => found(Finding::new(&path, "it is not as it was written")),
-                None => found(Finding::new(&path, format!("it is missing or shorter than {} bytes", segment.len))),
+                None => {
+                    found(Finding::new(&path, format!("it is missing or shorter than {} bytes", segment.len)))
+                }
             }
             self.verify_bodies(segment, found)?;
             steps.step(segment.len)?;
@@ -89,7 +91,11 @@ impl CopiedShard {
     }
 
     /// Reads every body that lived in a segment.
-    fn verify_bodies(&self, segment: &SegmentCopy, found: &mut dyn FnMut(Finding)) -> Result<(), BackupError> {
+    fn verify_bodies(
+        &self,
+        segment: &SegmentCopy,
+        found: &mut dyn FnMut(Finding),
+    ) -> Result<(), BackupError> {
         let (path, view) = (self.folder.segment(segment), self.view());
         let mut tell = |error| match error {
             ShardError::Corrupt(why) => {

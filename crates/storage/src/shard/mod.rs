@@ -46,9 +46,9 @@ mod transaction;
 pub use audit::{Audit, Orphan, References};
 pub use backup::{CopyFolder, SegmentCopy, ShardCopy};
 pub use blob::{Blob, BlobRef, BlobSource, MAX_RANGE};
-pub use copied::{CopiedShard, Finding, restore};
-pub(crate) use copied::sum_of;
 pub use collect::{Collectable, Collected, Collecting, keep_collected};
+pub(crate) use copied::sum_of;
+pub use copied::{CopiedShard, Finding, restore};
 pub use damage::Damage;
 pub use disk::{Disk, Folder, SegmentFile, Space};
 pub use error::ShardError;
@@ -371,7 +371,14 @@ impl Drop for Hold {
 
 impl Keeping {
     fn new(applied: Position) -> Self {
-        Self { applied, persisted: Position::default(), dead: BTreeSet::new(), removed: Vec::new(), holds: 0, reclaiming: 0 }
+        Self {
+            applied,
+            persisted: Position::default(),
+            dead: BTreeSet::new(),
+            removed: Vec::new(),
+            holds: 0,
+            reclaiming: 0,
+        }
     }
 }
 

@@ -124,7 +124,8 @@ impl TableWriter {
     }
 
     fn put_block(&mut self, block: &[u8]) -> io::Result<()> {
-        let len = u32::try_from(block.len()).ok().filter(|&n| n <= MAX_BLOCK).ok_or(io::ErrorKind::FileTooLarge)?;
+        let len =
+            u32::try_from(block.len()).ok().filter(|&n| n <= MAX_BLOCK).ok_or(io::ErrorKind::FileTooLarge)?;
         let sum = sum_at(self.written.bytes, block);
         self.put(&len.to_le_bytes())?;
         self.put(&sum.to_le_bytes())?;
@@ -191,8 +192,7 @@ impl Table {
     pub(crate) fn open(path: &Path) -> Result<Self, ShardError> {
         let file = File::open(path).map_err(ShardError::io)?;
         let len = file.metadata().map_err(ShardError::io)?.len();
-        let mut table =
-            Self { path: path.into(), file, rows: 0, fences: Vec::new(), kept: Mutex::default() };
+        let mut table = Self { path: path.into(), file, rows: 0, fences: Vec::new(), kept: Mutex::default() };
         let mut title = [0; TITLE.len()];
         table.read(&mut title, 0)?;
         let end_at = len.checked_sub(END).filter(|_| title == *TITLE).ok_or_else(|| table.damaged(0))?;
@@ -215,7 +215,10 @@ impl Table {
     }
 
     /// Hands every row to the closure, in order. Every sum is verified, and that keys ascend.
-    pub(crate) fn walk(&self, mut each: impl FnMut(&[u8], &[u8]) -> ControlFlow<()>) -> Result<(), ShardError> {
+    pub(crate) fn walk(
+        &self,
+        mut each: impl FnMut(&[u8], &[u8]) -> ControlFlow<()>,
+    ) -> Result<(), ShardError> {
         let (mut last, mut rows) = (Vec::new(), 0);
         for number in 0..self.fences.len() {
             let block = self.block(number)?;
@@ -412,7 +415,10 @@ mod tests {
         let path = dir.path().join("rows");
         write(&path, &Map::new());
         let table = Table::open(&path).unwrap();
-        assert!(table.get(b"x").unwrap().is_none() && collect(|each| table.scan_back(KeyRange::prefix([]), each)).is_empty());
+        assert!(
+            table.get(b"x").unwrap().is_none()
+                && collect(|each| table.scan_back(KeyRange::prefix([]), each)).is_empty()
+        );
         assert!(TableWriter::create(&path).is_err());
         let mut writer = TableWriter::create(&dir.path().join("other")).unwrap();
         writer.add(b"b", b"").unwrap();

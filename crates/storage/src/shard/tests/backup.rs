@@ -26,7 +26,10 @@ impl Copies {
     }
 
     fn folder(&self, number: u32) -> CopyFolder {
-        CopyFolder { rows: self.dir.path().join(format!("{number}.rows")), segments: self.dir.path().join("segments") }
+        CopyFolder {
+            rows: self.dir.path().join(format!("{number}.rows")),
+            segments: self.dir.path().join("segments"),
+        }
     }
 
     /// Copies and returns how many bytes were written.
