@@ -2,11 +2,12 @@
 //!
 //! RFC 9051 2.3.1.2: message numbers are places in this session's list, and only EXPUNGE moves them. So the
 //! list is this session's own: it grows by EXISTS, shrinks when EXPUNGE has been told, and keeps messages that
-//! are gone until then. It is a set of UIDs in ranges: a folder of a million messages costs a few bytes.
+//! are gone until then. It is a set of UIDs in ranges: a folder of a million messages costs a few bytes, and what is
+//! asked of it costs what is asked for, not what is in view.
 
 use mail::flags::{Flags, Keyword};
 use mail::id::{FolderId, ModSeq, Uid, UidValidity};
-use mail::sequence::NumberSet;
+use mail::sequence::{NumberSet, Numbered};
 use roles::store::{Changes, FlagsChanged, Opened};
 use std::collections::BTreeSet;
 use std::ops::RangeInclusive;
@@ -28,7 +29,7 @@ pub(crate) struct Selected {
     pub(crate) behind: bool,
     /// What `$` stands for.
     pub(crate) saved: NumberSet,
-    view: NumberSet,
+    view: Numbered,
     /// In the view, gone from the store, and not yet told.
     gone: NumberSet,
     keywords: BTreeSet<Keyword>,
@@ -59,8 +60,8 @@ pub(crate) struct News {
 }
 
 impl Selected {
-    pub(crate) fn new(opened: &Opened, name: &str, access: Access) -> Self {
-        let folder = &opened.folder;
+    pub(crate) fn new(opened: Opened, name: &str, access: Access) -> Self {
+        let folder = opened.folder;
         let keywords = opened.keywords.iter().filter_map(|k| Keyword::new(k)).take(MAX_KEYWORDS).collect();
         Self {
             folder: folder.id,
@@ -70,7 +71,7 @@ impl Selected {
             modseq: folder.highest_modseq,
             behind: false,
             saved: NumberSet::new(),
-            view: opened.uids.clone(),
+            view: Numbered::new(opened.uids),
             gone: NumberSet::new(),
             keywords,
             own: Vec::new(),
@@ -79,12 +80,12 @@ impl Selected {
 
     /// How many messages the client has been told of.
     pub(crate) fn exists(&self) -> u32 {
-        u32::try_from(self.view.len()).unwrap_or(u32::MAX)
+        self.view.len()
     }
 
     /// UIDs of the messages in view.
     pub(crate) fn view(&self) -> &NumberSet {
-        &self.view
+        self.view.set()
     }
 
     /// Keywords of the folder.
@@ -97,41 +98,32 @@ impl Selected {
     /// RFC 9051 9: a message number that no message has is an error; a UID that no message has is none.
     pub(crate) fn resolve(&self, by: By, set: &SequenceSet) -> Result<NumberSet, NoSuchNumber> {
         if *set == SequenceSet::Saved {
-            return Ok(self.saved.intersection(&self.view));
+            return Ok(self.saved.intersection(self.view.set()));
         }
         let none = NumberSet::new();
         match by {
-            By::Uid => Ok(set.resolve(self.view.last().unwrap_or(0), &none).intersection(&self.view)),
+            By::Uid => {
+                let view = self.view.set();
+                Ok(set.resolve(view.last().unwrap_or(0), &none).intersection(view))
+            }
             By::Sequence => {
                 let exists = self.exists();
                 if set.highest_written().is_some_and(|n| n > exists) && !set.names_last() {
                     return Err(NoSuchNumber);
                 }
-                Ok(at_places(&self.view, &set.resolve(exists, &none)))
+                Ok(self.view.at(&set.resolve(exists, &none)))
             }
         }
     }
 
     /// Message numbers of UIDs; those not in view have none.
     pub(crate) fn numbers(&self, uids: &NumberSet) -> NumberSet {
-        places_of(&self.view, uids)
+        self.view.places(uids)
     }
 
-    /// Message numbers of UIDs in growing order, one by one.
-    pub(crate) fn number_each(&self, uids: impl IntoIterator<Item = Uid>) -> Vec<Option<u32>> {
-        let mut uids = uids.into_iter().peekable();
-        let Some(first) = uids.peek().map(|uid| uid.0) else { return Vec::new() };
-        let mut ranges = self.view.ranges_within(first..=u32::MAX);
-        let (mut range, mut place) = (ranges.next(), self.view.rank(first) + 1);
-        let number = |Uid(uid)| {
-            while let Some(passed) = range.clone().filter(|r| *r.end() < uid) {
-                place += u64::from(passed.end() - passed.start()) + 1;
-                range = ranges.next();
-            }
-            let here = range.as_ref().filter(|r| r.contains(&uid))?;
-            u32::try_from(place + u64::from(uid - here.start())).ok()
-        };
-        uids.map(number).collect()
+    /// The message number of a UID.
+    pub(crate) fn number(&self, uid: Uid) -> Option<u32> {
+        self.view.place(uid.0)
     }
 
     /// Remembers changes that this session makes and tells of itself. `true`: there are new keywords.
@@ -146,18 +138,19 @@ impl Selected {
 
     /// Takes in what has happened; returns what there is to tell, except for what is gone.
     pub(crate) fn learn(&mut self, changes: Changes) -> News {
-        let mut news = News::default();
+        let (mut news, mut new) = (News::default(), NumberSet::new());
         for (uid, flags, modseq) in changes.changed {
             news.keywords |= self.note_keywords(&flags);
-            if !self.view.contains(uid.0) {
+            if !self.view.set().contains(uid.0) {
                 // What is there and was not in view is new: what has been told to be gone is not there.
-                self.view.insert(uid.0);
-                news.grown = true;
+                new.insert(uid.0);
             } else if !self.is_own(uid, modseq) {
                 news.flags.push((uid, flags, modseq));
             }
         }
-        let vanished = changes.vanished.intersection(&self.view);
+        news.grown = !new.is_empty();
+        self.view.add(&new);
+        let vanished = changes.vanished.intersection(self.view.set());
         vanished.ranges().for_each(|range| self.gone.insert_range(range));
         self.modseq = self.modseq.max(changes.up_to);
         self.own.retain(|own| *own.modseqs.end() > changes.up_to.0);
@@ -171,14 +164,14 @@ impl Selected {
         }
         let gone = std::mem::take(&mut self.gone);
         let numbers = self.numbers(&gone);
-        self.view = self.view.difference(&gone);
+        self.view.remove(&gone);
         self.saved = self.saved.difference(&gone);
         numbers.ranges().rev().collect()
     }
 
     /// These messages are gone: this session removed them.
     pub(crate) fn remove(&mut self, uids: &NumberSet) {
-        let uids = uids.intersection(&self.view);
+        let uids = uids.intersection(self.view.set());
         uids.ranges().for_each(|range| self.gone.insert_range(range));
     }
 
@@ -197,45 +190,10 @@ impl Selected {
     }
 }
 
-/// The numbers at these places (from 1) of a set.
-fn at_places(set: &NumberSet, places: &NumberSet) -> NumberSet {
-    let mut out = NumberSet::new();
-    walk(set, |range, first_place| {
-        let last_place = first_place + (range.end() - range.start());
-        for wanted in places.ranges_within(first_place..=last_place) {
-            let from = range.start() + (wanted.start() - first_place);
-            out.insert_range(from..=from + (wanted.end() - wanted.start()));
-        }
-    });
-    out
-}
-
-/// The places (from 1) that these numbers have in a set.
-fn places_of(set: &NumberSet, numbers: &NumberSet) -> NumberSet {
-    let mut out = NumberSet::new();
-    walk(set, |range, first_place| {
-        for wanted in numbers.ranges_within(range.clone()) {
-            let from = first_place + (wanted.start() - range.start());
-            out.insert_range(from..=from + (wanted.end() - wanted.start()));
-        }
-    });
-    out
-}
-
-/// Each range with the place of its first number.
-fn walk(set: &NumberSet, mut each: impl FnMut(&RangeInclusive<u32>, u32)) {
-    let mut place = 1u32;
-    for range in set.ranges() {
-        each(&range, place);
-        place = place.saturating_add((range.end() - range.start()).saturating_add(1));
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use mail::flags::SystemFlags;
-    use proptest::prelude::*;
     use roles::store::Folder;
     use std::num::NonZeroU32;
     use wire::imap::command::Bound;
@@ -256,7 +214,7 @@ mod tests {
         };
         let uids = uids.iter().copied().collect();
         let opened = Opened { folder, uids, keywords: vec![], first_unseen: None };
-        Selected::new(&opened, "INBOX", Access::ReadWrite)
+        Selected::new(opened, "INBOX", Access::ReadWrite)
     }
 
     fn set(ranges: &[(u32, u32)]) -> SequenceSet {
@@ -315,22 +273,5 @@ mod tests {
         let news = s.learn(changes(&[(3, 11), (4, 14)], &[], 14));
         assert_eq!(news.flags.iter().map(|f| f.0).collect::<Vec<_>>(), [Uid(4)]);
         assert!(s.own.is_empty());
-    }
-
-    proptest! {
-        #[test]
-        fn places_and_numbers_are_inverse(
-            uids in prop::collection::btree_set(1u32..80, 0..40),
-            some in prop::collection::btree_set(1u32..80, 0..40),
-        ) {
-            let s = selected(&uids.iter().copied().collect::<Vec<_>>());
-            let some: NumberSet = some.into_iter().collect();
-            let numbers = s.numbers(&some);
-            let expected: Vec<Option<u32>> =
-                some.iter().map(|n| uids.iter().position(|u| *u == n).map(|p| p as u32 + 1)).collect();
-            prop_assert_eq!(numbers.iter().collect::<Vec<_>>(), expected.iter().flatten().copied().collect::<Vec<_>>());
-            prop_assert_eq!(s.number_each(some.iter().map(Uid)), expected);
-            prop_assert_eq!(at_places(s.view(), &numbers), some.intersection(s.view()));
-        }
     }
 }

@@ -9,7 +9,6 @@ use crate::session::{Enabled, End, Session};
 use bytes::BytesMut;
 use mail::flags::{Flags, Keyword};
 use mail::id::{ModSeq, Uid};
-use mail::sequence::NumberSet;
 use roles::store::{FlagsChanged, StoreError};
 use std::ops::RangeInclusive;
 use std::task::Poll;
@@ -173,8 +172,7 @@ async fn tell_each(
 ) -> Result<(), End> {
     let Enabled { condstore, rev2 } = session.enabled;
     for (at, flags, modseq) in changed {
-        let number = session.selected()?.numbers(&NumberSet::one(at.0)).first();
-        let Some(number) = number else { continue };
+        let Some(number) = session.selected()?.number(*at) else { continue };
         let mut fetch = FetchWriter::begin(session.connection.output(), number);
         if uid == WithUid::Always || condstore || rev2 {
             fetch.uid(*at);

@@ -189,20 +189,6 @@ impl Criterion {
         self.any_part(&|c| matches!(c, Self::ChangedSince(_)), MAX_DEPTH)
     }
 
-    /// UIDs outside of which no message can fulfil it; `None` where nothing is known.
-    pub fn uids(&self) -> Option<NumberSet> {
-        match self {
-            Self::Uids(set) => Some(set.clone()),
-            // Only the top level is looked at: it is where clients write sets.
-            Self::All(list) => list.iter().fold(None, |found, c| match (found, c) {
-                (None, Self::Uids(set)) => Some(set.clone()),
-                (Some(found), Self::Uids(set)) => Some(found.intersection(set)),
-                (found, _) => found,
-            }),
-            _ => None,
-        }
-    }
-
     fn any_part(&self, is: &impl Fn(&Self) -> bool, depth: usize) -> bool {
         let Some(depth) = depth.checked_sub(1) else { return false };
         match self {
@@ -326,18 +312,5 @@ mod tests {
         }
         assert_eq!(c.judge(&Row { text: None }), Some(false));
         assert!(!c.asks_for_text());
-    }
-
-    #[test]
-    fn top_level_sets_narrow_the_search() {
-        let set = |a: u32, b: u32| {
-            let mut s = NumberSet::new();
-            s.insert_range(a..=b);
-            s
-        };
-        let c = Criterion::All(vec![Criterion::Uids(set(1, 9)), text("a"), Criterion::Uids(set(5, 20))]);
-        assert_eq!(c.uids(), Some(set(5, 9)));
-        assert_eq!(text("a").uids(), None);
-        assert!(c.asks_for_text() && !c.asks_for_modseq());
     }
 }

@@ -1,8 +1,13 @@
 //! Sets of message numbers, kept as ranges: a folder of a million messages costs a few bytes here
 //! as long as its numbers have few gaps.
 
+mod numbered;
+
+pub use numbered::Numbered;
+
 use crate::id::Uid;
 use std::fmt;
+use std::num::NonZeroU32;
 use std::ops::RangeInclusive;
 
 /// An ordered set of numbers from 1 up, as ranges that neither touch nor overlap.
@@ -85,6 +90,12 @@ impl NumberSet {
         if a > b {
             return;
         }
+        // The usual case: numbers come in their order.
+        match self.ranges.last_mut() {
+            Some(last) if a <= last.0 || a <= last.1.saturating_add(1) && b < last.1 => {}
+            Some(last) if a <= last.1.saturating_add(1) => return last.1 = b,
+            _ => return self.ranges.push((a, b)),
+        }
         // Every range that overlaps or touches the new one is swallowed by it.
         let from = self.ranges.partition_point(|r| r.1 < a.saturating_sub(1));
         let to = from + self.ranges[from..].partition_point(|r| r.0 <= b.saturating_add(1));
@@ -141,22 +152,35 @@ impl NumberSet {
         out
     }
 
-    /// The number at place `index` (from 0). O(ranges).
-    pub fn nth(&self, mut index: u64) -> Option<u32> {
-        for &(a, b) in &self.ranges {
-            let len = u64::from(b - a) + 1;
-            if index < len {
-                return u32::try_from(u64::from(a) + index).ok();
-            }
-            index -= len;
-        }
-        None
+    /// What either holds.
+    #[must_use]
+    pub fn union(&self, other: &Self) -> Self {
+        let mut all: Vec<_> = self.ranges.iter().chain(&other.ranges).copied().collect();
+        // Two runs in order: the sort only merges them.
+        all.sort();
+        let mut out = Self::new();
+        all.into_iter().for_each(|(a, b)| out.insert_range(a..=b));
+        out
     }
 
-    /// How many numbers are smaller than `n`: the place of `n`, if it is in. O(ranges).
-    pub fn rank(&self, n: u32) -> u64 {
-        let before = self.ranges.iter().take_while(|r| r.0 < n);
-        before.map(|&(a, b)| u64::from(b.min(n - 1) - a) + 1).sum()
+    /// The set in pieces of at most `most` numbers, in order; each costs what is in it.
+    pub fn pieces(&self, most: NonZeroU32) -> impl Iterator<Item = Self> + '_ {
+        let (mut at, mut from) = (0, 0);
+        std::iter::from_fn(move || {
+            let (mut piece, mut room) = (Self::new(), most.get());
+            while room > 0 {
+                let Some(&(a, b)) = self.ranges.get(at) else { break };
+                let first = a.max(from);
+                let last = first.saturating_add(room - 1).min(b);
+                piece.ranges.push((first, last));
+                room -= (last - first).saturating_add(1).min(room);
+                match last == b {
+                    true => at += 1,
+                    false => from = last + 1,
+                }
+            }
+            (!piece.is_empty()).then_some(piece)
+        })
     }
 }
 
@@ -233,10 +257,14 @@ mod tests {
             assert_eq!(sa.intersection(&sb).iter().collect::<Vec<_>>(), both);
             let rest: Vec<_> = a.difference(&b).copied().collect();
             assert_eq!(sa.difference(&sb).iter().collect::<Vec<_>>(), rest);
-            for (place, n) in a.iter().enumerate() {
-                assert_eq!(sa.nth(place as u64), Some(*n));
-                assert_eq!(sa.rank(*n), place as u64);
-            }
+            let either: NumberSet = a.union(&b).copied().collect();
+            assert_eq!(sa.union(&sb), either);
+            let pieces: Vec<_> = sa.pieces(NonZeroU32::new(3).unwrap()).collect();
+            assert!(pieces.iter().all(|p| p.len() <= 3) && pieces.len() == a.len().div_ceil(3));
+            assert_eq!(
+                pieces.iter().flat_map(NumberSet::iter).collect::<Vec<_>>(),
+                sa.iter().collect::<Vec<_>>()
+            );
             let mut gone = sa.clone();
             for n in &b {
                 assert_eq!(gone.remove(*n), a.contains(n));

@@ -10,9 +10,9 @@ pub mod directory;
 pub mod maintenance;
 pub mod manager;
 pub mod queue;
-pub mod restore;
 pub mod store;
 pub mod submission;
+pub mod whole;
 
 pub use body::{Body, BodySource};
 pub use call::{Answer, Call, Kind};

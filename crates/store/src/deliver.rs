@@ -5,7 +5,7 @@
 
 use crate::error::Fail;
 use crate::mailbox::log_creation;
-use crate::open::Inner;
+use crate::open::{AWAY_LOOKS, AWAY_STEP, Inner};
 use crate::quota::{self, Over};
 use crate::source::{Incoming, Noted, note};
 use catalog::events::{ms, msg, run};
@@ -16,6 +16,7 @@ use roles::store::{Deliver, DeliverTo, Delivered, Placed, Repeatable, StoreError
 use roles::{Body, Call};
 use std::sync::Arc;
 use std::time::Duration;
+use storage::mailboxes::transfer::is_away;
 use storage::mailboxes::{
     Earlier, FolderName, FolderRow, Mailbox, NewMessage, When, Writer, earlier, remember,
 };
@@ -24,7 +25,7 @@ use storage::shard::{BlobRef, ShardError, Transaction};
 /// Most recipients of one delivery.
 const MAX_RECIPIENTS: usize = 10_000;
 /// How long a request id is remembered: longer than any queue keeps a message.
-const REMEMBERED: Duration = Duration::from_secs(7 * 86_400);
+pub(crate) const REMEMBERED: Duration = Duration::from_secs(7 * 86_400);
 
 /// What became of one recipient, with what there is to say about it in the log.
 struct Outcome {
@@ -39,6 +40,8 @@ struct Notes {
     folder_missing: bool,
     repeated: bool,
     over: Option<Over>,
+    /// The mailbox changes its place: to be tried again.
+    away: bool,
 }
 
 /// What is the same for all recipients.
@@ -66,13 +69,27 @@ impl Inner {
             body: deliver.body,
         });
         let to: Arc<[DeliverTo]> = deliver.to.into();
-        let mut by_shard = vec![Vec::new(); self.shards.len()];
-        for (number, one) in to.iter().enumerate() {
-            by_shard[self.shard_number(one.mailbox)].push(number);
+        let mut left: Vec<usize> = (0..to.len()).collect();
+        let mut outcomes = Vec::new();
+        for look in 1..=AWAY_LOOKS {
+            let mut by_shard = vec![Vec::new(); self.shards.len()];
+            for number in left.drain(..) {
+                by_shard[self.shard_number(to[number].mailbox)].push(number);
+            }
+            let commits = by_shard.into_iter().enumerate().filter(|(_, numbers)| !numbers.is_empty());
+            let commits = commits.map(|(shard, numbers)| self.deliver_in(shard, numbers, &to, &common));
+            let mut done = join_all(commits).await;
+            if look < AWAY_LOOKS {
+                for (of_shard, _) in &mut done {
+                    left.extend(of_shard.extract_if(.., |o| o.notes.away).map(|o| o.number));
+                }
+            }
+            outcomes.extend(done);
+            if left.is_empty() {
+                break;
+            }
+            self.env.clock.sleep(AWAY_STEP).await;
         }
-        let commits = by_shard.into_iter().enumerate().filter(|(_, numbers)| !numbers.is_empty());
-        let commits = commits.map(|(shard, numbers)| self.deliver_in(shard, numbers, &to, &common));
-        let outcomes = join_all(commits).await;
         self.collect(call, &to, &common, outcomes)
     }
 
@@ -85,11 +102,15 @@ impl Inner {
         common: &Arc<Common>,
     ) -> (Vec<Outcome>, Option<StoreError>) {
         let (to, common, watchers) = (Arc::clone(to), Arc::clone(common), Arc::clone(&self.watchers));
-        let asked = numbers.clone();
+        let (asked, placement) = (numbers.clone(), Arc::clone(&self.placement));
         let task = move |tx: &mut Transaction<'_>| {
             let mut blob = None;
             let mut outcomes = Vec::with_capacity(numbers.len());
             for number in numbers {
+                if placement.stirs() && is_away(tx, to[number].mailbox)? {
+                    outcomes.push(away(number));
+                    continue;
+                }
                 outcomes.push(place(tx, &mut blob, &common, &to[number], number)?);
             }
             let changed: Vec<MailboxId> =
@@ -151,6 +172,11 @@ impl Inner {
             log.emit(&msg::MsgTrace { event, id, mailbox, uid: placed.uid, bytes: common.body.len() });
         }
     }
+}
+
+/// The mailbox is not where it was looked for, or must not be changed just now.
+fn away(number: usize) -> Outcome {
+    Outcome { number, placed: Err(StoreError::Busy), notes: Notes { away: true, ..Notes::default() } }
 }
 
 /// Delivers to one recipient. A refusal is its outcome; an error is everybody's.

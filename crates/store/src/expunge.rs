@@ -9,7 +9,7 @@ use mail::flags::SystemFlags;
 use mail::id::{FolderId, MailboxId, Uid};
 use mail::sequence::NumberSet;
 use roles::store::StoreError;
-use storage::mailboxes::{When, Writer};
+use storage::mailboxes::{Mark, When, Writer};
 use storage::shard::Transaction;
 
 /// Which of the named messages go.
@@ -61,7 +61,12 @@ fn piece_of(
     if which == Which::Deleted && folder.deleted == 0 {
         return Ok((NumberSet::new(), None));
     }
-    let (mut rows, next) = first_messages(&writer, folder.volume, uids)?;
+    let marked = match which {
+        Which::All => None,
+        // The others are not even looked at.
+        Which::Deleted => Some(writer.mailbox().uids(folder.volume, Mark::Deleted)?.intersection(uids)),
+    };
+    let (mut rows, next) = first_messages(&writer, folder.volume, marked.as_ref().unwrap_or(uids))?;
     rows.retain(|row| which == Which::All || row.system.contains(SystemFlags::DELETED));
     if rows.is_empty() {
         return Ok((NumberSet::new(), next));

@@ -2,6 +2,8 @@
 
 use crate::error::Fail;
 use crate::locks::Locks;
+use crate::moving;
+use crate::placement::Placement;
 use crate::upkeep::{self, Restores};
 use crate::watchers::Watchers;
 use catalog::events::ms;
@@ -10,35 +12,33 @@ use env::Env;
 use env::settings::Live;
 use mail::id::MailboxId;
 use roles::store::StoreError;
+use std::collections::HashMap;
 use std::fs::File;
 use std::io::{self, Write as _};
 use std::num::NonZeroU32;
 use std::panic::resume_unwind;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 use storage::mailboxes::When;
+use storage::mailboxes::transfer::is_away;
 use storage::shard::{Shard, ShardError, ShardOptions, Transaction, View};
+use tokio::runtime::Handle;
 use tokio::sync::Notify;
 
 /// The file that says how the store is divided.
 const FORMAT: &str = "format";
 const TITLE: &str = "intermail store 2";
 
+/// How long a change waits before it looks again for a mailbox that changes its place.
+pub(crate) const AWAY_STEP: Duration = Duration::from_millis(10);
+/// How often it looks.
+pub(crate) const AWAY_LOOKS: u32 = 1000;
+
 /// Why a store cannot be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
-    /// The folder was made with another number of shards. Mailboxes would not be found where they are.
-    #[error("{path} was made with {made} shards (numMssPorts) and cannot be opened with {configured}")]
-    OtherShards {
-        /// The folder.
-        path: PathBuf,
-        /// As it was made.
-        made: u32,
-        /// As it is configured.
-        configured: u32,
-    },
     /// The file `format` is not one that this release writes.
     #[error("{0} is not a store of this release")]
     OtherFormat(PathBuf),
@@ -49,6 +49,14 @@ pub enum OpenError {
         path: PathBuf,
         /// What the system said.
         source: io::Error,
+    },
+    /// It could not be found out where the mailboxes are.
+    #[error("the mailboxes of {path} could not be found")]
+    Placement {
+        /// The store's folder.
+        path: PathBuf,
+        /// Why.
+        source: ShardError,
     },
     /// A shard could not be opened.
     #[error("shard {number} of {path} could not be opened")]
@@ -84,11 +92,13 @@ pub(crate) struct Inner {
     /// Rung when there is something to purge.
     pub(crate) purge: Arc<Notify>,
     pub(crate) restores: Arc<Restores>,
+    pub(crate) placement: Arc<Placement>,
 }
 
 impl Store {
-    /// Opens the store in a folder, or makes one with this many shards. Blocks while the shards recover. Must be called
-    /// inside the runtime: purging runs as a task of `env`.
+    /// Opens the store in a folder, or makes one, with this many shards as homes of new mailboxes. Where there were more
+    /// or fewer before, every mailbox stays where it is (ITS 12182). Blocks while the shards recover. Must be called inside
+    /// the runtime: purging runs as a task of `env`.
     ///
     /// # Errors
     /// [`OpenError`]; nothing runs then.
@@ -99,7 +109,7 @@ impl Store {
         env: &Env,
     ) -> Result<Self, OpenError> {
         let opened = open_shards(path, shards.get(), options, env);
-        let shards = opened.inspect_err(|error| {
+        let (shards, placement) = opened.inspect_err(|error| {
             env.log.emit(&ms::MsInitFailure { step: "open", error: chain(error) });
         })?;
         let switches = env.settings.live(|s| Switches {
@@ -116,6 +126,7 @@ impl Store {
             switches,
             purge: Arc::default(),
             restores: Arc::default(),
+            placement: Arc::new(placement),
         };
         upkeep::start(&inner);
         Ok(Self(Arc::new(inner)))
@@ -141,9 +152,7 @@ impl Inner {
 
     /// The number of the shard of a mailbox.
     pub(crate) fn shard_number(&self, mailbox: MailboxId) -> usize {
-        let count = i64::try_from(self.shards.len()).unwrap_or(i64::MAX);
-        // At least one shard was opened, and their number is far below 2^63.
-        usize::try_from(mailbox.0.rem_euclid(count)).unwrap_or(0)
+        self.placement.of(mailbox) as usize
     }
 
     /// When a change that is made now is made.
@@ -151,19 +160,33 @@ impl Inner {
         When { now: self.env.clock.now(), keep: self.switches.get().keep }
     }
 
-    /// Commits a change of one mailbox and wakes who watches it.
+    /// Commits a change of one mailbox and wakes who watches it. Waits while the mailbox changes its place.
     pub(crate) async fn change<T, F>(&self, mailbox: MailboxId, task: F) -> Result<T, StoreError>
     where
         F: FnOnce(&mut Transaction<'_>) -> Result<T, Fail> + Send + 'static,
         T: Send + 'static,
     {
-        let watchers = Arc::clone(&self.watchers);
-        let task = move |tx: &mut Transaction<'_>| {
-            let done = task(tx)?;
-            tx.after_commit(move || watchers.publish(mailbox));
-            Ok::<_, Fail>(done)
-        };
-        self.shard(mailbox).commit(task).await.map_err(|e| e.tell(&self.env))
+        let task = Arc::new(Mutex::new(Some(task)));
+        for _ in 0..AWAY_LOOKS {
+            let (task, watchers, placement) =
+                (Arc::clone(&task), Arc::clone(&self.watchers), Arc::clone(&self.placement));
+            let run = move |tx: &mut Transaction<'_>| {
+                if placement.stirs() && is_away(tx, mailbox)? {
+                    return Ok(None);
+                }
+                let task = task.lock().unwrap_or_else(PoisonError::into_inner).take();
+                let Some(task) = task else { return Err(ShardError::Panicked.into()) };
+                let done = task(tx)?;
+                tx.after_commit(move || watchers.publish(mailbox));
+                Ok::<_, Fail>(Some(done))
+            };
+            match self.shard(mailbox).commit(run).await {
+                Ok(Some(done)) => return Ok(done),
+                Ok(None) => self.env.clock.sleep(AWAY_STEP).await,
+                Err(error) => return Err(error.tell(&self.env)),
+            }
+        }
+        Err(StoreError::Busy)
     }
 
     /// Reads from the shard of a mailbox.
@@ -176,28 +199,57 @@ impl Inner {
     }
 }
 
-fn open_shards(path: &Path, count: u32, options: &ShardOptions, env: &Env) -> Result<Vec<Shard>, OpenError> {
+/// Opens all shards that there are, and those that are to be the homes of new mailboxes.
+fn open_shards(
+    path: &Path,
+    homes: u32,
+    options: &ShardOptions,
+    env: &Env,
+) -> Result<(Vec<Shard>, Placement), OpenError> {
     let folder = |source| OpenError::Folder { path: path.into(), source };
     std::fs::create_dir_all(path).map_err(folder)?;
     let made = match std::fs::read_to_string(path.join(FORMAT)) {
         Ok(text) => parse_format(&text).ok_or_else(|| OpenError::OtherFormat(path.into()))?,
         Err(e) if e.kind() == io::ErrorKind::NotFound => {
-            write_format(path, count).map_err(folder)?;
-            count
+            write_format(path, homes).map_err(folder)?;
+            homes
         }
         Err(e) => return Err(folder(e)),
     };
-    if made != count {
-        return Err(OpenError::OtherShards { path: path.into(), made, configured: count });
-    }
+    let shard_folder = |number: u32| path.join(format!("shard-{number:03}"));
+    let count = (made.max(homes)..).find(|&n| !shard_folder(n).exists()).unwrap_or(homes);
     let open = &|number: u32| {
-        let shard = Shard::open(&path.join(format!("shard-{number:03}")), options.clone(), env);
+        let shard = Shard::open(&shard_folder(number), options.clone(), env);
         shard.map_err(|source| OpenError::Shard { path: path.into(), number, source })
     };
     // Beside each other: after a crash each shard reads the end of its log.
-    thread::scope(|scope| {
+    let shards: Vec<Shard> = thread::scope(|scope| {
         let threads: Vec<_> = (0..count).map(|number| scope.spawn(move || open(number))).collect();
-        threads.into_iter().map(|t| t.join().unwrap_or_else(|panic| resume_unwind(panic))).collect()
+        threads
+            .into_iter()
+            .map(|t| t.join().unwrap_or_else(|panic| resume_unwind(panic)))
+            .collect::<Result<_, _>>()
+    })?;
+    let placed = place_all(&shards, made, homes);
+    let elsewhere = placed.map_err(|source| OpenError::Placement { path: path.into(), source })?;
+    if made != homes {
+        write_format(path, homes).map_err(folder)?;
+    }
+    Ok((shards, Placement::new(homes, elsewhere)))
+}
+
+/// Finds out where the mailboxes are. On a thread of its own, because the caller's may be the only one of its runtime.
+fn place_all(shards: &[Shard], made: u32, homes: u32) -> Result<HashMap<MailboxId, u32>, ShardError> {
+    let runtime = Handle::current();
+    let work = async {
+        if made != homes {
+            moving::rehome(shards, homes).await?;
+        }
+        moving::recover(shards, homes).await
+    };
+    thread::scope(|scope| {
+        let thread = scope.spawn(|| runtime.block_on(work));
+        thread.join().unwrap_or_else(|panic| resume_unwind(panic))
     })
 }
 

@@ -2,6 +2,7 @@
 
 use crate::error::Fail;
 use crate::open::Inner;
+use crate::search::changed_after;
 use crate::source::Stored;
 use mail::id::ModSeq;
 use roles::Body;
@@ -40,8 +41,14 @@ fn page(view: &View<'_>, shard: &Shard, read: &Read) -> Result<Page, Fail> {
     let folder = folder(mailbox, read.folder)?;
     let limit = read.limit.clamp(1, MAX_PAGE);
     let since = read.changed_since.unwrap_or(ModSeq::ZERO);
+    // What has changed is few of many: where it is, the messages in between are not looked at.
+    let changed = match read.changed_since {
+        Some(since) => changed_after(mailbox, &folder, since, MAX_LOOKED_AT)?,
+        None => None,
+    };
+    let uids = changed.map(|set| set.intersection(&read.uids));
     let (mut rows, mut next, mut looked_at) = (Vec::new(), None, 0);
-    mailbox.messages(folder.volume, &read.uids, |row| {
+    mailbox.messages(folder.volume, uids.as_ref().unwrap_or(&read.uids), |row| {
         if rows.len() == limit || looked_at == MAX_LOOKED_AT {
             next = Some(row.uid);
             return Ok(ControlFlow::Break(()));

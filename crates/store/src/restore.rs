@@ -8,8 +8,8 @@ use crate::error::Fail;
 use crate::open::{Inner, Store};
 use mail::id::{MailboxId, Uid};
 use mail::time::Timestamp;
-use roles::restore::{Restore, RestoreInto, Restored};
 use roles::store::StoreError;
+use roles::whole::{Restore, RestoreInto, Restored};
 use std::collections::BTreeSet;
 use storage::mailboxes::{
     FolderName, FolderRow, Keywords, Mailbox, MessageRow, NewMessage, Then, When, Writer,

@@ -3,7 +3,9 @@
 //!
 //! A reconciler: takes no input, may be stopped at any point, runs when it is rung and from time to time.
 
+use crate::moving::clear_departed;
 use crate::open::{Inner, Switches};
+use crate::placement::Placement;
 use env::Env;
 use env::settings::Live;
 use std::sync::Arc;
@@ -23,6 +25,7 @@ struct Upkeep {
     bell: Arc<Notify>,
     switches: Live<Switches>,
     restores: Arc<Restores>,
+    placement: Arc<Placement>,
 }
 
 /// How many restores are going on: what they put back must not be forgotten meanwhile.
@@ -58,6 +61,7 @@ pub(crate) fn start(store: &Inner) {
         bell: Arc::clone(&store.purge),
         switches: store.switches.clone(),
         restores: Arc::clone(&store.restores),
+        placement: Arc::clone(&store.placement),
     };
     let mut stopping = store.env.tasks.stopping();
     let tasks = store.env.tasks.clone();
@@ -87,6 +91,9 @@ impl Upkeep {
     }
 
     async fn once(&self, shard: &Shard) -> Result<(), ShardError> {
+        if !self.placement.stirs() {
+            clear_departed(shard).await?;
+        }
         let now = self.env.clock.now();
         while shard.commit(move |tx| expire(tx, now)).await? {}
         let until = now.minus(self.switches.get().keep);

@@ -12,7 +12,11 @@ use mail::flags::{FlagAction, Flags, SystemFlags};
 use mail::id::Uid;
 use mail::sequence::NumberSet;
 use roles::store::{FlagsChange, Message, Need, Page, Read};
+use std::num::NonZeroU32;
 use wire::imap::command::{Access, By, Fetch, FetchItem, Tag};
+
+/// UIDs asked for in one request: of a set with many gaps only a part goes with each.
+const PIECE: NonZeroU32 = NonZeroU32::new(1000).expect("not zero");
 
 pub(super) async fn fetch(session: &mut Session<'_>, tag: &Tag, fetch: Fetch) -> Outcome {
     let selected = session.selected()?;
@@ -34,19 +38,22 @@ async fn send(
     session: &mut Session<'_>,
     fetch: &Fetch,
     plan: &Plan,
-    mut uids: NumberSet,
+    uids: NumberSet,
 ) -> Result<NumberSet, Failed> {
     let mut unseen = NumberSet::new();
-    while !uids.is_empty() {
-        let page = read(session, fetch, plan, &uids).await?;
-        let numbers = session.selected()?.number_each(page.messages.iter().map(|m| m.uid));
-        for (message, number) in page.messages.iter().zip(numbers) {
-            let Some(number) = number else { continue };
-            fetch_items::send(&mut session.connection, number, message, plan).await?;
-            note_unseen(&mut unseen, message);
+    // What has changed is few of many: the store finds it for the whole set at once.
+    let most = if fetch.changed_since.is_some() { NonZeroU32::MAX } else { PIECE };
+    for mut piece in uids.pieces(most) {
+        while !piece.is_empty() {
+            let page = read(session, fetch, plan, &piece).await?;
+            for message in &page.messages {
+                let Some(number) = session.selected()?.number(message.uid) else { continue };
+                fetch_items::send(&mut session.connection, number, message, plan).await?;
+                note_unseen(&mut unseen, message);
+            }
+            let Some(Uid(next)) = page.next else { break };
+            piece = super::search::from(&piece, next);
         }
-        let Some(Uid(next)) = page.next else { break };
-        uids = super::search::from(&uids, next);
     }
     Ok(unseen)
 }
@@ -88,7 +95,7 @@ fn page_size(need: Need) -> usize {
 async fn mark_seen(session: &mut Session<'_>, by: By, unseen: NumberSet) -> Result<(), Failed> {
     let mailbox = session.account()?.mailbox;
     let folder = session.selected()?.folder;
-    for uids in super::store::pages(&unseen) {
+    for uids in unseen.pieces(super::store::PAGE) {
         let flags = Flags::system(SystemFlags::SEEN);
         let change =
             FlagsChange { mailbox, folder, uids, action: FlagAction::Add, flags, unchanged_since: None };

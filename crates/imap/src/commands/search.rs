@@ -9,12 +9,13 @@ use mail::search::Criterion;
 use mail::sequence::NumberSet;
 use mail::time::Timestamp;
 use roles::store::{Need, Read};
+use std::num::NonZeroU32;
 use std::time::Duration;
 use wire::imap::command::{By, Search, SearchKey, SearchReturn, Tag};
 use wire::imap::response::{SearchAnswer, esearch, search as plain_search};
 
 /// Messages whose ModSeq is looked up in one request.
-const PAGE: usize = 1000;
+const PAGE: NonZeroU32 = NonZeroU32::new(1000).expect("not zero");
 
 pub(super) async fn search(session: &mut Session<'_>, tag: &Tag, search: Search) -> Outcome {
     let now = session.imap.env.clock.now();
@@ -91,17 +92,19 @@ fn answer(
 }
 
 /// The highest ModSeq of these messages.
-async fn highest_modseq(session: &mut Session<'_>, mut uids: NumberSet) -> Result<Option<ModSeq>, Failed> {
+async fn highest_modseq(session: &mut Session<'_>, uids: NumberSet) -> Result<Option<ModSeq>, Failed> {
     let mailbox = session.account()?.mailbox;
     let folder = session.selected()?.folder;
     let mut highest = None;
-    while !uids.is_empty() {
-        let read =
-            Read { mailbox, folder, uids: uids.clone(), need: Need::Flags, changed_since: None, limit: PAGE };
-        let page = session.store().message_read(&session.call(), read).await?;
-        highest = highest.max(page.messages.iter().map(|m| m.modseq).max());
-        let Some(Uid(next)) = page.next else { break };
-        uids = from(&uids, next);
+    for mut piece in uids.pieces(PAGE) {
+        while !piece.is_empty() {
+            let (uids, limit) = (piece.clone(), PAGE.get() as usize);
+            let read = Read { mailbox, folder, uids, need: Need::Flags, changed_since: None, limit };
+            let page = session.store().message_read(&session.call(), read).await?;
+            highest = highest.max(page.messages.iter().map(|m| m.modseq).max());
+            let Some(Uid(next)) = page.next else { break };
+            piece = from(&piece, next);
+        }
     }
     Ok(highest)
 }

@@ -6,7 +6,7 @@ use crate::selected::Selected;
 use crate::session::Session;
 use crate::updates::put_flags;
 use mail::id::Uid;
-use roles::store::Opened;
+use roles::store::Folder;
 use wire::imap::command::{Access, Select, Tag};
 use wire::imap::response::{Code, ListEntry, ListVerb, MailboxAttributes, Put, Status, list, untagged};
 
@@ -23,8 +23,9 @@ pub(super) async fn select(session: &mut Session<'_>, tag: &Tag, select: Select)
     // First the watch, then the look: what happens between them is heard.
     session.watch().await?;
     let opened = session.store().folder_open(&session.call(), mailbox, name.to_owned()).await?;
-    let selected = Selected::new(&opened, name, select.access);
-    describe(session, &selected, &opened);
+    let (folder, first_unseen) = (opened.folder.clone(), opened.first_unseen);
+    let selected = Selected::new(opened, name, select.access);
+    describe(session, &selected, &folder, first_unseen);
     session.selected = Some(Box::new(selected));
     Ok(match select.access {
         Access::ReadWrite => Reply::ok_with(tag, Code::ReadWrite, "selected"),
@@ -33,7 +34,7 @@ pub(super) async fn select(session: &mut Session<'_>, tag: &Tag, select: Select)
 }
 
 /// The untagged responses that RFC 9051 6.3.2 and RFC 3501 6.3.1 require.
-fn describe(session: &mut Session<'_>, selected: &Selected, opened: &Opened) {
+fn describe(session: &mut Session<'_>, selected: &Selected, folder: &Folder, first_unseen: Option<Uid>) {
     let form = session.form();
     let rev2 = session.enabled.rev2;
     let out = session.connection.output();
@@ -53,18 +54,13 @@ fn describe(session: &mut Session<'_>, selected: &Selected, opened: &Opened) {
     } else {
         // RFC 3501 7.3.2: required; no message is ever recent here.
         out.raw("* 0 RECENT").crlf();
-        if let Some(number) = opened.first_unseen.and_then(|Uid(uid)| number_of(selected, uid)) {
+        if let Some(number) = first_unseen.and_then(|uid| selected.number(uid)) {
             untagged(out, Status::Ok, Some(Code::Unseen(number)), "the first unseen");
         }
     }
-    let folder = &opened.folder;
     untagged(out, Status::Ok, Some(Code::UidValidity(folder.uid_validity)), "these UIDs are valid");
     untagged(out, Status::Ok, Some(Code::UidNext(folder.uid_next)), "the next UID");
     untagged(out, Status::Ok, Some(Code::HighestModSeq(folder.highest_modseq)), "so far");
-}
-
-fn number_of(selected: &Selected, uid: u32) -> Option<u32> {
-    selected.number_each([Uid(uid)]).into_iter().flatten().next()
 }
 
 pub(super) fn unselect(session: &mut Session<'_>, tag: &Tag) -> Outcome {

@@ -6,11 +6,12 @@ use crate::session::Session;
 use crate::updates::{self, WithUid};
 use mail::sequence::NumberSet;
 use roles::store::{FlagsChange, FlagsChanged};
+use std::num::NonZeroU32;
 use wire::imap::command::{Access, By, Store, StoreAnswer, Tag};
 use wire::imap::response::Code;
 
 /// Messages that are changed in one request.
-const PAGE: u64 = 1000;
+pub(super) const PAGE: NonZeroU32 = NonZeroU32::new(1000).expect("not zero");
 
 pub(super) async fn store(session: &mut Session<'_>, tag: &Tag, store: Store) -> Outcome {
     let selected = session.selected()?;
@@ -22,7 +23,7 @@ pub(super) async fn store(session: &mut Session<'_>, tag: &Tag, store: Store) ->
         enable_condstore(session);
     }
     let mut modified = NumberSet::new();
-    for page in pages(&uids) {
+    for page in uids.pieces(PAGE) {
         let changed = change(session, &store, page).await?;
         changed.modified.ranges().for_each(|range| modified.insert_range(range));
         tell(session, &store, &changed).await?;
@@ -63,49 +64,4 @@ async fn tell(session: &mut Session<'_>, store: &Store, changed: &FlagsChanged) 
         StoreAnswer::Silent => {}
     }
     Ok(())
-}
-
-/// The set in pieces of at most [`PAGE`] numbers.
-pub(super) fn pages(set: &NumberSet) -> Vec<NumberSet> {
-    let mut pages = Vec::new();
-    let mut page = NumberSet::new();
-    let mut room = PAGE;
-    for range in set.ranges() {
-        let (mut from, to) = range.into_inner();
-        loop {
-            let last = u32::try_from(u64::from(from) + room - 1).unwrap_or(u32::MAX).min(to);
-            page.insert_range(from..=last);
-            room -= u64::from(last - from) + 1;
-            if room == 0 {
-                pages.push(std::mem::take(&mut page));
-                room = PAGE;
-            }
-            if last == to {
-                break;
-            }
-            from = last + 1;
-        }
-    }
-    if !page.is_empty() {
-        pages.push(page);
-    }
-    pages
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn pages_are_cut_within_ranges() {
-        let mut set = NumberSet::new();
-        set.insert_range(5..=5);
-        set.insert_range(10..=2500);
-        let pages = pages(&set);
-        assert_eq!(
-            pages.iter().map(ToString::to_string).collect::<Vec<_>>(),
-            ["5,10:1008", "1009:2008", "2009:2500"]
-        );
-        assert!(super::pages(&NumberSet::new()).is_empty());
-    }
 }

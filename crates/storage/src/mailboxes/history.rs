@@ -309,6 +309,11 @@ impl<'a> Then<'a> {
     }
 }
 
+/// Lets history that was written at this time be found when the window has passed it.
+pub(super) fn note(tx: &mut Transaction<'_>, id: MailboxId, at: Timestamp) -> Result<(), ShardError> {
+    tx.put(&keys::noted(period(at), id), &[])
+}
+
 fn period(at: Timestamp) -> u32 {
     u32::try_from(at.as_micros().div_euclid(PERIOD)).unwrap_or(0)
 }

@@ -11,25 +11,34 @@
 //! m mailbox N name                  a folder's id by name
 //! m mailbox R request               what a request delivered
 //! m mailbox S name                  a subscription
+//! m mailbox U volume chunk          which UIDs there are
 //! m mailbox V volume modseq         messages that are gone
+//! a mailbox                         it is on its way here
+//! g mailbox                         it is on its way out, or was
+//! l mailbox                         it lives here, though another shard is its home
 //! n period mailbox                  history was written in this period
 //! o segment offset                  when an orphan was seen first
 //! p time mailbox volume             a dead volume, and when it may go
+//! t mailbox segment offset          where a body of its old shard is now, while it moves
 //! w                                 how far the background check is
 //! x second mailbox request          when a request is forgotten
 //! ```
 
 use super::rows::Volume;
-use crate::shard::KeyRange;
+use crate::shard::{BlobRef, KeyRange};
 use mail::id::{FolderId, MailboxId, ModSeq, RequestId, Uid};
 use mail::time::Timestamp;
 
+pub(super) const ARRIVAL: u8 = b'a';
 const DAMAGED: u8 = b'd';
+pub(super) const DEPARTURE: u8 = b'g';
+pub(super) const LODGER: u8 = b'l';
 const MAILBOX: u8 = b'm';
 const NOTED: u8 = b'n';
 const ORPHAN: u8 = b'o';
 const PURGE: u8 = b'p';
 const SCRUB: u8 = b'w';
+const STAGED: u8 = b't';
 const EXPIRY: u8 = b'x';
 /// Length of `m mailbox kind`.
 const KIND_LEN: usize = 10;
@@ -40,6 +49,62 @@ fn of(mailbox: MailboxId, kind: u8, rest: usize) -> Vec<u8> {
     key.extend_from_slice(&ordered(mailbox));
     key.push(kind);
     key
+}
+
+/// The front of all keys of a mailbox.
+pub(super) fn mailbox_prefix(id: MailboxId) -> Vec<u8> {
+    single(MAILBOX, id)
+}
+
+pub(super) fn arrival(id: MailboxId) -> Vec<u8> {
+    single(ARRIVAL, id)
+}
+
+pub(super) fn departure(id: MailboxId) -> Vec<u8> {
+    single(DEPARTURE, id)
+}
+
+pub(super) fn lodger(id: MailboxId) -> Vec<u8> {
+    single(LODGER, id)
+}
+
+pub(super) fn all_bodies_staged() -> Vec<u8> {
+    vec![STAGED]
+}
+
+pub(super) fn all_staged(id: MailboxId) -> Vec<u8> {
+    single(STAGED, id)
+}
+
+/// The row of a body that came from another shard, by its name there.
+pub(super) fn staged(id: MailboxId, blob: &BlobRef) -> Vec<u8> {
+    let mut key = all_staged(id);
+    blob.encode(&mut key);
+    key
+}
+
+fn single(kind: u8, id: MailboxId) -> Vec<u8> {
+    let mut key = Vec::with_capacity(24);
+    key.push(kind);
+    key.extend_from_slice(&ordered(id));
+    key
+}
+
+/// The kind of a row of a mailbox.
+pub(super) fn kind(key: &[u8]) -> Option<u8> {
+    key.get(KIND_LEN - 1).copied()
+}
+
+/// The request of a key of [`request`]; `None` for other kinds.
+pub(super) fn parse_request(key: &[u8]) -> Option<RequestId> {
+    let rest = key.get(KIND_LEN..).filter(|_| kind(key) == Some(b'R'))?;
+    Some(RequestId(u128::from_be_bytes(rest.try_into().ok()?)))
+}
+
+/// The time of a key of [`change_at`]; `None` for other kinds.
+pub(super) fn parse_history_time(key: &[u8]) -> Option<Timestamp> {
+    let rest = key.get(KIND_LEN..).filter(|_| kind(key) == Some(b'H'))?;
+    Some(time(*rest.first_chunk::<8>()?))
 }
 
 /// Negative ids come before the others.
@@ -120,6 +185,16 @@ pub(super) fn message(id: MailboxId, volume: Volume, uid: Uid) -> Vec<u8> {
     key
 }
 
+pub(super) fn chunks(id: MailboxId, volume: Volume) -> Vec<u8> {
+    in_volume(id, b'U', volume, 4)
+}
+
+pub(super) fn chunk(id: MailboxId, volume: Volume, number: u32) -> Vec<u8> {
+    let mut key = chunks(id, volume);
+    key.extend_from_slice(&number.to_be_bytes());
+    key
+}
+
 pub(super) fn changes(id: MailboxId, volume: Volume) -> Vec<u8> {
     in_volume(id, b'C', volume, 12)
 }
@@ -157,7 +232,7 @@ pub(super) fn parse_vanished(key: &[u8]) -> Option<ModSeq> {
     Some(ModSeq(u64::from_be_bytes(key.get(KIND_LEN + 4..)?.try_into().ok()?)))
 }
 
-/// The UID of a key of [`message`].
+/// The UID of a key of [`message`], or the number of one of [`chunk`].
 pub(super) fn parse_uid(key: &[u8]) -> Option<Uid> {
     Some(Uid(u32::from_be_bytes(key.get(KIND_LEN + 4..)?.try_into().ok()?)))
 }

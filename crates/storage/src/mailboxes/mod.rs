@@ -9,6 +9,7 @@
 //! A folder's messages lie under a *volume*, a number that is never used twice in a mailbox. So a folder is removed,
 //! and the Inbox renamed, without touching its messages; `purge` takes the rows of dead volumes away, bit by bit.
 
+mod chunks;
 mod findings;
 mod history;
 mod keys;
@@ -21,8 +22,10 @@ mod requests;
 mod rows;
 #[cfg(test)]
 mod tests;
+pub mod transfer;
 mod writing;
 
+pub use chunks::{CHUNK, Mark};
 pub use findings::{
     DamagedRow, ScrubRow, damaged, forget_damage, known_orphans, note_damage, note_orphans, put_scrub, scrub,
 };

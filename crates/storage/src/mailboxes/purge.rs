@@ -32,6 +32,18 @@ pub fn pending(rows: &dyn Rows, now: Timestamp) -> Result<Option<Purge>, ShardEr
     Ok(Some(Purge { mailbox, volume, due }).filter(|_| due <= now))
 }
 
+/// The keys of all purges of a mailbox.
+pub(super) fn of(rows: &dyn Rows, id: MailboxId) -> Result<Vec<Vec<u8>>, ShardError> {
+    let mut all = Vec::new();
+    rows.scan(KeyRange::prefix(keys::purges()), &mut |key, _| {
+        if keys::parse_purge(key).is_some_and(|(_, mailbox, _)| mailbox == id) {
+            all.push(key.to_vec());
+        }
+        ControlFlow::Continue(())
+    })?;
+    Ok(all)
+}
+
 /// Takes away up to [`PURGE_STEP`] rows of a dead volume. `true` where that was all of it.
 ///
 /// # Errors
@@ -47,7 +59,9 @@ pub fn purge(tx: &mut Transaction<'_>, what: Purge) -> Result<bool, ShardError> 
     if messages.len() == PURGE_STEP {
         return Ok(false);
     }
-    for prefix in [keys::changes(mailbox, volume), keys::vanished(mailbox, volume)] {
+    for prefix in
+        [keys::changes(mailbox, volume), keys::chunks(mailbox, volume), keys::vanished(mailbox, volume)]
+    {
         let rows = some(tx, prefix)?;
         for (key, _) in &rows {
             tx.delete(key)?;

@@ -1,5 +1,6 @@
 //! Reading a mailbox, in a reader's view or inside a task.
 
+use super::chunks::Mark;
 use super::keys;
 use super::names::FolderName;
 use super::rows::{FolderRow, Keywords, MailboxRow, MessageRow, Volume, decode_set};
@@ -23,6 +24,11 @@ impl<'a> Mailbox<'a> {
     /// The mailbox with this id, whether it exists or not.
     pub fn new(rows: &'a dyn Rows, id: MailboxId) -> Self {
         Self { rows, id }
+    }
+
+    /// Its id.
+    pub(super) fn id(&self) -> MailboxId {
+        self.id
     }
 
     /// Its own row, also of a removed one.
@@ -165,8 +171,8 @@ impl<'a> Mailbox<'a> {
             })?;
             // The walk was given up in a gap of the set: go on where the set does.
             let Some(at) = found else { return Ok(()) };
-            match uids.ranges().find(|r| *r.end() >= at) {
-                Some(range) => from = at.max(*range.start()),
+            match uids.ranges_within(at..=u32::MAX).next() {
+                Some(range) => from = *range.start(),
                 None => return Ok(()),
             }
         }
@@ -203,13 +209,8 @@ impl<'a> Mailbox<'a> {
     ) -> Result<NumberSet, ShardError> {
         let mut gone = NumberSet::new();
         if since < folder.vanished_floor {
-            let mut there = NumberSet::new();
-            self.messages(folder.volume, &NumberSet::all(), |m| {
-                there.insert(m.uid.0);
-                Ok(ControlFlow::Continue(()))
-            })?;
             gone.insert_range(1..=folder.uid_next.0.saturating_sub(1));
-            return Ok(gone.difference(&there));
+            return Ok(gone.difference(&self.uids(folder.volume, Mark::There)?));
         }
         let prefix = keys::vanished(self.id, folder.volume);
         let from = keys::vanished_at(self.id, folder.volume, since.next());
@@ -224,7 +225,7 @@ impl<'a> Mailbox<'a> {
     }
 
     /// Walks rows with a closure that may fail.
-    fn each(
+    pub(super) fn each(
         &self,
         range: KeyRange,
         mut each: impl FnMut(&[u8], &[u8]) -> Result<ControlFlow<()>, ShardError>,

@@ -3,12 +3,13 @@
 use super::history::{self, BodyOf};
 use super::keys;
 use super::rows::MessageRow;
-use crate::shard::{KeyRange, References, Rows, ShardError};
+use crate::shard::{BlobRef, KeyRange, References, Rows, ShardError};
 use mail::id::{MailboxId, Uid};
 use std::ops::ControlFlow;
 
 /// Walks all rows that hold a reference to a body: those of messages, also of folders that were removed and are not
-/// purged yet, and those of history that have taken a body over. Rows that cannot be read are counted: their bodies look
+/// purged yet, those of history that have taken a body over, and those
+/// of a transfer. Rows that cannot be read are counted: their bodies look
 /// like orphans.
 ///
 /// # Errors
@@ -35,6 +36,13 @@ pub fn references(rows: &dyn Rows) -> Result<(References, u64), ShardError> {
         })?;
         after = Some(mailbox);
     }
+    rows.scan(KeyRange::prefix(keys::all_bodies_staged()), &mut |_, value| {
+        match BlobRef::decode(value) {
+            Some((blob, _)) => all.add(&blob),
+            None => unreadable += 1,
+        }
+        ControlFlow::Continue(())
+    })?;
     Ok((all, unreadable))
 }
 

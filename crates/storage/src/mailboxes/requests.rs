@@ -51,6 +51,16 @@ pub fn remember(
         put_number(&mut row, u64::from(n));
     }
     tx.put(&keys::request(id, request), &row)?;
+    note_end(tx, id, request, until)
+}
+
+/// Lets a request be forgotten at this time.
+pub(super) fn note_end(
+    tx: &mut Transaction<'_>,
+    id: MailboxId,
+    request: RequestId,
+    until: Timestamp,
+) -> Result<(), ShardError> {
     tx.put(&keys::expiry(second(until), id, request), &[])
 }
 

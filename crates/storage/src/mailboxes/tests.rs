@@ -118,6 +118,7 @@ async fn what_is_forgotten_of_the_vanished_is_answered_with_all_that_is_missing(
             let modseq = w.next_modseq();
             w.remove(&mut inbox, &[row], modseq)?;
         }
+        w.save_folder(&inbox)?;
         assert!(inbox.vanished_rows <= 512 && inbox.vanished_floor > start);
         for since in [ModSeq::ZERO, start, inbox.vanished_floor] {
             let gone = w.mailbox().vanished(&inbox, since, inbox.highest_modseq)?;
@@ -148,8 +149,9 @@ async fn a_removed_mailbox_leaves_only_its_numbers() {
         assert_eq!(what, Purge { mailbox: BOX, volume: inbox.volume, due: what.due });
         assert!(purge(tx, what)?);
         assert_eq!(pending(tx, now().plus(std::time::Duration::from_secs(1)))?, None);
-        let left = Mailbox::new(tx, BOX).message(inbox.volume, Uid(1))?;
-        assert_eq!(left, None);
+        let left = Mailbox::new(tx, BOX);
+        assert_eq!(left.message(inbox.volume, Uid(1))?, None);
+        assert!(left.uids(inbox.volume, Mark::There)?.is_empty());
         Ok(())
     })
     .await;
@@ -167,6 +169,35 @@ async fn requests_are_forgotten_when_their_time_is_over() {
         assert!(!expire(tx, Timestamp::from_secs(15))?);
         assert_eq!((earlier(tx, BOX, a)?, earlier(tx, BOX, b)?), (None, Some(what)));
         Ok(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_is_said_of_uids_is_what_the_messages_say() {
+    run(|tx| {
+        let mut w = Writer::create(tx, BOX, when())?;
+        let mut inbox = w.mailbox().folder(FolderId::INBOX)?.unwrap();
+        // Over the borders of chunks, with marks that are scattered and come and go.
+        add(&mut w, &mut inbox, 3 * CHUNK)?;
+        let all = [SystemFlags::SEEN, SystemFlags::FLAGGED, SystemFlags::DELETED];
+        for n in 0..6000u32 {
+            let uid = n.wrapping_mul(2_654_435_761) % (3 * CHUNK + 5);
+            let Some(row) = w.mailbox().message(inbox.volume, Uid(uid))? else { continue };
+            let modseq = w.next_modseq();
+            if n % 5 == 0 {
+                w.remove(&mut inbox, &[row], modseq)?;
+            } else {
+                w.set_flags(&mut inbox, row, (all[n as usize % 3], Vec::new()), modseq)?;
+            }
+        }
+        w.save_folder(&inbox)?;
+        assert!(w.mailbox().counted(&inbox)?);
+        let first = w.mailbox().uids(inbox.volume, Mark::Flagged)?.first().map(Uid);
+        assert_eq!(w.mailbox().first_uid(inbox.volume, Mark::Flagged)?, first);
+        let wrong = FolderRow { unseen: inbox.unseen + 1, ..inbox.clone() };
+        assert!(!w.mailbox().counted(&wrong)?);
+        w.save()
     })
     .await;
 }

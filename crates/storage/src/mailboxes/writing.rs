@@ -4,6 +4,7 @@
 //! [`Writer::save_folder`], and ends with [`Writer::save`]. Nothing is kept of a task that fails, so no step undoes
 //! another.
 
+use super::chunks::Changing;
 use super::history::{BodyOf, Chronicle, Was, When};
 use super::keys;
 use super::names::FolderName;
@@ -45,6 +46,7 @@ pub struct Writer<'t, 's> {
     keywords: Option<Keywords>,
     chronicle: Chronicle,
     keep: Duration,
+    chunk: Changing,
 }
 
 impl<'t, 's> Writer<'t, 's> {
@@ -59,7 +61,7 @@ impl<'t, 's> Writer<'t, 's> {
 
     fn of(tx: &'t mut Transaction<'s>, id: MailboxId, row: MailboxRow, when: When) -> Self {
         let chronicle = Chronicle::new(id, &row, when);
-        Self { tx, id, row, keywords: None, chronicle, keep: when.keep }
+        Self { tx, id, row, keywords: None, chronicle, keep: when.keep, chunk: Changing::default() }
     }
 
     /// Makes a mailbox with its Inbox. One that was removed before goes on with its numbers.
@@ -195,6 +197,7 @@ impl<'t, 's> Writer<'t, 's> {
         for row in messages {
             self.tx.delete(&keys::message(self.id, folder.volume, row.uid))?;
             self.tx.delete(&keys::change(self.id, folder.volume, row.modseq, row.uid))?;
+            self.chunk.take(self.tx, (self.id, folder.volume), row.uid)?;
             if !self.chronicle.message(self.tx, folder.volume, row, BodyOf::History)? {
                 self.tx.release(&row.blob)?;
             }
@@ -212,11 +215,12 @@ impl<'t, 's> Writer<'t, 's> {
         Ok(())
     }
 
-    /// Writes a folder's row.
+    /// Writes a folder's row, and which UIDs it has by now.
     ///
     /// # Errors
     /// As [`Writer::open`].
     pub fn save_folder(&mut self, folder: &FolderRow) -> Result<(), ShardError> {
+        self.chunk.save(self.tx, self.id)?;
         self.tx.put(&keys::folder(self.id, folder.id), &folder.encode())
     }
 
@@ -370,6 +374,7 @@ impl<'t, 's> Writer<'t, 's> {
 
     fn put_message(&mut self, volume: Volume, row: &MessageRow) -> Result<(), ShardError> {
         self.tx.put(&keys::message(self.id, volume, row.uid), &row.encode())?;
+        self.chunk.put(self.tx, (self.id, volume), row)?;
         self.tx.put(&keys::change(self.id, volume, row.modseq, row.uid), &[])
     }
 

@@ -16,10 +16,10 @@
 
 use super::index::{Position, decode_position};
 use super::record::{SEGMENT_HEADER, SegmentHeader};
-use super::rows::{KeyRange, OWN, OwnRows, Rows};
+use super::rows::{KeyRange, OWN, OwnRows, Rows, Seen};
 use super::segments::{self, Segment};
 use super::table::TableWriter;
-use super::{RowsAt, Shard, ShardError, Shared, View, live};
+use super::{Hold, RowsAt, Shard, ShardError, Shared, View, live};
 use crate::backup::{BackupError, Steps, Work};
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -92,6 +92,17 @@ impl SegmentCopy {
 /// The key of the row that says which history the shard is of.
 pub(super) const HISTORY: &[u8] = &[OWN, b'i'];
 
+/// A copy that has its rows: what it is a copy of does not change any more. Its segments are kept as they are until it
+/// is dropped.
+pub struct RowsTaken {
+    shared: Arc<Shared>,
+    _hold: Hold,
+    to: CopyFolder,
+    copy: ShardCopy,
+    /// Its segments and how much of each belongs to it.
+    segments: Vec<(u32, u64)>,
+}
+
 impl Shard {
     /// Copies the shard as it is now. `number` is greater than that of all copies in the folder; `earlier` is the last one,
     /// of which segments are used again.
@@ -106,19 +117,99 @@ impl Shard {
         earlier: Option<ShardCopy>,
         work: &Work,
     ) -> Result<ShardCopy, BackupError> {
+        self.take_rows(to, work).await?.copy_segments(number, earlier, work).await
+    }
+
+    /// The first half of [`Shard::back_up`]: copies what it is at this moment. For copies of several shards that are to be
+    /// of about one moment.
+    ///
+    /// # Errors
+    /// As [`Shard::back_up`].
+    pub async fn take_rows(&self, to: CopyFolder, work: &Work) -> Result<RowsTaken, BackupError> {
         let hold = self.hold();
         hold.settled().await;
         let shared = Arc::clone(&self.shared);
-        let copy = move |steps: &Steps| {
-            let _hold = hold;
-            let copier = Copier { shared: &shared, to: &to, number, steps };
-            copier.copy(&earlier.unwrap_or_default())
-        };
-        work.run(copy).await
+        work.run(move |steps| take_rows(shared, hold, to, steps)).await
     }
 }
 
-/// Copies one shard.
+impl RowsTaken {
+    /// The second half of [`Shard::back_up`].
+    ///
+    /// # Errors
+    /// As [`Shard::back_up`].
+    pub async fn copy_segments(
+        self,
+        number: u32,
+        earlier: Option<ShardCopy>,
+        work: &Work,
+    ) -> Result<ShardCopy, BackupError> {
+        let job = move |steps: &Steps| {
+            let copier = Copier { shared: &self.shared, to: &self.to, number, steps };
+            let segments = copier.copy(&self.copy, &self.segments, &earlier.unwrap_or_default())?;
+            Ok(ShardCopy { segments, ..self.copy })
+        };
+        work.run(job).await
+    }
+}
+
+/// Writes the rows of this moment to their file.
+fn take_rows(
+    shared: Arc<Shared>,
+    hold: Hold,
+    to: CopyFolder,
+    steps: &Steps,
+) -> Result<RowsTaken, BackupError> {
+    let failed = BackupError::file;
+    let mut table = TableWriter::create(&to.rows).map_err(failed(&to.rows))?;
+    let held = shared.index();
+    let seen = Seen::new(&shared.counters.rows_read);
+    let view = View { rows: RowsAt::Index(held.get()?.snapshot()), segments: &shared.segments, seen };
+    let (mut rows, mut outcome) = (0, Ok(()));
+    view.scan_own(KeyRange::prefix([]), &mut |key, value| {
+        rows += 1;
+        outcome = table.add(key, value).map_err(failed(&to.rows));
+        if rows % LOOK == 0 && steps.is_ended() {
+            outcome = Err(BackupError::Ended);
+        }
+        if outcome.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+    })?;
+    outcome?;
+    let (segments, history) = (segments_of(&shared, &view)?, history(&view)?);
+    drop(view);
+    drop(held);
+    let written = table.finish().map_err(failed(&to.rows))?;
+    let bytes = written.bytes + segments.iter().map(|(_, len)| len).sum::<u64>();
+    steps.work().expect(bytes);
+    steps.work().wrote(written.bytes);
+    steps.step(written.bytes)?;
+    let (salt, rows, rows_bytes, rows_sum) =
+        (shared.segments.salt(), written.rows, written.bytes, written.sum);
+    let copy = ShardCopy { salt, history, rows, rows_bytes, rows_sum, segments: Vec::new() };
+    Ok(RowsTaken { shared, _hold: hold, to, copy, segments })
+}
+
+/// The segments in which something lives, and the one that is written, with how much of each belongs to the view.
+fn segments_of(shared: &Shared, view: &View<'_>) -> Result<Vec<(u32, u64)>, ShardError> {
+    let position = view.get(super::index::POSITION)?;
+    let position =
+        position.map(|row| decode_position(&row).ok_or_else(|| ShardError::corrupt("the position row")));
+    let end = position.transpose()?.unwrap_or_default();
+    let count = live::load(view)?;
+    let needed = count.range(..=end.segment).filter(|(n, count)| count.live > 0 || **n == end.segment);
+    needed.map(|(&number, _)| Ok((number, len_of(shared, number, end)?))).collect()
+}
+
+/// How much of a segment stands before the end.
+fn len_of(shared: &Shared, number: u32, end: Position) -> Result<u64, ShardError> {
+    if number == end.segment {
+        return Ok(end.offset);
+    }
+    // Not kept open: there may be more of them than a process may have files.
+    segments::open(&*shared.disk, number)?.file.len().map_err(ShardError::io)
+}
+
+/// Copies the segments of one shard.
 struct Copier<'a> {
     shared: &'a Shared,
     to: &'a CopyFolder,
@@ -126,79 +217,24 @@ struct Copier<'a> {
     steps: &'a Steps,
 }
 
-/// What the rows say about the rest.
-struct Taken {
-    copy: ShardCopy,
-    end: Position,
-    /// Segments in which something lives, and the one that is written.
-    segments: Vec<u32>,
-}
-
 impl Copier<'_> {
-    fn copy(&self, earlier: &ShardCopy) -> Result<ShardCopy, BackupError> {
-        let Taken { mut copy, end, segments } = self.take_rows()?;
-        self.steps.step(copy.rows_bytes)?;
+    fn copy(
+        &self,
+        copy: &ShardCopy,
+        segments: &[(u32, u64)],
+        earlier: &ShardCopy,
+    ) -> Result<Vec<SegmentCopy>, BackupError> {
         let same = earlier.history == copy.history && earlier.salt == copy.salt;
         let known: BTreeMap<u32, &SegmentCopy> =
             earlier.segments.iter().filter(|_| same).map(|s| (s.number, s)).collect();
-        let lengths = segments.into_iter().map(|number| Ok((number, self.len_of(number, end)?)));
-        let lengths = lengths.collect::<Result<Vec<_>, ShardError>>()?;
-        self.steps.work().expect(lengths.iter().map(|(_, len)| len).sum());
-        for (number, len) in lengths {
-            let segment = segments::open(&*self.shared.disk, number)?;
-            copy.segments.push(self.segment(&segment, len, known.get(&number).copied())?);
-        }
+        let copied = segments.iter().map(|(number, len)| {
+            let segment = segments::open(&*self.shared.disk, *number)?;
+            self.segment(&segment, *len, known.get(number).copied())
+        });
+        let copied = copied.collect::<Result<_, _>>()?;
         let folder = &self.to.segments;
         File::open(folder).and_then(|f| f.sync_all()).map_err(BackupError::file(folder))?;
-        Ok(copy)
-    }
-
-    /// How much of a segment belongs to the copy.
-    fn len_of(&self, number: u32, end: Position) -> Result<u64, ShardError> {
-        if number == end.segment {
-            return Ok(end.offset);
-        }
-        // Not kept open: there may be more of them than a process may have files.
-        segments::open(&*self.shared.disk, number)?.file.len().map_err(ShardError::io)
-    }
-
-    /// Writes the rows of this moment to their file.
-    fn take_rows(&self) -> Result<Taken, BackupError> {
-        let path = &self.to.rows;
-        let failed = BackupError::file;
-        let mut table = TableWriter::create(path).map_err(failed(path))?;
-        let held = self.shared.index();
-        let view = View { rows: RowsAt::Index(held.get()?.snapshot()), segments: &self.shared.segments };
-        let (mut rows, mut outcome) = (0, Ok(()));
-        view.scan_own(KeyRange::prefix([]), &mut |key, value| {
-            rows += 1;
-            outcome = table.add(key, value).map_err(failed(path));
-            if rows % LOOK == 0 && self.steps.is_ended() {
-                outcome = Err(BackupError::Ended);
-            }
-            if outcome.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
-        })?;
-        outcome?;
-        let position = view
-            .get(super::index::POSITION)?
-            .map(|row| decode_position(&row).ok_or_else(|| ShardError::corrupt("the position row")));
-        let end = position.transpose()?.unwrap_or_default();
-        let count = live::load(&view)?;
-        let living = count.range(..=end.segment).filter(|(n, count)| count.live > 0 || **n == end.segment);
-        let segments = living.map(|(number, _)| *number).collect();
-        let history = history(&view)?;
-        drop(view);
-        drop(held);
-        self.steps.work().expect(table.bytes());
-        let written = table.finish().map_err(failed(path))?;
-        self.steps.work().wrote(written.bytes);
-        let salt = self.shared.segments.salt();
-        let (rows, rows_bytes, rows_sum) = (written.rows, written.bytes, written.sum);
-        Ok(Taken {
-            copy: ShardCopy { salt, history, rows, rows_bytes, rows_sum, segments: Vec::new() },
-            end,
-            segments,
-        })
+        Ok(copied)
     }
 
     /// Copies what the folder does not have of a segment.

@@ -14,6 +14,7 @@ use super::keeper::Keeper;
 use super::live::{self, Live};
 use super::log::{FinishError, Log};
 use super::record::Op;
+use super::rows::Seen;
 use super::transaction::{Group, Transaction};
 use super::{Shared, recover};
 use catalog::events::{db, ms};
@@ -185,7 +186,8 @@ impl Committer {
     }
 
     fn run_task(&mut self, job: &mut dyn Job, index: &Index, group: &mut Group, free: u64) {
-        let mut tx = Transaction::new(index, &mut self.log, group, free);
+        let seen = Seen::new(&self.shared.counters.rows_read);
+        let mut tx = Transaction::new(index, &mut self.log, group, (free, seen));
         // A task that panics is a bug of one caller; the others of the group must not pay for it.
         let keep = catch_unwind(AssertUnwindSafe(|| job.run(&mut tx))).unwrap_or(false);
         if keep { tx.keep() } else { tx.discard() }

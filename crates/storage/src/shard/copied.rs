@@ -10,7 +10,7 @@ use super::index::{Index, POSITION, Position, decode_position};
 use super::layout;
 use super::read::RowsAt;
 use super::reclaim::{lengths, verified};
-use super::rows::Rows;
+use super::rows::{Rows, Seen};
 use super::segments::{self, Segments};
 use super::table::Table;
 use super::{CopyFolder, SegmentCopy, ShardCopy, ShardError, ShardOptions, View};
@@ -23,6 +23,7 @@ use std::ops::ControlFlow;
 use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 /// Bytes of rows that are given to a new index at once.
@@ -32,10 +33,11 @@ const PATIENCE: Duration = Duration::from_secs(120);
 
 /// A copy, open for reading.
 pub struct CopiedShard {
-    rows: Arc<Table>,
-    segments: Arc<Segments>,
+    rows: Table,
+    segments: Segments,
     folder: CopyFolder,
     copy: ShardCopy,
+    rows_read: AtomicU64,
 }
 
 impl CopiedShard {
@@ -49,13 +51,14 @@ impl CopiedShard {
             return Err(ShardError::corrupt(format!("{} has other rows", folder.rows.display())));
         }
         let disk = CopiedDisk { folder: folder.clone(), segments: by_name(&copy) };
-        let segments = Arc::new(Segments::new(Arc::new(disk), copy.salt));
-        Ok(Self { rows: Arc::new(rows), segments, folder, copy })
+        let segments = Segments::new(Arc::new(disk), copy.salt);
+        Ok(Self { rows, segments, folder, copy, rows_read: AtomicU64::new(0) })
     }
 
     /// The shard as it was then.
     pub fn view(&self) -> View<'_> {
-        View { rows: RowsAt::Table(&self.rows), segments: &self.segments }
+        let seen = Seen::new(&self.rows_read);
+        View { rows: RowsAt::Table(&self.rows), segments: &self.segments, seen }
     }
 
     /// Reads everything back: sums of the files, then of every row and every body that lived. Tells what is damaged,

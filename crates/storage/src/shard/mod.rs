@@ -44,7 +44,7 @@ mod tests;
 mod transaction;
 
 pub use audit::{Audit, Orphan, References};
-pub use backup::{CopyFolder, SegmentCopy, ShardCopy};
+pub use backup::{CopyFolder, RowsTaken, SegmentCopy, ShardCopy};
 pub use blob::{Blob, BlobRef, BlobSource, MAX_RANGE};
 pub use collect::{Collectable, Collected, Collecting, keep_collected};
 pub(crate) use copied::sum_of;
@@ -67,6 +67,7 @@ use env::compute::Compute;
 use index::{Index, Position};
 use keeper::Keeper;
 use read::RowsAt;
+use rows::Seen;
 use rustix::fs::{FlockOperation, flock};
 use segments::Segments;
 use std::collections::{BTreeMap, BTreeSet};
@@ -199,7 +200,8 @@ impl Shard {
         let shared = Arc::clone(&self.shared);
         let run = move || {
             let held = shared.index();
-            job(&View { rows: RowsAt::Index(held.get()?.snapshot()), segments: &shared.segments })
+            let seen = Seen::new(&shared.counters.rows_read);
+            job(&View { rows: RowsAt::Index(held.get()?.snapshot()), segments: &shared.segments, seen })
         };
         self.readers.run(run).await.unwrap_or(Err(ShardError::Panicked.into()))
     }
@@ -265,6 +267,7 @@ impl Shard {
             groups: counters.groups.load(Ordering::Relaxed),
             slow_applies: counters.slow_applies.load(Ordering::Relaxed),
             refused_full: counters.refused_full.load(Ordering::Relaxed),
+            rows_read: counters.rows_read.load(Ordering::Relaxed),
             live_bytes: counters.live_bytes.load(Ordering::Relaxed),
             segment: keeping.applied.segment,
             dead_segments: keeping.dead.len(),
@@ -281,6 +284,8 @@ pub struct ShardStatus {
     pub slow_applies: u64,
     /// Groups refused for want of space.
     pub refused_full: u64,
+    /// Rows that readers and tasks have looked up or walked over: what a request costs, whatever the machine.
+    pub rows_read: u64,
     /// Bytes of blobs that are referred to, with what belongs to them in the log.
     pub live_bytes: u64,
     /// The segment that is written.
@@ -330,6 +335,7 @@ struct Counters {
     groups: AtomicU64,
     slow_applies: AtomicU64,
     refused_full: AtomicU64,
+    rows_read: AtomicU64,
     live_bytes: AtomicU64,
     /// Since the bell was rung.
     died_bytes: AtomicU64,

@@ -3,7 +3,7 @@
 use super::blob::{Blob, BlobRef};
 use super::error::ShardError;
 use super::index::{IndexSnapshot, walk};
-use super::rows::{EachRow, KeyRange, OwnRows, Rows, Value};
+use super::rows::{EachRow, KeyRange, OwnRows, Rows, Seen, Value};
 use super::segments::Segments;
 use super::table::Table;
 
@@ -12,6 +12,7 @@ use super::table::Table;
 pub struct View<'a> {
     pub(crate) rows: RowsAt<'a>,
     pub(crate) segments: &'a Segments,
+    pub(crate) seen: Seen<'a>,
 }
 
 /// Rows that do not change any more.
@@ -54,6 +55,7 @@ impl OwnRows for View<'_> {
 
 impl Rows for View<'_> {
     fn get(&self, key: &[u8]) -> Result<Option<Value>, ShardError> {
+        self.seen.one();
         match &self.rows {
             RowsAt::Index(rows) => rows.get(key),
             RowsAt::Table(rows) => rows.get(key),
@@ -61,7 +63,7 @@ impl Rows for View<'_> {
     }
 
     fn scan(&self, range: KeyRange, each: EachRow<'_>) -> Result<(), ShardError> {
-        self.scan_own(range.without_own(), each)
+        self.scan_own(range.without_own(), &mut |key, value| self.seen.hand(each, key, value))
     }
 
     fn scan_back(&self, range: KeyRange, each: EachRow<'_>) -> Result<(), ShardError> {
@@ -69,9 +71,10 @@ impl Rows for View<'_> {
         if range.is_empty() {
             return Ok(());
         }
+        let counted: EachRow<'_> = &mut |key, value| self.seen.hand(each, key, value);
         match &self.rows {
-            RowsAt::Index(rows) => walk(rows.range(&range).rev(), each),
-            RowsAt::Table(rows) => rows.scan_back(range, each),
+            RowsAt::Index(rows) => walk(rows.range(&range).rev(), counted),
+            RowsAt::Table(rows) => rows.scan_back(range, counted),
         }
     }
 }

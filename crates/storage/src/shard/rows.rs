@@ -4,8 +4,10 @@
 //! readers (as of one moment), so that a rule which reads rows is written once.
 
 use super::error::ShardError;
+use std::cell::Cell;
 use std::fmt;
 use std::ops::{ControlFlow, Deref};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Longest key.
 pub const MAX_KEY: usize = 1024;
@@ -83,6 +85,35 @@ pub type EachRow<'a> = &'a mut dyn FnMut(&[u8], &[u8]) -> ControlFlow<()>;
 
 /// The key and the value of a row.
 pub type Row = (Vec<u8>, Vec<u8>);
+
+/// Counts what one reader or task looks at; told to all when it ends.
+pub(crate) struct Seen<'a> {
+    rows: Cell<u64>,
+    of_all: &'a AtomicU64,
+}
+
+impl<'a> Seen<'a> {
+    pub(crate) fn new(of_all: &'a AtomicU64) -> Self {
+        Self { rows: Cell::new(0), of_all }
+    }
+
+    /// A row was looked up.
+    pub(crate) fn one(&self) {
+        self.rows.set(self.rows.get() + 1);
+    }
+
+    /// A row is handed to the caller's closure.
+    pub(crate) fn hand(&self, each: EachRow<'_>, key: &[u8], value: &[u8]) -> ControlFlow<()> {
+        self.one();
+        each(key, value)
+    }
+}
+
+impl Drop for Seen<'_> {
+    fn drop(&mut self) {
+        self.of_all.fetch_add(self.rows.get(), Ordering::Relaxed);
+    }
+}
 
 /// Rows that can be read.
 pub trait Rows {

@@ -87,11 +87,6 @@ impl TableWriter {
         if self.block.len() >= BLOCK { self.end_block() } else { Ok(()) }
     }
 
-    /// Bytes so far, without those of an open block.
-    pub(crate) fn bytes(&self) -> u64 {
-        self.written.bytes
-    }
-
     /// Writes the rest and makes the file durable; its name is the caller's business.
     pub(crate) fn finish(mut self) -> io::Result<Written> {
         if !self.block.is_empty() {

@@ -10,7 +10,7 @@ use super::index::{self, Index};
 use super::log::{AppendError, Log};
 use super::places::Location;
 use super::record::NAME_LEN;
-use super::rows::{EachRow, KeyRange, MAX_KEY, MAX_VALUE, OWN, OwnRows, Rows, Value};
+use super::rows::{EachRow, KeyRange, MAX_KEY, MAX_VALUE, OWN, OwnRows, Rows, Seen, Value};
 use crate::codec::{Reader, put_number};
 use bytes::Bytes;
 use fjall::Slice;
@@ -57,10 +57,16 @@ pub struct Transaction<'a> {
     hooks: Vec<AfterCommit>,
     log_end: u64,
     free: u64,
+    seen: Seen<'a>,
 }
 
 impl<'a> Transaction<'a> {
-    pub(crate) fn new(index: &'a Index, log: &'a mut Log, group: &'a mut Group, free: u64) -> Self {
+    pub(crate) fn new(
+        index: &'a Index,
+        log: &'a mut Log,
+        group: &'a mut Group,
+        (free, seen): (u64, Seen<'a>),
+    ) -> Self {
         let log_end = log.end();
         Self {
             index,
@@ -72,6 +78,7 @@ impl<'a> Transaction<'a> {
             hooks: Vec::new(),
             log_end,
             free,
+            seen,
         }
     }
 
@@ -287,6 +294,7 @@ impl OwnRows for Transaction<'_> {
 
 impl Rows for Transaction<'_> {
     fn get(&self, key: &[u8]) -> Result<Option<Value>, ShardError> {
+        self.seen.one();
         match self.group.rows.get(key) {
             Some(changed) => Ok(changed.clone().map(Value)),
             None => self.index.get(key),
@@ -294,7 +302,7 @@ impl Rows for Transaction<'_> {
     }
 
     fn scan(&self, range: KeyRange, each: EachRow<'_>) -> Result<(), ShardError> {
-        self.scan_own(range.without_own(), each)
+        self.scan_own(range.without_own(), &mut |key, value| self.seen.hand(each, key, value))
     }
 
     fn scan_back(&self, range: KeyRange, each: EachRow<'_>) -> Result<(), ShardError> {
@@ -303,7 +311,9 @@ impl Rows for Transaction<'_> {
             return Ok(());
         }
         let changed = self.group.rows.range::<[u8], _>(bounds(&range)).rev();
-        merge(self.index.range(&range).rev(), changed, |a, b| b.cmp(a), each)
+        merge(self.index.range(&range).rev(), changed, |a, b| b.cmp(a), &mut |key, value| {
+            self.seen.hand(each, key, value)
+        })
     }
 }
 

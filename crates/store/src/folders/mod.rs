@@ -6,13 +6,10 @@ pub(crate) use change::create;
 
 use crate::error::Fail;
 use crate::open::Inner;
-use mail::flags::SystemFlags;
 use mail::id::MailboxId;
-use mail::sequence::NumberSet;
 use roles::store::{Folder, Folders, Opened, SpecialUse, StoreError};
 use std::collections::BTreeSet;
-use std::ops::ControlFlow;
-use storage::mailboxes::{FolderName, FolderRow, Mailbox};
+use storage::mailboxes::{FolderName, FolderRow, Mailbox, Mark};
 use storage::shard::{ShardError, View};
 
 impl Inner {
@@ -52,14 +49,11 @@ fn list(mailbox: Mailbox<'_>) -> Result<Folders, Fail> {
 
 fn open(mailbox: Mailbox<'_>, name: &FolderName) -> Result<Opened, Fail> {
     let row = named(mailbox, name)?;
-    let (mut uids, mut first_unseen) = (NumberSet::new(), None);
-    mailbox.messages(row.volume, &NumberSet::all(), |message| {
-        uids.insert(message.uid.0);
-        if first_unseen.is_none() && !message.system.contains(SystemFlags::SEEN) {
-            first_unseen = Some(message.uid);
-        }
-        Ok(ControlFlow::Continue(()))
-    })?;
+    let uids = mailbox.uids(row.volume, Mark::There)?;
+    let first_unseen = match row.unseen {
+        0 => None,
+        _ => mailbox.first_uid(row.volume, Mark::Unseen)?,
+    };
     let keywords = mailbox.keywords()?.names().iter().map(|k| k.as_str().to_owned()).collect();
     Ok(Opened { folder: shown(mailbox, row)?, uids, keywords, first_unseen })
 }

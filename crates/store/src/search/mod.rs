@@ -1,9 +1,12 @@
-//! Searching: by rows where they can answer, by the text of those messages that rows leave open.
+//! Searching: by sets of UIDs where they can answer, then by rows, then by the text of those messages that rows leave open.
 //!
 //! Goes through a folder in pieces, so that no search holds a reader's thread for long, and ends with
 //! [`StoreError::Busy`] at the caller's deadline.
 
+mod narrow;
 mod text;
+
+pub(crate) use narrow::changed_after;
 
 use crate::error::Fail;
 use crate::flags::from;
@@ -42,20 +45,26 @@ impl Inner {
         criterion: Criterion,
     ) -> Result<NumberSet, StoreError> {
         let end = self.env.clock.moment() + call.deadline;
-        let mut uids = criterion.uids().unwrap_or_else(NumberSet::all);
         let criterion = Arc::new(criterion);
-        let mut found = NumberSet::new();
-        loop {
+        let asked = Arc::clone(&criterion);
+        let job = move |view: &View<'_>| {
+            let mailbox = Mailbox::new(view, mailbox);
+            Ok(narrow::narrow(mailbox, &crate::read::folder(mailbox, folder)?, &asked)?)
+        };
+        let narrow::Bounds { least: mut found, most } = self.look(mailbox, job).await?;
+        let mut uids = most.difference(&found);
+        while !uids.is_empty() {
             let (piece_of, criterion) = (uids.clone(), Arc::clone(&criterion));
             let job = move |view: &View<'_>| piece(view, mailbox, folder, &piece_of, &criterion);
             let piece = self.look(mailbox, job).await?;
             piece.found.ranges().for_each(|range| found.insert_range(range));
-            let Some(next) = piece.next else { return Ok(found) };
+            let Some(next) = piece.next else { break };
             if self.env.clock.moment() >= end {
                 return Err(StoreError::Busy);
             }
             uids = from(&uids, next);
         }
+        Ok(found)
     }
 }
 

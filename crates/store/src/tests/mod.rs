@@ -1,7 +1,9 @@
 //! Tests of the store as a whole: the promises of the role, and what only this implementation has.
 
 mod model;
+mod moving;
 mod restore;
+mod size;
 
 use super::*;
 use catalog::tree::Tree;
@@ -45,11 +47,8 @@ async fn keeps_the_promises_of_the_role() {
 }
 
 #[tokio::test]
-async fn another_number_of_shards_is_refused() {
+async fn a_folder_of_another_format_is_refused() {
     let dir = tempfile::tempdir().unwrap();
-    open(dir.path(), 2).unwrap().close().await;
-    let refused = open(dir.path(), 3).err().unwrap();
-    assert!(matches!(refused, OpenError::OtherShards { made: 2, configured: 3, .. }));
     open(dir.path(), 2).unwrap().close().await;
     std::fs::write(dir.path().join("format"), "something else").unwrap();
     assert!(matches!(open(dir.path(), 2), Err(OpenError::OtherFormat(_))));

@@ -3,6 +3,7 @@
 use super::*;
 use mail::flags::{FlagAction, Flags, SystemFlags};
 use mail::id::{FolderId, ModSeq, Uid};
+use mail::search::Criterion;
 use mail::sequence::NumberSet;
 use mail::time::Timestamp;
 use proptest::prelude::*;
@@ -309,9 +310,31 @@ impl Run {
             let counted = (folder.messages as usize, folder.unseen as usize, folder.deleted as usize);
             assert_eq!(counted, (model.mail.len(), unseen, deleted), "{name}");
             assert_eq!(folder.uid_next.0, model.next);
+            check_marks(&self.store, &folder, model).await;
             check_messages(&self.store, folder.id, model).await;
             follow(&self.store, folder.id, model).await;
         }
+    }
+}
+
+/// What is said without a look at the messages.
+async fn check_marks(store: &Store, folder: &roles::store::Folder, model: &Folder) {
+    let with = |wanted: fn(&Flags) -> bool| -> NumberSet {
+        model.mail.iter().filter(|(_, m)| wanted(&m.flags)).map(|(uid, _)| *uid).collect()
+    };
+    let unseen = with(|f| !f.system.contains(SystemFlags::SEEN));
+    let opened = store.folder_open(&call(1), BOX, folder.name.clone()).await.unwrap();
+    assert_eq!(opened.uids, with(|_| true));
+    assert_eq!(opened.first_unseen, unseen.first().map(Uid));
+    let flagged = Criterion::Flags(SystemFlags::FLAGGED);
+    let not_seen = Criterion::Not(Box::new(Criterion::Flags(SystemFlags::SEEN)));
+    for (criterion, expected) in [
+        (flagged, with(|f| f.system.contains(SystemFlags::FLAGGED))),
+        (Criterion::Flags(SystemFlags::DELETED), with(|f| f.system.contains(SystemFlags::DELETED))),
+        (not_seen, unseen),
+    ] {
+        let found = store.message_search(&call(1), BOX, folder.id, criterion).await.unwrap();
+        assert_eq!(found, expected);
     }
 }
 

@@ -5,16 +5,16 @@ use mail::flags::{FlagAction, Flags, SystemFlags};
 use mail::sequence::NumberSet;
 use mail::time::Timestamp;
 use roles::Body;
-use roles::restore::{Restore, RestoreInto, Restored};
 use roles::store::{Append, FlagsChange, Need, Quota, Read, StoreError, Subscription};
+use roles::whole::{Restore, RestoreInto, Restored};
 use std::collections::BTreeMap;
 
 const BOX: MailboxId = MailboxId(9);
 
 /// What a client sees of a mailbox: by folder, the text and the flags of each message, in order.
-type Seen = BTreeMap<String, Vec<(String, String)>>;
+pub(super) type Seen = BTreeMap<String, Vec<(String, String)>>;
 
-async fn seen(store: &Store) -> Seen {
+pub(super) async fn seen(store: &Store) -> Seen {
     let mut all = Seen::new();
     let Ok(listed) = store.folder_list(&call(1), BOX).await else { return all };
     for folder in listed.folders {
@@ -37,7 +37,7 @@ async fn seen(store: &Store) -> Seen {
     all
 }
 
-async fn append(store: &Store, folder: &str, text: &str) {
+pub(super) async fn append(store: &Store, folder: &str, text: &str) {
     let append = Append {
         mailbox: BOX,
         folder: folder.into(),
@@ -49,7 +49,7 @@ async fn append(store: &Store, folder: &str, text: &str) {
     store.message_append(&call(1), append).await.unwrap();
 }
 
-async fn flag(store: &Store, folder: &str, uid: u32, keyword: &str) {
+pub(super) async fn flag(store: &Store, folder: &str, uid: u32, keyword: &str) {
     let folder = store.folder_status(&call(1), BOX, folder.into()).await.unwrap().id;
     let mut flags = Flags::system(SystemFlags::DELETED);
     assert!(flags.add_named(keyword));
@@ -58,13 +58,13 @@ async fn flag(store: &Store, folder: &str, uid: u32, keyword: &str) {
     store.flags_change(&call(1), change).await.unwrap();
 }
 
-async fn expunge(store: &Store, folder: &str) {
+pub(super) async fn expunge(store: &Store, folder: &str) {
     let folder = store.folder_status(&call(1), BOX, folder.into()).await.unwrap().id;
     store.message_expunge(&call(1), BOX, folder, NumberSet::all()).await.unwrap();
 }
 
 /// One step of the history.
-async fn step(store: &Store, number: usize) {
+pub(super) async fn step(store: &Store, number: usize) {
     match number {
         0 => store.mailbox_create(&call(1), BOX).await.unwrap(),
         1 => append(store, "INBOX", "one").await,

@@ -1,7 +1,8 @@
-//! Bringing a mailbox back to what it was at a moment of the window that the store keeps.
+//! Whole mailboxes: brought back to what they were at a moment of the window that the store keeps, moved, copied.
 
 use mail::id::MailboxId;
 use mail::time::Timestamp;
+use std::time::Duration;
 
 /// What to restore.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,4 +37,19 @@ pub struct Restored {
     pub bytes: u64,
     /// Messages that are still where they were.
     pub unchanged: u64,
+}
+
+/// What a move or a copy of a mailbox did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Moved {
+    /// The shard that had it.
+    pub from: u32,
+    /// The shard that has it, or its copy.
+    pub to: u32,
+    /// Bodies that were copied.
+    pub bodies: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// How long changes had to wait.
+    pub pause: Duration,
 }
