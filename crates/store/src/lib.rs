@@ -7,6 +7,7 @@
 //! It does not know who may do what, nor where a mailbox's mail comes from: servers in front have asked the directory.
 
 mod append;
+mod backup;
 mod changes;
 mod copy;
 mod deliver;
@@ -21,6 +22,7 @@ mod open;
 mod placement;
 mod quota;
 mod read;
+mod recovery;
 mod restore;
 mod search;
 mod service;

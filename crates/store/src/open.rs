@@ -28,7 +28,7 @@ use tokio::runtime::Handle;
 use tokio::sync::Notify;
 
 /// The file that says how the store is divided.
-const FORMAT: &str = "format";
+pub(crate) const FORMAT: &str = "format";
 const TITLE: &str = "intermail store 2";
 
 /// How long a change waits before it looks again for a mailbox that changes its place.
@@ -93,6 +93,7 @@ pub(crate) struct Inner {
     pub(crate) purge: Arc<Notify>,
     pub(crate) restores: Arc<Restores>,
     pub(crate) placement: Arc<Placement>,
+    pub(crate) folder: PathBuf,
 }
 
 impl Store {
@@ -127,6 +128,7 @@ impl Store {
             purge: Arc::default(),
             restores: Arc::default(),
             placement: Arc::new(placement),
+            folder: path.to_path_buf(),
         };
         upkeep::start(&inner);
         Ok(Self(Arc::new(inner)))
@@ -199,6 +201,11 @@ impl Inner {
     }
 }
 
+/// The name of a shard's folder.
+pub(crate) fn shard_name(number: u32) -> String {
+    format!("shard-{number:03}")
+}
+
 /// Opens all shards that there are, and those that are to be the homes of new mailboxes.
 fn open_shards(
     path: &Path,
@@ -216,7 +223,7 @@ fn open_shards(
         }
         Err(e) => return Err(folder(e)),
     };
-    let shard_folder = |number: u32| path.join(format!("shard-{number:03}"));
+    let shard_folder = |number: u32| path.join(shard_name(number));
     let count = (made.max(homes)..).find(|&n| !shard_folder(n).exists()).unwrap_or(homes);
     let open = &|number: u32| {
         let shard = Shard::open(&shard_folder(number), options.clone(), env);

@@ -1,6 +1,7 @@
 //! All commands, one file each under the folder of its group.
 
 pub mod accounts;
+pub mod backup;
 pub mod configuration;
 pub mod general;
 pub mod mail;
@@ -23,6 +24,8 @@ pub const ALL: &[&Command] = &[
     &mailboxes::imboxstats::COMMAND,
     &mailboxes::imfolderlist::COMMAND,
     &mailboxes::immsgdelete::COMMAND,
+    &backup::imdbhotbackup::COMMAND,
+    &backup::imdbmsgbackup::COMMAND,
     &mail::sendmail::COMMAND,
     &general::imcmdlist::COMMAND,
     &general::im_version::COMMAND,

@@ -11,6 +11,7 @@ use std::fs::{self, DirBuilder, File};
 use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 const MARK: &str = "backup";
 const TITLE: &str = "intermail backup 1";
@@ -63,13 +64,15 @@ pub struct Generation {
 pub struct Backups {
     path: PathBuf,
     /// Held by who writes.
-    _lock: Option<File>,
+    lock: Option<Arc<File>>,
 }
 
 /// A generation that is being made. Dropped without [`New::finish`] it never was.
-pub struct New<'a> {
-    backups: &'a Backups,
+pub struct New {
+    backups: PathBuf,
     generation: Generation,
+    /// Nobody else writes meanwhile.
+    _lock: Option<Arc<File>>,
 }
 
 impl Backups {
@@ -80,7 +83,7 @@ impl Backups {
     pub fn open(path: &Path) -> Result<Self, BackupError> {
         let path = path.canonicalize().map_err(BackupError::file(path))?;
         match read_text(&path.join(MARK)) {
-            Ok(text) if text.trim_end() == TITLE => Ok(Self { path, _lock: None }),
+            Ok(text) if text.trim_end() == TITLE => Ok(Self { path, lock: None }),
             Ok(_) => Err(BackupError::Refused(format!("{} was made by another release", path.display()))),
             Err(_) => Err(BackupError::Refused(format!("{} is not a folder of backups", path.display()))),
         }
@@ -108,7 +111,7 @@ impl Backups {
             write_text(&path.join(MARK), &format!("{TITLE}\n"))?;
             sync_folder(&path)?;
         }
-        Ok(Self { _lock: Some(file), ..Self::open(&path)? })
+        Ok(Self { lock: Some(Arc::new(file)), ..Self::open(&path)? })
     }
 
     /// All generations, in order.
@@ -141,14 +144,14 @@ impl Backups {
     ///
     /// # Errors
     /// Where the folder cannot be written.
-    pub fn begin(&self, kind: Kind, host: &str, now: Timestamp) -> Result<New<'_>, BackupError> {
+    pub fn begin(&self, kind: Kind, host: &str, now: Timestamp) -> Result<New, BackupError> {
         self.remove_unfinished()?;
         let number = self.numbers()?.last().map_or(1, |last| last.saturating_add(1));
         let folder = self.path.join(unfinished_name(number));
         make_folder(&folder)?;
         let generation =
             Generation { number, kind, host: host.to_owned(), taken: now, parts: Vec::new(), folder };
-        Ok(New { backups: self, generation })
+        Ok(New { backups: self.path.clone(), generation, _lock: self.lock.clone() })
     }
 
     /// What [`Backups::prune`] would remove: the generations that stand before the last `keep`.
@@ -303,7 +306,7 @@ impl Generation {
 /// The folder of files in a generation.
 const FILES: &str = "files";
 
-impl New<'_> {
+impl New {
     /// Its number.
     pub fn number(&self) -> u32 {
         self.generation.number
@@ -331,11 +334,20 @@ impl New<'_> {
         self.generation.parts.sort();
         write_text(&folder.join(MANIFEST), &self.generation.encode())?;
         sync_folder(&folder)?;
-        let finished = self.backups.path.join(folder_name(self.generation.number));
+        let finished = self.backups.join(folder_name(self.generation.number));
         fs::rename(&folder, &finished).map_err(BackupError::file(&folder))?;
-        sync_folder(&self.backups.path)?;
+        sync_folder(&self.backups)?;
         self.generation.folder = finished;
-        Ok(self.generation)
+        Ok(self.generation.clone())
+    }
+}
+
+impl Drop for New {
+    fn drop(&mut self) {
+        // What does not get removed now is removed when the next one begins.
+        if self.generation.folder.extension().is_some_and(|e| e == UNFINISHED) {
+            let _ = fs::remove_dir_all(&self.generation.folder);
+        }
     }
 }
 
