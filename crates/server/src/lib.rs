@@ -12,6 +12,7 @@ mod newcomer;
 mod opener;
 mod options;
 mod ports;
+mod retention;
 mod rights;
 mod wiring;
 

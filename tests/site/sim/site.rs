@@ -48,7 +48,7 @@ pub(crate) struct Setup {
     /// Whether mailboxes are moved between shards.
     pub(crate) moves: Moves,
     /// Minutes for which what is removed is kept.
-    window: u64,
+    pub(crate) window: u64,
 }
 
 impl Setup {

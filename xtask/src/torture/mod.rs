@@ -2,13 +2,18 @@
 //! acknowledged.
 //!
 //! `sim` crashes the store at every sync on simulated disks, for `--minutes`. The others take a real process: `kill` ends
-//! it at random moments under load; `disk` fills the disk and frees it; `sync` lets a sync fail; `large` passes a message
-//! of 50 MB. Each prints a line; the exit code is the verdict. Without words: all of them; with `--minutes` alone: `sim`.
+//! it at random moments under load; `disk` fills the disk and frees it; `sync` lets a sync fail, `slow` delays all of them,
+//! `eio` lets reads fail; `power` takes the power away from a real file system; `large` passes a message of 50 MB. Each
+//! prints a line; the exit code is the verdict. Without words: all of them; with `--minutes` alone: `sim`.
 
 mod disk;
+mod eio;
 mod kill;
 mod large;
+mod power;
 mod sim;
+mod slow;
+mod strace;
 mod sync;
 
 use crate::bench::{contender::Contender, ours::Ours};
@@ -53,6 +58,9 @@ const TORMENTS: &[Torment] = &[
     Torment { name: "kill", run: kill::run },
     Torment { name: "disk", run: disk::run },
     Torment { name: "sync", run: sync::run },
+    Torment { name: "slow", run: slow::run },
+    Torment { name: "eio", run: eio::run },
+    Torment { name: "power", run: power::run },
     Torment { name: "large", run: large::run },
 ];
 
@@ -139,25 +147,29 @@ impl Rack {
 
     /// Runs a command of the load tool to its end.
     fn step(&self, command: &str, port: u16, words: &[&str]) -> Result<Value> {
-        let output = self.load_command(command, port, words).output().context("cannot run load")?;
-        let text = String::from_utf8_lossy(&output.stdout);
-        serde_json::from_str(text.trim()).with_context(|| format!("load said {text}"))
+        said(self.load_command(command, port, words))
     }
 
     fn load_command(&self, command: &str, port: u16, words: &[&str]) -> Command {
         let mut load = Command::new(&self.load);
-        let target = if command == "verify" { "--pop3" } else { "--target" };
-        load.arg(command).args([target, &port.to_string(), "--users", &USERS.to_string()]).args(words);
+        load.arg(command).args(["--target", &port.to_string(), "--users", &USERS.to_string()]).args(words);
         load.stdin(Stdio::null());
         load
+    }
+
+    /// Reads every mailbox by `pop3` or `imap` and says what is there, by the ledger.
+    fn read(&self, protocol: &str, site: &Ours, ledger: &Path) -> Result<Value> {
+        let port = if protocol == "imap" { site.ports().imap } else { site.ports().pop3 };
+        let mut verify = Command::new(&self.load);
+        verify.arg("verify").arg(format!("--{protocol}")).arg(port.to_string());
+        verify.args(["--users", &USERS.to_string(), "--conns", "4", "--limit", "600", "--acked"]).arg(ledger);
+        said(verify)
     }
 
     /// Reads every mailbox and says how it differs from the ledger: all can be read, and no message is there twice or
     /// altered. One that is not there may be in the queue still.
     fn compare(&self, site: &Ours, ledger: &Path) -> Result<Value> {
-        let ledger = ledger.display().to_string();
-        let words = ["--acked", &ledger, "--conns", "4", "--limit", "600"];
-        let seen = self.step("verify", site.ports().pop3, &words)?;
+        let seen = self.read("pop3", site, ledger)?;
         let wrong = ["duplicated", "corrupt", "unread"].iter().find(|count| seen[*count] != 0.0);
         ensure!(wrong.is_none() && seen["mailboxes_read"] == USERS, "{seen}");
         Ok(seen)
@@ -182,4 +194,11 @@ impl Rack {
         ensure!(seen["verdict"] == "clean", "{seen}");
         seen["expected"].as_u64().context("verify counted nothing")
     }
+}
+
+/// What the load tool says of itself at its end.
+fn said(mut load: Command) -> Result<Value> {
+    let output = load.stdin(Stdio::null()).output().context("cannot run load")?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    serde_json::from_str(text.trim()).with_context(|| format!("load said {text}"))
 }

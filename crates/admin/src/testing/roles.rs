@@ -26,6 +26,7 @@ use roles::{Answer, Body, Call};
 use std::future::ready;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
+use testkit::memory_store::MemoryStore;
 
 /// The whole site. Clones share it.
 #[derive(Clone, Default)]
@@ -36,6 +37,8 @@ struct State {
     /// By name; a message is its UID and its text.
     folders: Mutex<Vec<(String, Messages)>>,
     submitted: Mutex<Vec<Submit>>,
+    /// Where what is submitted is put as well.
+    into: Mutex<Option<(Arc<MemoryStore>, MailboxId)>>,
     refuse: Mutex<Option<SubmitError>>,
     /// Servers that do not run.
     stopped: Mutex<Vec<String>>,
@@ -85,6 +88,11 @@ impl Double {
     /// From now on every submission gets this answer.
     pub(crate) fn refuse(&self, error: SubmitError) {
         *self.0.refuse.lock().unwrap() = Some(error);
+    }
+
+    /// From now on what is submitted is put into this mailbox.
+    pub(crate) fn submit_into(&self, store: &Arc<MemoryStore>, mailbox: MailboxId) {
+        *self.0.into.lock().unwrap() = Some((Arc::clone(store), mailbox));
     }
 
     /// Stops a server.
@@ -334,8 +342,19 @@ impl Submission for Double {
         if let Some(error) = self.0.refuse.lock().unwrap().clone() {
             return answer(Err(error));
         }
+        let into = self.0.into.lock().unwrap().clone();
+        let body = submit.body.clone();
         self.0.submitted.lock().unwrap().push(submit);
-        answer(Ok(call.trace.clone()))
+        Box::pin(async move {
+            if let Some((store, mailbox)) = into {
+                let (quota, flags) = (Quota::default(), Flags::default());
+                let to = vec![DeliverTo { mailbox, folder: None, quota, flags }];
+                let received = Timestamp::default();
+                let deliver = Deliver { to, body, received, repeatable: Repeatable::No };
+                store.message_deliver(call, deliver).await.unwrap().remove(0).unwrap();
+            }
+            Ok(call.trace.clone())
+        })
     }
 }
 

@@ -49,6 +49,12 @@ events! {
     #[doc = "Old messages were removed from a folder of a mailbox."]
     MsFolderExpired: Note { mailbox, folder, before, messages, bytes, protected }
         cause "A class of service limits the age of mail, or an operator ran imoldmsgdel." action "None.";
+    #[doc = "Old mail of a mailbox could not be removed. It is tried again at the next round."]
+    MsExpiryFailed: Warn { mailbox, reason }
+        cause "The store refused or did not answer." action "See the reason.";
+    #[doc = "The daemon has looked at the mailboxes whose class of service limits the age of their mail; reason says why it could not."]
+    MsExpiryRound: Note { mailboxes, reason }
+        cause "expireIntervalHours." action "None, unless a reason is given.";
     #[doc = "A message was removed from a mailbox; logged with messageTracing only."]
     MsMsgDeleted: Note { mailbox, folder, uid, by }
         cause "A client expunged or moved it, its folder or mailbox was removed, or it was too old." action "None.";

@@ -28,4 +28,6 @@ keys! {
     MAX_FOLDER_DEPTH: u64 = "maxFolderDepth" in ["mss"], Kind::Number(1..=32), ["32"], Live, since "4.1.2";
     #[doc = "Largest autoreply that is stored beside a mailbox, in KB."]
     MAX_AUTO_REPLY_MSG_LEN: u64 = "maxAutoReplyMsgLenKb" in ["mss"], Kind::Number(1..=1024), ["32"], Live, since "4.0.3";
+    #[doc = "Hours between two rounds over a mailbox whose class of service limits the age of its mail (expireTrashDays, expireJunkDays, expireMailDays); 0: mail is never removed by itself."]
+    EXPIRE_INTERVAL: u64 = "expireIntervalHours" in ["mss"], Kind::Number(0..=8760), ["24"], Live, since "4.1.2";
 }

@@ -173,7 +173,7 @@ impl MessageStore for OneMailbox {
                 messages: u32::try_from(inside.messages.len()).unwrap(),
                 unseen: 0,
                 deleted: 0,
-                bytes: 0,
+                bytes: inside.messages.values().map(Body::len).sum(),
                 subscribed: true,
                 special_use: None,
             };

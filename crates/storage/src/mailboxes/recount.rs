@@ -3,14 +3,12 @@
 //! Counters move in the commit of what they count, so they agree always; this is for the day when they do not. Costs
 //! all rows of the mailbox, no bodies.
 
-use super::chunks::{self, MARKS};
-use super::keys;
 use super::reading::Mailbox;
 use super::rows::{FolderRow, MailboxRow, MessageRow, Volume};
 use super::writing::{Sign, count};
+use super::{chunks, keys};
 use crate::shard::{KeyRange, Rows, ShardError, Transaction};
 use mail::id::{FolderId, MailboxId, ModSeq, Uid};
-use mail::sequence::NumberSet;
 use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 
@@ -25,7 +23,7 @@ pub struct Counted {
     pub unreadable: Vec<Uid>,
     /// Messages that no row of the change log names, and rows of it that name none.
     pub changes: u64,
-    /// Messages of which the rows of UIDs say something else than they do.
+    /// Rows that say which UIDs there are, and do not say what the messages say.
     pub uids: u64,
 }
 
@@ -47,7 +45,7 @@ impl Counted {
             ("modification sequence", is.highest_modseq.0, should.highest_modseq.0),
             ("rows that cannot be read", 0, self.unreadable.len() as u64),
             ("changes without message or message without change", 0, self.changes),
-            ("UIDs with other marks than their messages", 0, self.uids),
+            ("wrong rows of UIDs", 0, self.uids),
         ];
         let wrong = numbers.iter().filter(|(_, is, should)| is != should);
         wrong
@@ -79,15 +77,12 @@ pub fn counted(rows: &dyn Rows, id: MailboxId) -> Result<Option<(Vec<Counted>, M
 fn folder_counted(rows: &dyn Rows, id: MailboxId, is: FolderRow) -> Result<Counted, ShardError> {
     let mut should = FolderRow { messages: 0, unseen: 0, deleted: 0, bytes: 0, ..is.clone() };
     let (mut unreadable, mut named) = (Vec::new(), Sum::default());
-    let mut marked = MARKS.map(|_| NumberSet::new());
     scan_messages(rows, id, is.volume, &mut |uid, row| match row {
         Ok(row) => {
             count(&mut should, &row, Sign::Plus);
             should.uid_next = should.uid_next.max(Uid(uid.0.saturating_add(1)));
             should.highest_modseq = should.highest_modseq.max(row.modseq);
             named.add(row.modseq, uid);
-            let on = MARKS.map(|mark| mark.is_on(row.system));
-            marked.iter_mut().zip(on).filter(|(_, on)| *on).for_each(|(set, _)| set.insert(uid.0));
         }
         Err(_) => unreadable.push(uid),
     })?;
@@ -98,26 +93,8 @@ fn folder_counted(rows: &dyn Rows, id: MailboxId, is: FolderRow) -> Result<Count
         ControlFlow::Continue(())
     })?;
     let changes = if named == logged { 0 } else { named.count.abs_diff(logged.count).max(1) };
-    let uids = differing_uids(Mailbox::new(rows, id), is.volume, &marked)?;
+    let uids = chunks::wrong(rows, id, is.volume)?.len() as u64;
     Ok(Counted { is, should, unreadable, changes, uids })
-}
-
-/// Of how many messages the rows of UIDs say something else.
-fn differing_uids(
-    mailbox: Mailbox<'_>,
-    volume: Volume,
-    marked: &[NumberSet; MARKS.len()],
-) -> Result<u64, ShardError> {
-    let mut most = 0;
-    for (set, mark) in marked.iter().zip(MARKS) {
-        match mailbox.uids(volume, mark) {
-            Ok(said) => most = most.max(said.difference(set).len() + set.difference(&said).len()),
-            // A row of UIDs that cannot be read says nothing right.
-            Err(ShardError::Corrupt(_)) => most = most.max(marked[0].len().max(1)),
-            Err(other) => return Err(other),
-        }
-    }
-    Ok(most)
 }
 
 /// Counts a mailbox anew and writes what was wrong; says which folders were.
@@ -131,8 +108,11 @@ pub fn recount(tx: &mut Transaction<'_>, id: MailboxId) -> Result<Vec<FolderId>,
         if one.changes > 0 {
             mend_changes(tx, id, one.is.volume)?;
         }
-        if one.uids > 0 {
-            chunks::rebuild(tx, id, one.is.volume)?;
+        for (key, row) in chunks::wrong(tx, id, one.is.volume)? {
+            match row {
+                Some(row) => tx.put(&key, &row)?,
+                None => tx.delete(&key)?,
+            }
         }
         tx.put(&keys::folder(id, one.should.id), &one.should.encode())?;
         wrong.push(one.should.id);
@@ -185,6 +165,7 @@ pub fn message_page(
     Ok(page)
 }
 
+/// All messages of a folder, each by itself.
 pub(super) fn scan_messages(
     rows: &dyn Rows,
     id: MailboxId,

@@ -2,6 +2,14 @@
 
 pub(super) mod mailbox;
 
+pub mod imboxcreate;
+pub mod imboxdelete;
 pub mod imboxstats;
+pub mod imboxsync;
+pub mod imboxtest;
+pub mod imbucketscreate;
 pub mod imfolderlist;
+pub mod iminboxlist;
 pub mod immsgdelete;
+pub mod immsinit;
+pub mod imoldmsgdel;
