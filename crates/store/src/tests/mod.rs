@@ -6,6 +6,7 @@ mod model;
 mod moving;
 mod restore;
 mod size;
+mod together;
 
 use super::*;
 use catalog::tree::Tree;
