@@ -163,7 +163,14 @@ impl Site {
             let mut writer = Writer::open(tx, MailboxId(mailbox), when)?.unwrap();
             let mut inbox = writer.mailbox().folder(INBOX)?.unwrap();
             let (system, received) = (Flags::default().system, Timestamp::from_secs(1));
-            let new = NewMessage { system, keywords: Vec::new(), received, sent: None, blob };
+            let new = NewMessage {
+                system,
+                keywords: Vec::new(),
+                received,
+                ages_from: storage::mailboxes::AgesFrom::Received,
+                sent: None,
+                blob,
+            };
             let modseq: ModSeq = writer.next_modseq();
             writer.add(&mut inbox, new, modseq)?;
             writer.save_folder(&inbox)?;

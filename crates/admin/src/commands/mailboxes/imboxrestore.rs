@@ -91,9 +91,9 @@ mod tests {
 
     #[tokio::test]
     async fn where_it_goes_is_what_was_asked() {
-        for (line, expected) in [("-n", "Nowhere"), ("-into Old", "Below(\"Old\")"), ("", "Place")] {
+        for (line, expected) in [("-n ", "Nowhere"), ("-into Old ", "Below(\"Old\")"), ("", "Place")] {
             let double = Double::default();
-            let line = format!("imboxrestore -minutes 0.5 {line} user@example.org");
+            let line = format!("imboxrestore -minutes 0.5 {line}user@example.org");
             let done = run(&line).with_roles(double.clone()).done().await;
             assert_eq!(done.exit, Exit::OK, "{}", done.errors());
             assert!(double.asked_of_whole()[0].contains(expected), "{:?}", double.asked_of_whole());

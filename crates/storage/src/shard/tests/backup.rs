@@ -320,11 +320,11 @@ async fn copies_under_load_and_reclaim_have_all_that_was_acknowledged() {
                 store(&shard, n, body.clone()).await;
                 acknowledged.lock().unwrap().insert(n, body);
                 // Names of the upper half go again: there is something to reclaim.
-                if n >= 128 && n % 3 != 0 {
+                if n >= 128 && !n.is_multiple_of(3) {
                     acknowledged.lock().unwrap().remove(&n);
                     remove(&shard, n).await;
                 }
-                if n % 16 == 0 {
+                if n.is_multiple_of(16) {
                     reclaim(&shard).await;
                 }
                 n = n.wrapping_add(1);
