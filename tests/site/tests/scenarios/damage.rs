@@ -16,7 +16,9 @@ fn segments(site: &Site) -> Result<Vec<PathBuf>> {
     for shard in fs::read_dir(site.path().join("mss"))? {
         let log = shard?.path().join("log");
         if log.is_dir() {
-            all.extend(fs::read_dir(log)?.map(|entry| entry.map(|e| e.path())).collect::<Result<Vec<_>, _>>()?);
+            all.extend(
+                fs::read_dir(log)?.map(|entry| entry.map(|e| e.path())).collect::<Result<Vec<_>, _>>()?,
+            );
         }
     }
     Ok(all)
@@ -109,7 +111,8 @@ fn its_25821_space_is_given_back_by_the_daemon_and_without_one() -> Result<()> {
     deliver(&site, ALICE, &message(1))?;
     site.must(&["immsgdelete", ALICE.address, "-all"])?;
     let scan = json(&site.must(&["scan_mss", "--json"])?)?;
-    let dead = |scan: &Value| scan.as_array().into_iter().flatten().filter_map(|s| s["dead"].as_u64()).sum::<u64>();
+    let dead =
+        |scan: &Value| scan.as_array().into_iter().flatten().filter_map(|s| s["dead"].as_u64()).sum::<u64>();
     ensure!(dead(&scan) > 0, "{scan}");
     let running = json(&site.must(&["immssgc", "--json"])?)?;
     ensure!(running["shards"] == 2 && running["errors"] == 0 && running["state"] == "done", "{running}");

@@ -17,7 +17,11 @@ const TURNS: usize = 3;
 const CALLERS: u64 = 64;
 
 /// The rate of deliveries while nothing else happens.
-pub(crate) async fn idle(opened: &Opened, messages: &Arc<Messages>, mailboxes: u64) -> Result<(f64, u64), String> {
+pub(crate) async fn idle(
+    opened: &Opened,
+    messages: &Arc<Messages>,
+    mailboxes: u64,
+) -> Result<(f64, u64), String> {
     let (mut rates, mut bytes) = (Vec::new(), 0);
     for _ in 0..TURNS {
         let (rate, more) = turn(opened, messages, mailboxes).await?;
