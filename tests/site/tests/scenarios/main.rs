@@ -3,6 +3,7 @@
 
 mod accounts;
 mod control;
+mod damage;
 mod imap;
 mod mta;
 mod pop;
