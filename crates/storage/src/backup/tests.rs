@@ -100,7 +100,7 @@ async fn generations_count_once_they_are_finished_and_are_restored_whole() {
         let backups = Backups::create(&scene.path("backups")).unwrap();
         let new = backups.begin(Kind::Site, "venus", NOW).unwrap();
         Joining::new(new.folder(), "site").unwrap().finish().unwrap();
-        assert_eq!(backups.generations().unwrap(), [first.clone()]);
+        assert_eq!(backups.generations().unwrap(), std::slice::from_ref(&first));
     }
     let second = scene.take(Kind::Messages).await;
     let backups = Backups::open(&scene.path("backups")).unwrap();

@@ -110,7 +110,7 @@ async fn all(shard: &Shard) -> Content {
 /// Gives back what can be.
 async fn reclaim(shard: &Shard) {
     for one in shard.segment_uses().await.unwrap() {
-        if shard.punch(one.segment).await.is_ok() && one.segment % 2 == 0 {
+        if shard.punch(one.segment).await.is_ok() && one.segment.is_multiple_of(2) {
             let _ = shard.copy_out(one.segment, 0, u64::MAX).await;
         }
     }
@@ -320,11 +320,11 @@ async fn copies_under_load_and_reclaim_have_all_that_was_acknowledged() {
                 store(&shard, n, body.clone()).await;
                 acknowledged.lock().unwrap().insert(n, body);
                 // Names of the upper half go again: there is something to reclaim.
-                if n >= 128 && n % 3 != 0 {
+                if n >= 128 && !n.is_multiple_of(3) {
                     acknowledged.lock().unwrap().remove(&n);
                     remove(&shard, n).await;
                 }
-                if n % 16 == 0 {
+                if n.is_multiple_of(16) {
                     reclaim(&shard).await;
                 }
                 n = n.wrapping_add(1);
