@@ -50,7 +50,7 @@ const COMMANDS: &[Command] = &[
     Command { name: "its", about: "recorded items against the tests that cover them", run: its::run },
     Command {
         name: "torture",
-        about: "kill -9, full disk, failing sync, 50 MB, with a ledger",
+        about: "crashes at every sync, kill -9, full disk, failing sync, 50 MB, with a ledger",
         run: torture::run,
     },
     Command { name: "licences", about: "the licence, ban and source fence of deny.toml", run: licences::run },

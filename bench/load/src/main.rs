@@ -5,6 +5,7 @@
 //! acknowledged. It starts and stops no server: `cargo xtask bench` and `cargo xtask torture` do that.
 #![expect(clippy::disallowed_methods, reason = "the load comes from outside the house: it has no env")]
 mod args;
+mod big;
 mod conn;
 mod crew;
 mod idle;
@@ -19,7 +20,7 @@ mod verify;
 
 use std::time::Duration;
 
-const HELP: &str = "load smtp|lmtp|pop3|imap|notify|idle|verify [--key value]...
+const HELP: &str = "load smtp|lmtp|pop3|imap|big|notify|idle|verify [--key value]...
 common: --target PORT|127.0.0.1:PORT --users U --first-user 1 --login 'u{n}@bench.test' --addr 'u{n}@bench.test'
         --pass secret --conns N --timeout S (one operation) --limit S (the run) --label TEXT
         --cgroup DIR | --pids 1,2 | --names a,b (the server's processes) --disk vda --sync (sync before counting writes)
@@ -27,6 +28,7 @@ smtp, lmtp: --messages M --size BYTES --rcpts R --per-session N --no-pipelining 
             --drain-cmd CMD (prints 0 when nothing waits for delivery)
 pop3: --passes P --dele          imap: --bodies 5 --appends 0
 notify: --deliver PORT --lmtp --messages K (IDLE latency)      idle: --hold S --openers N (memory per idle connection)
+big: --all (one mailbox that has grown, each command by itself)
 verify: --acked FILE --pop3 PORT | --imap PORT";
 
 fn main() {
@@ -55,6 +57,7 @@ fn main() {
                 "lmtp" => send::run(&args, true, &mut out).await,
                 "pop3" => pop3::run(&args, &mut out).await,
                 "imap" => imap_read::run(&args, &mut out).await,
+                "big" => big::run(&args, &mut out).await,
                 "notify" => notify::run(&args, &mut out).await,
                 "idle" => idle::run(&args, &mut out).await,
                 "verify" => verify::run(&args, &mut out).await,

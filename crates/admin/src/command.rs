@@ -51,6 +51,8 @@ pub enum Group {
     Directory,
     /// Mailboxes and messages.
     Mailboxes,
+    /// The message store as a whole.
+    Store,
     /// Backups of the site and of its mail.
     Backup,
     /// Handing in and queueing mail.
@@ -67,6 +69,7 @@ impl Group {
             Self::Configuration => "Configuration",
             Self::Directory => "Directory and provisioning",
             Self::Mailboxes => "Mailboxes and messages",
+            Self::Store => "Message store",
             Self::Backup => "Backup",
             Self::Mail => "Mail",
             Self::General => "General",

@@ -7,7 +7,7 @@
 
 use crate::arguments::{self, Arguments, Asked};
 use crate::command::{Command, Exit, Place};
-use crate::commands;
+use crate::commands::{self, InputFile, Then};
 use crate::context::{Context, Failure, NO_SITE, Roles};
 use crate::frame::{self, Frame, REVISION, Request};
 use crate::output::{Console, Format, Gone, PIECE, Step, Stream, Terminal};
@@ -109,8 +109,8 @@ async fn place(
         Err(_) if here && row.place != Place::Here => None,
         Err(error) => return cannot(row, terminal, error).await,
     };
-    if let Some(file) = commands::batch_file(row, &arguments) {
-        terminal = match FromFile::open(Path::new(file), terminal) {
+    if let Some(InputFile { path, then }) = commands::input_file(row, &arguments) {
+        terminal = match FromFile::open(Path::new(path), then, terminal) {
             Ok(terminal) => Box::new(terminal),
             Err((terminal, error)) => return cannot(row, terminal, error).await,
         };
@@ -317,17 +317,28 @@ impl Terminal for Kept {
     }
 }
 
-/// A terminal whose input is a file: it is read here, where the command was started, and not in the daemon.
+/// A terminal whose input is a file, or begins with one: it is read here, where the command was started, and not in the
+/// daemon.
 struct FromFile {
     terminal: Box<dyn Terminal>,
-    file: std::fs::File,
+    file: Option<std::fs::File>,
+    then: Then,
 }
 
 impl FromFile {
-    fn open(path: &Path, terminal: Box<dyn Terminal>) -> Result<Self, (Box<dyn Terminal>, anyhow::Error)> {
-        let said = || format!("{} is neither a sub-command nor a file that can be read", path.display());
+    fn open(
+        path: &Path,
+        then: Then,
+        terminal: Box<dyn Terminal>,
+    ) -> Result<Self, (Box<dyn Terminal>, anyhow::Error)> {
+        let said = || match then {
+            Then::Nothing => {
+                format!("{} is neither a sub-command nor a file that can be read", path.display())
+            }
+            Then::StandardInput => format!("cannot read {}", path.display()),
+        };
         match std::fs::File::open(path).with_context(said) {
-            Ok(file) => Ok(Self { terminal, file }),
+            Ok(file) => Ok(Self { terminal, file: Some(file), then }),
             Err(error) => Err((terminal, error)),
         }
     }
@@ -339,8 +350,14 @@ impl Terminal for FromFile {
     }
 
     fn read(&mut self) -> Step<'_, Vec<u8>> {
+        let Some(file) = &self.file else { return self.terminal.read() };
         let mut piece = Vec::new();
-        let read = std::io::Read::read_to_end(&mut std::io::Read::take(&self.file, PIECE as u64), &mut piece);
+        let read = std::io::Read::read_to_end(&mut std::io::Read::take(file, PIECE as u64), &mut piece);
+        if piece.is_empty() && read.is_ok() && self.then == Then::StandardInput {
+            self.file = None;
+            // Whether the last line of the file is ended or not.
+            piece.extend_from_slice(b"\n\n");
+        }
         Box::pin(std::future::ready(read.map(|_| piece).map_err(|_| Gone)))
     }
 

@@ -10,6 +10,7 @@ use roles::Call;
 use roles::backup::Backup;
 use roles::directory::Directory;
 use roles::directory::provision::Provisioning;
+use roles::maintenance::Maintenance;
 use roles::manager::Manager;
 use roles::queue::MailQueue;
 use roles::store::MessageStore;
@@ -43,6 +44,8 @@ pub struct Roles {
     pub queue: Arc<dyn MailQueue>,
     /// Takes new messages.
     pub submission: Arc<dyn Submission>,
+    /// Long work on the store.
+    pub maintenance: Arc<dyn Maintenance>,
     /// The servers themselves.
     pub manager: Arc<dyn Manager>,
     /// Backups of all of it.

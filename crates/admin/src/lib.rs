@@ -16,7 +16,9 @@ pub mod context;
 pub mod control_socket;
 pub mod frame;
 pub mod output;
+pub mod people;
 pub mod render;
+pub mod retention;
 pub mod site;
 pub mod stdio;
 #[cfg(test)]

@@ -139,6 +139,19 @@ impl Console {
         Ok(())
     }
 
+    /// Shows how far something is, on one line of standard error that the next call replaces; `None` takes it away.
+    /// Only where a person looks at a terminal.
+    ///
+    /// # Errors
+    /// [`Failure::Gone`].
+    pub async fn progress(&mut self, text: Option<&str>) -> Result<(), Failure> {
+        if self.format == Format::Json || !self.terminal.colour() {
+            return Ok(());
+        }
+        let line = format!("\r\x1b[K{}", text.unwrap_or_default());
+        Ok(self.terminal.write(Stream::Errors, line.as_bytes()).await?)
+    }
+
     /// Sends what has been collected.
     ///
     /// # Errors

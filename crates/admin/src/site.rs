@@ -49,6 +49,11 @@ impl Site {
         Files::in_folder(&self.folder.join("config"))
     }
 
+    /// Where the shards of the message store are.
+    pub fn store_folder(&self) -> PathBuf {
+        self.folder.join("mss")
+    }
+
     /// The socket on which the running daemon takes commands. Mode 0600.
     pub fn control_socket(&self) -> PathBuf {
         self.folder.join("run/control.sock")

@@ -172,6 +172,18 @@ pub const QUOTA_MESSAGES: &str = "totalMsgQuota";
 pub const MAX_MESSAGE_SIZE: &str = "maxMessageSize";
 /// Warning level.
 pub const QUOTA_THRESHOLD: &str = "quotaThreshold";
+/// What the warning says.
+pub const QUOTA_TEXT: &str = "quota_msg";
+/// Who warns.
+pub const QUOTA_SENDER: &str = "quota_msg_by";
+/// Age of mail in the Trash, in days.
+pub const EXPIRE_TRASH: &str = "expireTrashDays";
+/// Age of mail in the Junk folder, in days.
+pub const EXPIRE_JUNK: &str = "expireJunkDays";
+/// Age of mail in all other folders, in days.
+pub const EXPIRE_MAIL: &str = "expireMailDays";
+/// Whether unread mail goes for its age, too.
+pub const EXPIRE_UNREAD: &str = "expireUnread";
 /// What becomes of mail for a full mailbox.
 pub const QUOTA_ACTION: &str = "quotaAction";
 
@@ -180,6 +192,12 @@ pub const ACCESS: &[&str] = &["none", "trusted", "all"];
 /// What becomes of mail that would exceed a quota.
 pub const OVER_QUOTA: &[&str] = &["bounce", "defer"];
 const FLAG: &[&str] = &["yes", "no"];
+/// A hundred years.
+const MAX_DAYS: u64 = 36_500;
+
+const fn text(name: &'static str, doc: &'static str) -> Attribute {
+    Attribute { name, kind: Type::Text, rule: Rule::Account, values: &[], most: 0, default: "", doc }
+}
 
 const fn access(name: &'static str, doc: &'static str) -> Attribute {
     Attribute { name, kind: Type::Text, rule: Rule::Account, values: ACCESS, most: 0, default: "all", doc }
@@ -215,6 +233,28 @@ pub const ATTRIBUTES: &[Attribute] = &[
         "Largest message for the account, in KB; 0: the MTA's maxMessageSize alone.",
     ),
     number(QUOTA_THRESHOLD, 100, "90", "Percentage of a quota from which on the user is warned; 0: never."),
+    text(
+        QUOTA_TEXT,
+        "What the warning of quotaThreshold says, in one line; empty: the store's own words. The numbers follow in any case.",
+    ),
+    text(
+        QUOTA_SENDER,
+        "The address from which the warning of quotaThreshold comes; empty: the postmaster of the account's domain.",
+    ),
+    number(
+        EXPIRE_TRASH,
+        MAX_DAYS,
+        "0",
+        "Days after which mail in the Trash and below it is removed; 0: never.",
+    ),
+    number(
+        EXPIRE_JUNK,
+        MAX_DAYS,
+        "0",
+        "Days after which mail in the Junk folder and below it is removed; 0: never.",
+    ),
+    number(EXPIRE_MAIL, MAX_DAYS, "0", "Days after which mail in all other folders is removed; 0: never."),
+    flag(EXPIRE_UNREAD, "no", "Whether mail that has not been read is removed for its age, too."),
     Attribute {
         name: QUOTA_ACTION,
         kind: Type::Text,

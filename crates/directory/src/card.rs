@@ -6,6 +6,7 @@ use mail::address::Address;
 use mail::id::{AccountId, HostName};
 use mail::password::{BadPassword, ScramKeys, StoredPassword};
 use roles::directory::Account;
+use roles::store::Quota;
 use storage::directory::{AccountRow, Forwarding, NameKey, Rows};
 use storage::sql::SqlError;
 
@@ -18,6 +19,8 @@ pub(crate) struct Card {
     pub(crate) password: Result<StoredPassword, BadPassword>,
     pub(crate) scram: Option<ScramKeys>,
     pub(crate) rights: Rights,
+    /// How much its mailbox may hold.
+    pub(crate) quota: Quota,
     /// Forwards that are to be followed, if its rights allow.
     pub(crate) forwards: Vec<Address>,
     /// Forwards that are no addresses: they are skipped.
@@ -43,8 +46,10 @@ impl Card {
                 Err(_) => bad.push(forward.address),
             }
         }
+        let login = format!("{}@{}", row.name, row.domain);
         Ok(Some(Self {
-            login: format!("{}@{}", row.name, row.domain),
+            quota: rights.limits.quota(&login, &row.domain),
+            login,
             password: StoredPassword::parse(&row.password),
             scram: ScramKeys::parse(&row.scram).ok(),
             forwards: good,
@@ -62,7 +67,7 @@ impl Card {
             login: self.login.clone(),
             mailbox: self.row.mailbox,
             home: HostName::new(&self.row.home),
-            quota: self.rights.quota,
+            quota: self.quota.clone(),
             max_message: self.rights.max_message,
         }
     }

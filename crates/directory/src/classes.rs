@@ -5,7 +5,8 @@
 use catalog::cos::{self, Attribute, Rule, Type};
 use roles::directory::OverQuota;
 use roles::directory::provision::{AttributeView, Source};
-use roles::store::Quota;
+use roles::store::{Quota, Warning};
+use std::sync::Arc;
 use storage::directory::{AttributeRow, Values};
 
 /// An attribute as the rules need it, built-in or defined by the site.
@@ -100,9 +101,33 @@ pub(crate) struct Rights {
     pub(crate) forwarding: Permission,
     pub(crate) max_forwards: usize,
     pub(crate) max_aliases: usize,
-    pub(crate) quota: Quota,
+    pub(crate) limits: Limits,
     pub(crate) max_message: u64,
     pub(crate) over_quota: OverQuota,
+}
+
+/// How much a mailbox may hold, and how its user is warned before (ITS 15940, 18222).
+#[derive(Debug, Clone)]
+pub(crate) struct Limits {
+    pub(crate) bytes: u64,
+    pub(crate) messages: u64,
+    pub(crate) percent: u8,
+    pub(crate) text: String,
+    pub(crate) sender: String,
+}
+
+impl Limits {
+    /// As the store is to hold the account of this login name and domain to them.
+    pub(crate) fn quota(&self, login: &str, domain: &str) -> Quota {
+        let limited = self.bytes > 0 || self.messages > 0;
+        let warning = || {
+            let own = || format!("postmaster@{domain}");
+            let from = if self.sender.is_empty() { own() } else { self.sender.clone() };
+            Arc::new(Warning { percent: self.percent, to: login.to_owned(), from, text: self.text.clone() })
+        };
+        let warning = (limited && self.percent > 0).then(warning);
+        Quota { bytes: self.bytes, messages: self.messages, warning }
+    }
 }
 
 /// A permission or a switch.
@@ -141,7 +166,13 @@ impl Rights {
             forwarding: permission(cos::FORWARDING),
             max_forwards: count(cos::MAX_FORWARDS),
             max_aliases: count(cos::MAX_ALIASES),
-            quota: Quota { bytes: number(cos::QUOTA_BYTES), messages: number(cos::QUOTA_MESSAGES) },
+            limits: Limits {
+                bytes: number(cos::QUOTA_BYTES),
+                messages: number(cos::QUOTA_MESSAGES),
+                percent: u8::try_from(number(cos::QUOTA_THRESHOLD).min(100)).unwrap_or(100),
+                text: text(cos::QUOTA_TEXT).to_owned(),
+                sender: text(cos::QUOTA_SENDER).to_owned(),
+            },
             max_message: number(cos::MAX_MESSAGE_SIZE).saturating_mul(1024),
             over_quota: if defer { OverQuota::Defer } else { OverQuota::Refuse },
         }
@@ -184,7 +215,7 @@ mod tests {
             (rights.pop, rights.imap_tls, rights.smtp),
             (Access::Everywhere, Access::Everywhere, Access::Everywhere)
         );
-        assert_eq!(rights.quota, Quota { bytes: 0, messages: 0 });
+        assert_eq!(rights.limits.quota("a@b.test", "b.test"), Quota::default());
         assert_eq!((rights.local_delivery, rights.max_forwards), (Permission::Yes, 20));
     }
 
@@ -197,6 +228,26 @@ mod tests {
         assert_eq!(rights.local_delivery, Permission::No);
         assert_eq!((rights.pop, rights.over_quota), (Access::Trusted, OverQuota::Defer));
         assert_eq!(rights.max_message, 3072);
+    }
+
+    #[test]
+    fn its_15940_quota_and_its_warning_are_those_of_the_class() {
+        let class = values(&[("totalBytes", "1000"), ("quotaThreshold", "80"), ("quota_msg", "Tidy up")]);
+        let quota = Rights::of(&values(&[]), &class).limits.quota("a@b.test", "b.test");
+        let warning = quota.warning.as_deref().unwrap();
+        assert_eq!((quota.bytes, warning.percent), (1000, 80));
+        assert_eq!((warning.to.as_str(), warning.from.as_str()), ("a@b.test", "postmaster@b.test"));
+        assert_eq!(warning.text, "Tidy up");
+        let own = values(&[("quotaThreshold", "0"), ("totalMsgQuota", "5")]);
+        let quota = Rights::of(&own, &class).limits.quota("a@b.test", "b.test");
+        assert_eq!(quota, Quota { bytes: 1000, messages: 5, warning: None });
+    }
+
+    #[test]
+    fn its_18222_who_warns_is_a_matter_of_the_class() {
+        let class = values(&[("totalBytes", "1000"), ("quota_msg_by", "helpdesk@isp.test")]);
+        let quota = Rights::of(&values(&[]), &class).limits.quota("a@b.test", "b.test");
+        assert_eq!(quota.warning.unwrap().from, "helpdesk@isp.test");
     }
 
     #[test]

@@ -87,6 +87,7 @@ fn store_failed(tag: &Tag, why: &StoreError) -> Reply {
         StoreError::NoMessage => (Some(Code::NonExistent), "no such message"),
         StoreError::FolderExists => (Some(Code::AlreadyExists), "the mailbox exists already"),
         StoreError::Refused(text) => (Some(Code::Cannot), text.as_str()),
+        StoreError::Limit(text) => (Some(Code::Limit), text.as_str()),
         StoreError::OverQuota => (Some(Code::OverQuota), "the quota is used up"),
         StoreError::Locked => (Some(Code::InUse), "the mailbox is in use by another session"),
         StoreError::Busy => (Some(Code::Unavailable), "busy, try again"),

@@ -7,6 +7,7 @@
 //! Upwards: `wire` turns bytes of a protocol into these values, `roles` promises services in terms of them.
 
 pub mod address;
+pub mod attribute;
 pub mod envelope;
 pub mod flags;
 pub mod id;

@@ -93,6 +93,24 @@ impl Timestamp {
         }
     }
 
+    /// Reads RFC 3339, as [`Timestamp::rfc3339`] writes it or with an offset: `2026-11-23T13:35:00+01:00`. A leap second
+    /// counts as the second before it; what is finer than a microsecond is dropped. `None`: it is something else.
+    pub fn parse_rfc3339(text: &str) -> Option<Self> {
+        let (date, time) = text.split_once(['T', 't', ' '])?;
+        let (year, month, day) = three(date, '-', [4, 2, 2])?;
+        let at = time.find(['Z', 'z', '+', '-'])?;
+        let (clock, zone) = time.split_at(at);
+        let (clock, fraction) = clock.split_once('.').unwrap_or((clock, "0"));
+        let (hour, minute, second) = three(clock, ':', [2, 2, 2])?;
+        let micros = digits(&format!("{:0<6.6}", fraction), 6)?;
+        let narrow = |n: u32| u8::try_from(n).ok();
+        let (month, day, hour) = (narrow(month)?, narrow(day)?, narrow(hour)?);
+        let (minute, second) = (narrow(minute)?, narrow(second)?);
+        let civil = Civil { year: i32::try_from(year).ok()?, month, day, hour, minute, second };
+        let utc = Self::from_civil(civil)?.as_micros() + i64::from(micros);
+        Some(Self(utc - offset_minutes(zone)? * 60_000_000))
+    }
+
     /// As in a Date or Received header, in UTC: `Mon, 23 Nov 2026 12:35:00 +0000`. RFC 5322 3.3.
     pub fn rfc5322(self) -> impl fmt::Display {
         Rfc5322(self)
@@ -107,6 +125,34 @@ impl Timestamp {
     pub fn rfc3339(self) -> impl fmt::Display {
         Rfc3339(self)
     }
+}
+
+/// Three numbers of fixed lengths.
+fn three(text: &str, by: char, lengths: [usize; 3]) -> Option<(u32, u32, u32)> {
+    let mut parts = text.split(by);
+    let mut next = |length| digits(parts.next()?, length);
+    let found = (next(lengths[0])?, next(lengths[1])?, next(lengths[2])?);
+    parts.next().is_none().then_some(found)
+}
+
+fn digits(text: &str, length: usize) -> Option<u32> {
+    let all = text.len() == length && text.bytes().all(|b| b.is_ascii_digit());
+    all.then(|| text.parse().ok())?
+}
+
+/// `Z`, `+01:00`.
+fn offset_minutes(zone: &str) -> Option<i64> {
+    if zone.eq_ignore_ascii_case("z") {
+        return Some(0);
+    }
+    let (sign, rest) = match zone.split_at_checked(1)? {
+        ("+", rest) => (1, rest),
+        ("-", rest) => (-1, rest),
+        _ => return None,
+    };
+    let (hours, minutes) = rest.split_once(':')?;
+    let (hours, minutes) = (digits(hours, 2)?, digits(minutes, 2)?);
+    (hours < 24 && minutes < 60).then(|| sign * i64::from(hours * 60 + minutes))
 }
 
 struct Rfc5322(Timestamp);
@@ -192,6 +238,35 @@ mod tests {
         assert_eq!(t.rfc5322().to_string(), "Mon, 23 Nov 2026 12:35:25 +0000");
         assert_eq!(t.imap().to_string(), "23-Nov-2026 12:35:25 +0000");
         assert_eq!(t.rfc3339().to_string(), "2026-11-23T12:35:25.617Z");
+    }
+
+    #[test]
+    fn rfc3339_is_read_in_every_form_and_nothing_else_is() {
+        let at = |text| Timestamp::parse_rfc3339(text).map(Timestamp::as_micros);
+        for text in [
+            "2026-11-23T12:35:25.617Z",
+            "2026-11-23t13:35:25.617000+01:00",
+            "2026-11-23 07:05:25.6170009-05:30",
+        ] {
+            assert_eq!(at(text), Some(1_795_437_325_617_000), "{text}");
+        }
+        assert_eq!(at("1970-01-01T00:00:00Z"), Some(0));
+        for bad in [
+            "",
+            "2026-11-23",
+            "2026-11-23T12:35Z",
+            "2026-11-23T12:35:25",
+            "2026-02-30T00:00:00Z",
+            "2026-11-23T12:35:25.Zx",
+            "2026-11-23T12:35:25+0100",
+            "2026-11-23T12:35:25+99:00",
+            "+026-11-23T12:35:25Z",
+            "2026-1-23T12:35:25Z",
+            "2026-11-23T12:35:25.6é7Z",
+            "2026-11-23T24:00:00Z",
+        ] {
+            assert_eq!(at(bad), None, "{bad}");
+        }
     }
 
     #[test]

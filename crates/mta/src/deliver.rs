@@ -101,7 +101,7 @@ fn pack(copies: &[Copy<'_>]) -> (Vec<Vec<DeliverTo>>, Vec<(usize, usize)>) {
             to.push(DeliverTo {
                 mailbox: copy.account.mailbox,
                 folder: copy.folder.map(ToOwned::to_owned),
-                quota: copy.account.quota,
+                quota: copy.account.quota.clone(),
                 flags: Flags::default(),
             });
             to.len() - 1

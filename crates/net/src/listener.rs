@@ -4,10 +4,12 @@ use crate::connection::Connection;
 use crate::tls::ServerTls;
 use catalog::events::nio::NioAcceptFail;
 use env::Env;
+use rustix::process::{Resource, getrlimit};
 use std::collections::HashMap;
 use std::future::Future;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::os::fd::AsRawFd as _;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -15,6 +17,8 @@ use tokio::net::{TcpListener, TcpStream};
 
 /// Pause after a failed accept (no descriptors left), so that the loop does not spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// File descriptors that no connection is given, or a quarter of all where that is less.
+const KEPT_FOR_FILES: u64 = 512;
 /// Waiting connections that the kernel keeps for us.
 const BACKLOG: i32 = 1024;
 
@@ -75,7 +79,7 @@ impl Listener {
                 () = stopping.wait() => return,
                 accepted = self.socket.accept() => accepted,
             };
-            match accepted {
+            match accepted.and_then(with_room) {
                 Ok((socket, peer)) => admit(&env, &gate, &protocol, tls.as_ref(), socket, peer.ip()),
                 Err(error) => {
                     env.log.emit(&NioAcceptFail { error });
@@ -84,6 +88,21 @@ impl Listener {
             }
         }
     }
+}
+
+/// Lets a connection go where few file descriptors are left: they are for the files of those who are in already.
+fn with_room((socket, peer): (TcpStream, SocketAddr)) -> io::Result<(TcpStream, SocketAddr)> {
+    let limit = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
+    // The system gives the lowest number that is free.
+    if is_spare(u64::try_from(socket.as_raw_fd()).unwrap_or(0), limit) {
+        Ok((socket, peer))
+    } else {
+        Err(io::Error::other("the last file descriptors are kept for files"))
+    }
+}
+
+fn is_spare(descriptor: u64, limit: u64) -> bool {
+    descriptor < limit - (limit / 4).min(KEPT_FOR_FILES)
 }
 
 /// Counts the connection in and gives it a task, or tells it why not.

@@ -2,17 +2,19 @@
 
 use crate::Pop;
 use crate::login;
-use crate::mailbox_view::{Item, MailboxView};
 use crate::replies;
 use crate::session::{End, Held, Session};
 use catalog::events::pop::PopSyncError;
-use mail::id::FolderId;
+use mail::id::{FolderId, Uid};
 use mail::sequence::NumberSet;
 use roles::Body;
-use roles::store::{Need, Read, StoreError};
+use roles::store::{Need, Page, Read, StoreError};
+use std::num::NonZeroU32;
 use wire::pop3::command::{Command, Number};
 use wire::pop3::reply::{self, Stuffer, TopLimit};
 
+/// Messages asked of the store at a time.
+const PAGE: NonZeroU32 = NonZeroU32::new(1000).expect("not zero");
 /// Octets of a body asked for at a time.
 const PIECE: usize = 64 << 10;
 
@@ -26,31 +28,32 @@ pub(crate) async fn run(session: &mut Session<'_>, command: Command) -> Result<(
             let (count, octets) = view.totals();
             reply::ok_pair(out, count, octets);
         }
-        Command::List(Some(number)) => match view.get(number) {
-            Some(item) => reply::ok_pair(out, u64::from(number), u64::from(item.size)),
-            None => replies::no_such_message(out),
-        },
+        Command::List(Some(number)) => {
+            if let Some((_, octets)) = size(session, number).await {
+                reply::ok_pair(session.connection.output(), u64::from(number), octets);
+            }
+        }
         Command::Uidl(Some(number)) => match view.get(number) {
-            Some(item) => {
+            Some(uid) => {
                 out.extend_from_slice(b"+OK ");
-                reply::unique_id(out, u64::from(number), view.uid_validity.0, item.uid.0);
+                reply::unique_id(out, u64::from(number), view.uid_validity.0, uid.0);
             }
             None => replies::no_such_message(out),
         },
         Command::List(None) => {
             reply::ok_number(out, view.totals().0, "messages");
-            return list(session, |out, _, number, item| reply::pair(out, number, u64::from(item.size)))
-                .await;
+            return list(session).await;
         }
         Command::Uidl(None) => {
             reply::ok(out, "unique ids follow");
-            return list(session, |out, view, number, item| {
-                reply::unique_id(out, number, view.uid_validity.0, item.uid.0);
-            })
-            .await;
+            return unique_ids(session).await;
         }
-        Command::Dele(number) if view.mark(number) => reply::ok(out, "message marked"),
-        Command::Dele(_) => replies::no_such_message(out),
+        Command::Dele(number) => {
+            if let Some((uid, octets)) = size(session, number).await {
+                session.held.iter_mut().for_each(|held| held.view.mark(uid, octets));
+                reply::ok(session.connection.output(), "message marked");
+            }
+        }
         Command::Rset => {
             view.unmark_all();
             reply::ok_number(out, view.totals().0, "messages");
@@ -65,28 +68,75 @@ pub(crate) async fn run(session: &mut Session<'_>, command: Command) -> Result<(
     Ok(())
 }
 
-/// One line for each message that is not marked.
-async fn list(
-    session: &mut Session<'_>,
-    write: fn(&mut bytes::BytesMut, &MailboxView, u64, Item),
-) -> Result<(), End> {
+/// UID and octets of a message that is not marked; where it has none, the client has been told why.
+async fn size(session: &mut Session<'_>, number: Number) -> Option<(Uid, u64)> {
+    let found = session.held.as_ref().and_then(|held| Some((held, held.view.get(number)?)));
+    let Some((held, uid)) = found else {
+        replies::no_such_message(session.connection.output());
+        return None;
+    };
+    match page(session.pop, held, NumberSet::one(uid.0), Need::Flags).await {
+        Ok(Page { messages, .. }) if !messages.is_empty() => Some((uid, messages[0].size)),
+        Ok(_) => {
+            replies::store_failed(session.connection.output(), &StoreError::NoMessage);
+            None
+        }
+        Err(why) => {
+            replies::store_failed(session.connection.output(), &why);
+            None
+        }
+    }
+}
+
+/// Number and octets of each message that is not marked. One that was removed by other means meanwhile has none.
+async fn list(session: &mut Session<'_>) -> Result<(), End> {
     let Some(held) = &session.held else { return Ok(()) };
-    for (number, item) in held.view.iter() {
-        write(session.connection.output(), &held.view, number, item);
+    for mut piece in held.view.listed().pieces(PAGE) {
+        while !piece.is_empty() {
+            // Once the answer has begun there is no way to take it back.
+            let page = page(session.pop, held, piece.clone(), Need::Flags).await.map_err(|_| End::Broken)?;
+            for message in &page.messages {
+                let Some(number) = held.view.number(message.uid) else { continue };
+                reply::pair(session.connection.output(), u64::from(number), message.size);
+                session.connection.flush_if_full().await?;
+            }
+            let Some(next) = page.next.filter(|_| !page.messages.is_empty()) else { break };
+            let mut rest = NumberSet::new();
+            rest.insert_range(next.0..=u32::MAX);
+            piece = piece.intersection(&rest);
+        }
+    }
+    reply::end(session.connection.output());
+    Ok(())
+}
+
+/// Number and unique id of each message that is not marked.
+async fn unique_ids(session: &mut Session<'_>) -> Result<(), End> {
+    let Some(held) = &session.held else { return Ok(()) };
+    let (listed, validity) = (held.view.listed(), held.view.uid_validity.0);
+    for uid in listed.iter() {
+        let Some(number) = held.view.number(Uid(uid)) else { continue };
+        reply::unique_id(session.connection.output(), u64::from(number), validity, uid);
         session.connection.flush_if_full().await?;
     }
     reply::end(session.connection.output());
     Ok(())
 }
 
+async fn page(pop: &Pop, held: &Held, uids: NumberSet, need: Need) -> Result<Page, StoreError> {
+    let (mailbox, folder, limit) = (held.mailbox, FolderId::INBOX, PAGE.get() as usize);
+    let read = Read { mailbox, folder, uids, need, changed_since: None, limit };
+    pop.store.message_read(held.call(), read).await
+}
+
 /// RETR and TOP.
 async fn send(session: &mut Session<'_>, number: Number, limit: Option<TopLimit>) -> Result<(), End> {
     let found = session.held.as_ref().and_then(|held| Some((held, held.view.get(number)?)));
-    let Some((held, item)) = found else {
+    let Some((held, uid)) = found else {
         replies::no_such_message(session.connection.output());
         return Ok(());
     };
-    let body = match find(session.pop, held, item).await {
+    let body = match find(session.pop, held, uid).await {
         Ok(body) => body,
         Err(why) => {
             replies::store_failed(session.connection.output(), &why);
@@ -103,19 +153,11 @@ async fn send(session: &mut Session<'_>, number: Number, limit: Option<TopLimit>
     stream(session, &body, limit).await
 }
 
-async fn find(pop: &Pop, held: &Held, item: Item) -> Result<Body, StoreError> {
-    let read = Read {
-        mailbox: held.mailbox,
-        folder: FolderId::INBOX,
-        uids: NumberSet::one(item.uid.0),
-        need: Need::Body,
-        changed_since: None,
-        limit: 1,
-    };
-    let page = pop.store.message_read(held.call(), read).await?;
-    let body = page.messages.into_iter().next().and_then(|message| message.body);
-    let body = body.ok_or(StoreError::NoMessage)?;
-    if body.len() != u64::from(item.size) {
+async fn find(pop: &Pop, held: &Held, uid: Uid) -> Result<Body, StoreError> {
+    let page = page(pop, held, NumberSet::one(uid.0), Need::Body).await?;
+    let found = page.messages.into_iter().next().and_then(|message| Some((message.size, message.body?)));
+    let (size, body) = found.ok_or(StoreError::NoMessage)?;
+    if body.len() != size {
         let detail = "the size is not the one that was listed";
         pop.env.log.emit(&PopSyncError { mailbox: held.mailbox, detail });
     }

@@ -3,16 +3,15 @@
 //! Wrong passwords are answered late, later each time, and at the fifth the connection ends.
 
 use crate::Pop;
-use crate::mailbox_view::{Item, MailboxView};
+use crate::mailbox_view::MailboxView;
 use crate::replies;
 use crate::session::{End, Held, Session};
-use mail::id::{FolderId, MailboxId};
+use mail::id::MailboxId;
 use mail::secret::Secret;
-use mail::sequence::NumberSet;
 use net::connection::Connection;
 use roles::Call;
 use roles::directory::{Account, DirectoryError, Login, Origin, Proof, Protocol, ScramKeys, Transport};
-use roles::store::{Need, Opened, Read, StoreError};
+use roles::store::{Opened, StoreError};
 use wire::line::Lines;
 use wire::pop3::command::{Command, MAX_LINE};
 use wire::pop3::reply;
@@ -22,8 +21,6 @@ use wire::sasl::{self, BadResponse, Exchange, Mechanism, Step};
 
 /// Wrong passwords after which the connection ends.
 const MAX_FAILURES: u32 = 5;
-/// Messages asked of the store at a time.
-const PAGE: usize = 1000;
 
 /// Does a command that the state allows before a login.
 pub(crate) async fn run(session: &mut Session<'_>, command: Command) -> Result<(), End> {
@@ -244,32 +241,12 @@ async fn open_mailbox(session: &mut Session<'_>, call: Call, account: Account) {
     }
 }
 
-/// What is in the Inbox now: the sizes come a page at a time.
+/// What is in the Inbox now.
 async fn look(pop: &Pop, call: &Call, mailbox: MailboxId) -> Result<MailboxView, StoreError> {
-    let Opened { folder, mut uids, .. } = match pop.store.folder_open(call, mailbox, "INBOX".to_owned()).await
-    {
-        Ok(opened) => opened,
+    match pop.store.folder_open(call, mailbox, "INBOX".to_owned()).await {
+        Ok(Opened { folder, uids, .. }) => Ok(MailboxView::new(folder.uid_validity, uids, folder.bytes)),
         // Made by its first delivery: reading needs no write, which a full disk would refuse.
-        Err(StoreError::NoMailbox) => return Ok(MailboxView::empty()),
-        Err(why) => return Err(why),
-    };
-    let mut items = Vec::with_capacity(usize::try_from(folder.messages).unwrap_or(0).min(PAGE));
-    while !uids.is_empty() {
-        let read = Read {
-            mailbox,
-            folder: FolderId::INBOX,
-            uids: uids.clone(),
-            need: Need::Flags,
-            changed_since: None,
-            limit: PAGE,
-        };
-        let page = pop.store.message_read(call, read).await?;
-        items.extend(page.messages.iter().map(|message| Item::new(message.uid, message.size)));
-        // A page without messages must not be asked for again and again.
-        let Some(next) = page.next.filter(|_| !page.messages.is_empty()) else { break };
-        let mut rest = NumberSet::new();
-        rest.insert_range(next.0..=u32::MAX);
-        uids = uids.intersection(&rest);
+        Err(StoreError::NoMailbox) => Ok(MailboxView::empty()),
+        Err(why) => Err(why),
     }
-    Ok(MailboxView::new(folder.uid_validity, items))
 }

@@ -1,79 +1,76 @@
-//! What a client has been told of its mailbox: numbers from 1, sizes, marks for removal. RFC 1939 5.
+//! What a client has been told of its mailbox: numbers from 1, octets in all, marks for removal. RFC 1939 5.
 //!
-//! Fixed at login and pure: new mail is seen by the next session, marks are known to nobody else.
+//! Fixed at login and pure: new mail is seen by the next session, marks are known to nobody else. Which messages there
+//! are is kept in ranges, and the size of each is asked of the store where a client asks for it: a poll of a large
+//! mailbox costs neither time nor memory for every message.
 
 use mail::id::{Uid, UidValidity};
-use mail::sequence::NumberSet;
+use mail::sequence::{NumberSet, Numbered};
+use std::collections::BTreeMap;
 use wire::pop3::command::Number;
-
-/// One message of the listing.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Item {
-    pub(crate) uid: Uid,
-    /// Octets. Messages are smaller than 2 GiB (`maxMessageSize`).
-    pub(crate) size: u32,
-    is_deleted: bool,
-}
-
-impl Item {
-    pub(crate) fn new(uid: Uid, size: u64) -> Self {
-        Self { uid, size: u32::try_from(size).unwrap_or(u32::MAX), is_deleted: false }
-    }
-}
 
 /// The listing of a session.
 #[derive(Debug)]
 pub(crate) struct MailboxView {
     pub(crate) uid_validity: UidValidity,
-    items: Vec<Item>,
+    uids: Numbered,
+    octets: u64,
+    /// UIDs with a mark, and their octets.
+    marked: BTreeMap<u32, u64>,
+    marked_octets: u64,
 }
 
 impl MailboxView {
-    /// The messages in their order.
-    pub(crate) fn new(uid_validity: UidValidity, mut items: Vec<Item>) -> Self {
-        items.shrink_to_fit();
-        Self { uid_validity, items }
+    /// These messages, with so many octets in all.
+    pub(crate) fn new(uid_validity: UidValidity, uids: NumberSet, octets: u64) -> Self {
+        let uids = Numbered::new(uids);
+        Self { uid_validity, uids, octets, marked: BTreeMap::new(), marked_octets: 0 }
     }
 
     /// Of a mailbox without messages. No message, so nothing that carries the UIDVALIDITY.
     pub(crate) fn empty() -> Self {
-        Self::new(UidValidity(1), Vec::new())
+        Self::new(UidValidity(1), NumberSet::new(), 0)
     }
 
     /// Count and octets of what is not marked.
     pub(crate) fn totals(&self) -> (u64, u64) {
-        self.iter().fold((0, 0), |(count, octets), (_, item)| (count + 1, octets + u64::from(item.size)))
+        let count = u64::from(self.uids.len()).saturating_sub(self.marked.len() as u64);
+        (count, self.octets.saturating_sub(self.marked_octets))
     }
 
     /// A message that is not marked.
-    pub(crate) fn get(&self, number: Number) -> Option<Item> {
-        self.items.get(index(number)?).copied().filter(|item| !item.is_deleted)
+    pub(crate) fn get(&self, number: Number) -> Option<Uid> {
+        let uid = self.uids.at(&NumberSet::one(number)).first()?;
+        (!self.marked.contains_key(&uid)).then_some(Uid(uid))
     }
 
-    /// The messages that are not marked, with their numbers.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = (u64, Item)> + '_ {
-        (1..).zip(&self.items).filter(|(_, item)| !item.is_deleted).map(|(number, item)| (number, *item))
+    /// Its number.
+    pub(crate) fn number(&self, uid: Uid) -> Option<u32> {
+        self.uids.place(uid.0)
     }
 
-    /// Marks a message; whether there was one without a mark.
-    pub(crate) fn mark(&mut self, number: Number) -> bool {
-        let item = index(number).and_then(|at| self.items.get_mut(at)).filter(|item| !item.is_deleted);
-        item.map(|item| item.is_deleted = true).is_some()
+    /// The messages that are not marked.
+    pub(crate) fn listed(&self) -> NumberSet {
+        self.uids.set().difference(&self.marked())
+    }
+
+    /// Marks a message of so many octets, once.
+    pub(crate) fn mark(&mut self, uid: Uid, octets: u64) {
+        if self.marked.insert(uid.0, octets).is_none() {
+            self.marked_octets += octets;
+        }
     }
 
     /// Takes all marks back.
     pub(crate) fn unmark_all(&mut self) {
-        self.items.iter_mut().for_each(|item| item.is_deleted = false);
+        self.marked.clear();
+        self.marked_octets = 0;
     }
 
     /// The messages that QUIT removes.
     pub(crate) fn marked(&self) -> NumberSet {
-        self.items.iter().filter(|item| item.is_deleted).map(|item| item.uid).collect()
+        self.marked.keys().copied().collect()
     }
-}
-
-fn index(number: Number) -> Option<usize> {
-    usize::try_from(number.checked_sub(1)?).ok()
 }
 
 #[cfg(test)]
@@ -82,15 +79,15 @@ mod tests {
 
     #[test]
     fn marks_hide_a_message_and_keep_the_numbers_of_the_others() {
-        let items = [(3, 100), (5, 200), (9, 300)].map(|(uid, size)| Item::new(Uid(uid), size));
-        let mut view = MailboxView::new(UidValidity(7), items.to_vec());
+        let mut view = MailboxView::new(UidValidity(7), [3, 5, 9].into_iter().collect(), 600);
         assert_eq!(view.totals(), (3, 600));
-        assert!(view.mark(2) && !view.mark(2) && !view.mark(0) && !view.mark(4));
+        assert_eq!([0, 2, 4].map(|n| view.get(n)), [None, Some(Uid(5)), None]);
+        view.mark(Uid(5), 200);
+        view.mark(Uid(5), 200);
         assert_eq!(view.totals(), (2, 400));
         assert!(view.get(2).is_none());
-        assert_eq!(view.get(3).unwrap().uid, Uid(9));
-        assert_eq!(view.iter().map(|(number, _)| number).collect::<Vec<_>>(), [1, 3]);
-        assert_eq!(view.marked().to_string(), "5");
+        assert_eq!((view.get(3), view.number(Uid(9))), (Some(Uid(9)), Some(3)));
+        assert_eq!((view.listed().to_string(), view.marked().to_string()), ("3,9".into(), "5".into()));
         view.unmark_all();
         assert_eq!((view.totals(), view.marked().is_empty()), ((3, 600), true));
     }

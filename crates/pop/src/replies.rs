@@ -95,7 +95,9 @@ pub(crate) fn store_failed(out: &mut BytesMut, why: &StoreError) {
     match why {
         StoreError::Locked => err_code(out, Code::InUse, "the mailbox is in use by another session"),
         StoreError::NoMessage => err(out, "the message is gone"),
-        StoreError::Refused(_) => err_code(out, Code::SysPerm, "the message store refuses this"),
+        StoreError::Refused(_) | StoreError::Limit(_) => {
+            err_code(out, Code::SysPerm, "the message store refuses this")
+        }
         StoreError::NoMailbox
         | StoreError::NoFolder
         | StoreError::FolderExists

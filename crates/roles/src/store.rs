@@ -6,8 +6,13 @@
 //!
 //! Folder names are UTF-8 with `/` between levels; `INBOX` is taken in any case.
 
+mod keeping;
+
+pub use keeping::{AttributeLine, Expire, Expired, MAILBOX_PAGE, MailboxLine, Run, Unread};
+
 use crate::{Answer, Body, Call, Kind};
 use bytes::Bytes;
+use mail::attribute::AttributeName;
 use mail::flags::{FlagAction, Flags};
 use mail::id::{FolderId, MailboxId, ModSeq, Uid, UidValidity};
 use mail::search::Criterion;
@@ -15,6 +20,7 @@ use mail::sequence::NumberSet;
 use mail::time::Timestamp;
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Why the store did not do it.
@@ -35,6 +41,9 @@ pub enum StoreError {
     /// The Inbox cannot be removed, a name is not valid, a level is too deep; says which.
     #[error("{0}")]
     Refused(String),
+    /// A limit of the store that is no quota: the number or the depth of folders, the size of an attribute; says which.
+    #[error("{0}")]
+    Limit(String),
     /// The mailbox's quota of bytes or messages.
     #[error("the mailbox is full")]
     OverQuota,
@@ -62,7 +71,7 @@ impl StoreError {
             Self::NoMailbox | Self::NoFolder | Self::NoMessage => Kind::Missing,
             Self::FolderExists | Self::Locked => Kind::Conflict,
             Self::Refused(_) => Kind::Refused,
-            Self::OverQuota => Kind::OverLimit,
+            Self::OverQuota | Self::Limit(_) => Kind::OverLimit,
             Self::Busy => Kind::Busy(Duration::from_secs(1)),
             Self::NoSpace | Self::Unavailable => Kind::Unavailable,
             Self::Broken(_) => Kind::Broken,
@@ -71,12 +80,28 @@ impl StoreError {
 }
 
 /// How much a mailbox may hold, from its class of service; 0 is no limit.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Quota {
     /// Bytes of all messages together.
     pub bytes: u64,
     /// Number of messages.
     pub messages: u64,
+    /// How its user is warned before; `None`: not at all.
+    pub warning: Option<Arc<Warning>>,
+}
+
+/// The warning that a store puts into the Inbox, in the commit by which the mailbox comes to hold so much (ITS 13997):
+/// once, until it holds less again. It counts as every message does and is left out where it would not fit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Warning {
+    /// Percentage of either limit from which on the user is warned, 1 to 100.
+    pub percent: u8,
+    /// Who is warned, as an address.
+    pub to: String,
+    /// Who warns, as an address.
+    pub from: String,
+    /// What is said, in one line; empty: the store's own words.
+    pub text: String,
 }
 
 /// What a mailbox holds.
@@ -346,6 +371,41 @@ pub trait MessageStore: Send + Sync {
     /// What it holds; zero where there is none yet.
     fn mailbox_usage<'a>(&'a self, call: &'a Call, mailbox: MailboxId) -> Answer<'a, Usage, StoreError>;
 
+    /// A page of the mailboxes that are there, by id, after `after` (from the first one where that is `None`); at most
+    /// `limit` and [`MAILBOX_PAGE`]. An empty page: that was all.
+    fn mailbox_list<'a>(
+        &'a self,
+        call: &'a Call,
+        after: Option<MailboxId>,
+        limit: usize,
+    ) -> Answer<'a, Vec<MailboxLine>, StoreError>;
+
+    /// An attribute of a mailbox; `None` where it has none of that name.
+    fn attribute_get<'a>(
+        &'a self,
+        call: &'a Call,
+        mailbox: MailboxId,
+        name: AttributeName,
+    ) -> Answer<'a, Option<Bytes>, StoreError>;
+
+    /// Sets an attribute of a mailbox, or takes it away with `None`. [`StoreError::Limit`] beyond
+    /// `mail::attribute::MAX_VALUE` bytes, for the autoreply beyond `maxAutoReplyMsgLenKb`, and beyond
+    /// `mail::attribute::MAX_COUNT` names.
+    fn attribute_set<'a>(
+        &'a self,
+        call: &'a Call,
+        mailbox: MailboxId,
+        name: AttributeName,
+        value: Option<Bytes>,
+    ) -> Answer<'a, (), StoreError>;
+
+    /// The attributes of a mailbox, by name.
+    fn attribute_list<'a>(
+        &'a self,
+        call: &'a Call,
+        mailbox: MailboxId,
+    ) -> Answer<'a, Vec<AttributeLine>, StoreError>;
+
     /// Watches for changes from now on.
     fn mailbox_watch<'a>(
         &'a self,
@@ -416,6 +476,10 @@ pub trait MessageStore: Send + Sync {
         folder: FolderId,
         uids: NumberSet,
     ) -> Answer<'a, NumberSet, StoreError>;
+
+    /// Removes messages for their age, all that are old enough and none that is not (ITS 22344). A real run leaves the
+    /// time in the attribute `mail::attribute::LAST_EXPIRED` (ITS 11763).
+    fn message_expire<'a>(&'a self, call: &'a Call, expire: Expire) -> Answer<'a, Expired, StoreError>;
 
     /// Changes flags.
     fn flags_change<'a>(

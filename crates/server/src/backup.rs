@@ -106,8 +106,8 @@ impl Backup for SiteBackup {
         Box::pin(std::future::ready(Ok(self.0.current.progress().map(shown))))
     }
 
-    fn mailbox_recover<'a>(&'a self, _: &'a Call, recover: Recover) -> Answer<'a, Recovered, BackupError> {
-        Box::pin(self.0.store.recover(recover))
+    fn mailbox_recover<'a>(&'a self, call: &'a Call, recover: Recover) -> Answer<'a, Recovered, BackupError> {
+        Box::pin(self.0.store.recover(call, recover))
     }
 }
 

@@ -56,11 +56,6 @@ pub(crate) fn directory_file(site: &Site) -> PathBuf {
     site.folder().join("directory/isd.db")
 }
 
-/// Where the shards of the message store are.
-pub(crate) fn store_folder(site: &Site) -> PathBuf {
-    site.folder().join("mss")
-}
-
 /// Where the shard of the queue is.
 pub(crate) fn queue_folder(site: &Site) -> PathBuf {
     site.folder().join("imqueueserv")

@@ -13,6 +13,7 @@ mod newcomer;
 mod opener;
 mod options;
 mod ports;
+mod retention;
 mod rights;
 mod wiring;
 

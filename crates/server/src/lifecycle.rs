@@ -6,6 +6,7 @@
 use crate::folder;
 use crate::manager::SiteManager;
 use crate::ports::{self, ServerPorts};
+use crate::retention;
 use crate::rights;
 use crate::wiring::{Servers, Surroundings};
 use admin::context::Roles;
@@ -21,6 +22,7 @@ use env::settings::Settings;
 use mail::id::TraceId;
 use nix::unistd::User;
 use roles::Call;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::future::Future;
 use std::path::PathBuf;
 use std::pin::Pin;
@@ -63,6 +65,7 @@ pub(crate) fn run(plan: &Plan, ready: Option<Ready>) -> anyhow::Result<()> {
     let tree = configuration::load(&site.configuration_files())?.tree;
     let settings = Settings::new(site.host().as_str(), "common", tree);
     let wanted = wanted(&settings, &plan.servers)?;
+    raise_descriptors();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .max_blocking_threads(BLOCKING_THREADS)
@@ -78,6 +81,13 @@ pub(crate) fn run(plan: &Plan, ready: Option<Ready>) -> anyhow::Result<()> {
     runtime.shutdown_timeout(Duration::from_secs(1));
     drop(lock);
     ended
+}
+
+/// As many open files as the system allows: a connection is one, and a soft limit of 1,024 is usual (ITS 46244).
+fn raise_descriptors() {
+    let limit = getrlimit(Resource::Nofile);
+    // Where it is refused the listeners let connections go in time.
+    let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit });
 }
 
 /// The servers to start, in their order.
@@ -124,6 +134,7 @@ async fn serve(
         manager.start_bound(server, ports);
     }
     let roles = servers.roles(manager.clone());
+    retention::start(surroundings.env.for_server("mss"), roles.clone());
     let socket = control_socket::bind(&site.control_socket()).context("cannot make the control socket")?;
     let commands = admin::commands::ALL;
     let served = Served { site: Arc::clone(&site), commands, roles: roles.clone(), tasks: tasks.clone() };

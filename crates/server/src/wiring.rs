@@ -109,7 +109,7 @@ impl Servers {
         let file = folder::directory_file(site);
         let directory = DirectoryServer::open(env.for_server("imdircacheserv"), &file).await;
         let directory = directory.with_context(|| format!("cannot open the directory {}", file.display()))?;
-        let folder = folder::store_folder(site);
+        let folder = site.store_folder();
         let of_store = env.for_server("mss");
         let shards = u32::try_from(of_store.settings.get(NUM_MSS_PORTS)).ok().and_then(NonZeroU32::new);
         let shards = shards.unwrap_or(NonZeroU32::MIN);
@@ -156,6 +156,7 @@ impl Servers {
             store: Arc::new(self.store.clone()),
             queue: Arc::new(self.queue.clone()),
             submission: self.own.clone(),
+            maintenance: Arc::new(self.store.clone()),
             manager: Arc::new(manager),
             backup: Arc::new(self.backup.clone()),
         }

@@ -3,12 +3,13 @@
 //! Decided on the committer, because only there nothing changes between the look and the act: whether the request
 //! was served before, whether the mailbox exists, its quota, its folder.
 
+use crate::arrival::{self, Warned};
 use crate::error::Fail;
-use crate::mailbox::log_creation;
-use crate::open::{AWAY_LOOKS, AWAY_STEP, Inner};
-use crate::quota::{self, Over};
+use crate::mailbox::{Made, make};
+use crate::open::{AWAY_LOOKS, AWAY_STEP, Inner, Switches};
+use crate::quota::Over;
 use crate::source::{Incoming, Noted, note};
-use catalog::events::{ms, msg, run};
+use catalog::events::{ms, run};
 use futures_util::future::join_all;
 use mail::id::{MailboxId, RequestId};
 use mail::time::Timestamp;
@@ -36,12 +37,13 @@ struct Outcome {
 
 #[derive(Default)]
 struct Notes {
-    created: bool,
+    made: Option<Made>,
     folder_missing: bool,
     repeated: bool,
     over: Option<Over>,
     /// The mailbox changes its place: to be tried again.
     away: bool,
+    warned: Option<Warned>,
 }
 
 /// What is the same for all recipients.
@@ -51,7 +53,7 @@ struct Common {
     received: Timestamp,
     when: When,
     request: Option<RequestId>,
-    create: bool,
+    switches: Arc<Switches>,
 }
 
 impl Inner {
@@ -60,12 +62,14 @@ impl Inner {
             return Err(StoreError::Refused(format!("1 to {MAX_RECIPIENTS} recipients")));
         }
         let noted = note(&deliver.body).await.map_err(|_| StoreError::Unavailable)?;
+        let switches = self.switches.get();
+        let remembered = deliver.repeatable == Repeatable::Yes && switches.know_repeats;
         let common = Arc::new(Common {
             noted,
             received: deliver.received,
             when: self.when(),
-            request: (deliver.repeatable == Repeatable::Yes).then_some(call.request),
-            create: self.switches.get().create,
+            request: remembered.then_some(call.request),
+            switches,
             body: deliver.body,
         });
         let to: Arc<[DeliverTo]> = deliver.to.into();
@@ -148,9 +152,10 @@ impl Inner {
 
     fn log_outcome(&self, call: &Call, to: &DeliverTo, common: &Common, outcome: &Outcome) {
         let (log, id, mailbox) = (&self.env.log, call.trace.as_str(), to.mailbox);
-        if outcome.notes.created {
-            log_creation(self, mailbox, "delivery");
+        if let Some(made) = outcome.notes.made {
+            self.log_made(mailbox, made, "delivery");
         }
+        self.log_warned(mailbox, outcome.notes.warned);
         if outcome.notes.folder_missing {
             let folder = to.folder.as_deref().unwrap_or_default();
             log.emit(&ms::MsDeliverFolderNotFound { mailbox, folder, id });
@@ -165,11 +170,9 @@ impl Inner {
             }
             None => {}
         }
-        if let Ok(placed) = &outcome.placed
-            && self.switches.get().trace
-        {
+        if let Ok(placed) = &outcome.placed {
             let event = if outcome.notes.repeated { "repeated" } else { "delivered" };
-            log.emit(&msg::MsgTrace { event, id, mailbox, uid: placed.uid, bytes: common.body.len() });
+            self.trace_step(event, call, mailbox, placed.uid, common.body.len());
         }
     }
 }
@@ -196,18 +199,21 @@ fn place(
         return done(Ok(placed(before)), notes);
     }
     let exists = Mailbox::new(tx, to.mailbox).exists()?;
-    if !exists && !common.create {
+    if !exists && !common.switches.create {
         // createMboxes is off: the mail is deferred until the mailbox has been made.
         return done(Err(StoreError::Unavailable), notes);
     }
     let mut writer = match Writer::open(tx, to.mailbox, common.when)? {
         Some(writer) => writer,
-        None => Writer::create(tx, to.mailbox, common.when)?,
+        None => {
+            let (writer, made) = make(tx, to.mailbox, common.when, &common.switches)?;
+            notes.made = Some(made);
+            writer
+        }
     };
-    notes.created = !exists;
-    let usage = Usage { bytes: writer.row().bytes, messages: writer.row().messages };
+    let before = arrival::usage(&writer);
     let more = Usage { bytes: common.body.len(), messages: 1 };
-    if let Err(over) = quota::judge(usage, more, to.quota) {
+    if let Err(over) = arrival::judge(&writer, more, &to.quota) {
         writer.save()?;
         notes.over = Some(over);
         return done(Err(over.into()), notes);
@@ -229,6 +235,8 @@ fn place(
     let new = NewMessage { system: to.flags.system, keywords, received, sent, blob: reference };
     let modseq = writer.next_modseq();
     let uid = writer.add(&mut folder, new, modseq)?;
+    notes.warned =
+        arrival::warn(&mut writer, &mut folder, before, &to.quota, &common.switches, common.when.now)?;
     writer.save_folder(&folder)?;
     writer.save()?;
     let what = Earlier { folder: folder.id, uid_validity: folder.uid_validity, uid };

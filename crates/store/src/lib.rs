@@ -7,16 +7,22 @@
 //! It does not know who may do what, nor where a mailbox's mail comes from: servers in front have asked the directory.
 
 mod append;
+mod arrival;
+mod attributes;
 mod backup;
 mod changes;
 mod copy;
+mod damage;
 mod deliver;
 mod error;
+mod expire;
 mod expunge;
 mod flags;
 mod folders;
+mod letter;
 mod locks;
 mod mailbox;
+mod maintenance;
 mod moving;
 mod open;
 mod placement;
@@ -24,6 +30,7 @@ mod quota;
 mod read;
 mod recovery;
 mod restore;
+mod scrub;
 mod search;
 mod service;
 mod source;

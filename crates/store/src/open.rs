@@ -1,15 +1,18 @@
 //! Opening a store: its folder, its shards, what runs beside them.
 
+use crate::damage::Notices;
 use crate::error::Fail;
 use crate::locks::Locks;
+use crate::maintenance::Jobs;
 use crate::moving;
 use crate::placement::Placement;
+use crate::scrub;
 use crate::upkeep::{self, Restores};
 use crate::watchers::Watchers;
 use catalog::events::ms;
-use catalog::keys::mss;
+use catalog::keys::{common, mss};
 use env::Env;
-use env::settings::Live;
+use env::settings::{Live, Settings};
 use mail::id::MailboxId;
 use roles::store::StoreError;
 use std::collections::HashMap;
@@ -23,7 +26,7 @@ use std::thread;
 use std::time::Duration;
 use storage::mailboxes::When;
 use storage::mailboxes::transfer::is_away;
-use storage::shard::{Shard, ShardError, ShardOptions, Transaction, View};
+use storage::shard::{Disk, Shard, ShardError, ShardOptions, Transaction, View};
 use tokio::runtime::Handle;
 use tokio::sync::Notify;
 
@@ -77,6 +80,49 @@ pub(crate) struct Switches {
     pub(crate) trace: bool,
     /// How long what is taken away can be restored.
     pub(crate) keep: Duration,
+    /// Whether a repeated delivery is known by its request id.
+    pub(crate) know_repeats: bool,
+    /// What new mailboxes find.
+    pub(crate) welcome: Option<Welcome>,
+    pub(crate) max_folders: usize,
+    pub(crate) max_depth: usize,
+    /// Bytes of an autoreply.
+    pub(crate) max_autoreply: usize,
+    /// The name of this host.
+    pub(crate) host: String,
+}
+
+/// The message that a new mailbox begins with.
+pub(crate) struct Welcome {
+    pub(crate) from: String,
+    pub(crate) subject: String,
+    pub(crate) text: Vec<String>,
+}
+
+impl Switches {
+    fn read(settings: &Settings) -> Self {
+        let count = |n: u64| usize::try_from(n).unwrap_or(usize::MAX);
+        let (host, text) = (settings.host().to_owned(), settings.get(mss::WELCOME_TEXT));
+        let domain = settings.get(common::DEFAULT_DOMAIN);
+        let domain = if domain.is_empty() { &host } else { &domain };
+        let welcome = Welcome {
+            from: format!("postmaster@{domain}"),
+            subject: settings.get(mss::WELCOME_SUBJECT),
+            text,
+        };
+        Self {
+            create: settings.get(mss::CREATE_MBOXES),
+            log_creation: settings.get(mss::LOG_MAILBOX_CREATION),
+            trace: settings.get(mss::MESSAGE_TRACING),
+            keep: Duration::from_secs(60 * settings.get(mss::RESTORE_WINDOW)),
+            know_repeats: settings.get(mss::DUP_MESSAGE_DETECT),
+            welcome: Some(welcome).filter(|w| w.text.iter().any(|line| !line.is_empty())),
+            max_folders: count(settings.get(mss::MAX_FOLDERS)),
+            max_depth: count(settings.get(mss::MAX_FOLDER_DEPTH)),
+            max_autoreply: count(settings.get(mss::MAX_AUTO_REPLY_MSG_LEN).saturating_mul(1024)),
+            host,
+        }
+    }
 }
 
 /// The message store of a host. Clones share it.
@@ -92,6 +138,10 @@ pub(crate) struct Inner {
     /// Rung when there is something to purge.
     pub(crate) purge: Arc<Notify>,
     pub(crate) restores: Arc<Restores>,
+    /// Messages that cannot be read.
+    pub(crate) notices: Notices,
+    /// Long work that operators have started.
+    pub(crate) jobs: Jobs,
     pub(crate) placement: Arc<Placement>,
     pub(crate) folder: PathBuf,
 }
@@ -109,19 +159,41 @@ impl Store {
         options: &ShardOptions,
         env: &Env,
     ) -> Result<Self, OpenError> {
-        let opened = open_shards(path, shards.get(), options, env);
+        let open = |_, path: &Path| Shard::open(path, options.clone(), env);
+        Self::start(path, open_shards(path, shards.get(), &open), env)
+    }
+
+    /// As [`Store::open`], with the segments of each shard on the disk that `disk` gives for its number: for whoever
+    /// has disks of another kind than folders, as a simulation has.
+    ///
+    /// # Errors
+    /// [`OpenError`]; nothing runs then.
+    pub fn open_on(
+        path: &Path,
+        shards: NonZeroU32,
+        options: &ShardOptions,
+        env: &Env,
+        disk: &(dyn Fn(u32) -> Arc<dyn Disk> + Sync),
+    ) -> Result<Self, OpenError> {
+        let open = |number, path: &Path| Shard::open_on(disk(number), path, options.clone(), env);
+        Self::start(path, open_shards(path, shards.get(), &open), env)
+    }
+
+    fn start(
+        path: &Path,
+        opened: Result<(Vec<Shard>, Placement), OpenError>,
+        env: &Env,
+    ) -> Result<Self, OpenError> {
         let (shards, placement) = opened.inspect_err(|error| {
             env.log.emit(&ms::MsInitFailure { step: "open", error: chain(error) });
         })?;
-        let switches = env.settings.live(|s| Switches {
-            create: s.get(mss::CREATE_MBOXES),
-            log_creation: s.get(mss::LOG_MAILBOX_CREATION),
-            trace: s.get(mss::MESSAGE_TRACING),
-            keep: Duration::from_secs(60 * s.get(mss::RESTORE_WINDOW)),
-        });
+        let switches = env.settings.live(Switches::read);
+        let notices = Notices::start(env, &shards);
         let inner = Inner {
             env: env.clone(),
             shards,
+            notices,
+            jobs: Jobs::default(),
             watchers: Arc::default(),
             locks: Locks::new(env.clock.clone()),
             switches,
@@ -131,7 +203,9 @@ impl Store {
             folder: path.to_path_buf(),
         };
         upkeep::start(&inner);
-        Ok(Self(Arc::new(inner)))
+        let store = Self(Arc::new(inner));
+        scrub::start(&store);
+        Ok(store)
     }
 
     /// Finishes what waits and closes all shards; later calls get [`StoreError::Unavailable`].
@@ -201,18 +275,16 @@ impl Inner {
     }
 }
 
+/// Opens one shard: its number and its folder.
+type OpenShard<'a> = &'a (dyn Fn(u32, &Path) -> Result<Shard, ShardError> + Sync);
+
 /// The name of a shard's folder.
 pub(crate) fn shard_name(number: u32) -> String {
     format!("shard-{number:03}")
 }
 
 /// Opens all shards that there are, and those that are to be the homes of new mailboxes.
-fn open_shards(
-    path: &Path,
-    homes: u32,
-    options: &ShardOptions,
-    env: &Env,
-) -> Result<(Vec<Shard>, Placement), OpenError> {
+fn open_shards(path: &Path, homes: u32, open: OpenShard<'_>) -> Result<(Vec<Shard>, Placement), OpenError> {
     let folder = |source| OpenError::Folder { path: path.into(), source };
     std::fs::create_dir_all(path).map_err(folder)?;
     let made = match std::fs::read_to_string(path.join(FORMAT)) {
@@ -225,13 +297,13 @@ fn open_shards(
     };
     let shard_folder = |number: u32| path.join(shard_name(number));
     let count = (made.max(homes)..).find(|&n| !shard_folder(n).exists()).unwrap_or(homes);
-    let open = &|number: u32| {
-        let shard = Shard::open(&shard_folder(number), options.clone(), env);
+    let open_one = &|number: u32| {
+        let shard = open(number, &shard_folder(number));
         shard.map_err(|source| OpenError::Shard { path: path.into(), number, source })
     };
     // Beside each other: after a crash each shard reads the end of its log.
     let shards: Vec<Shard> = thread::scope(|scope| {
-        let threads: Vec<_> = (0..count).map(|number| scope.spawn(move || open(number))).collect();
+        let threads: Vec<_> = (0..count).map(|number| scope.spawn(move || open_one(number))).collect();
         threads
             .into_iter()
             .map(|t| t.join().unwrap_or_else(|panic| resume_unwind(panic)))

@@ -1,16 +1,20 @@
 //! Reading messages, a bounded page at a time.
+//!
+//! A message that cannot be read costs itself only: it is in the page without what was asked for (ITS 13587).
 
+use crate::damage::{Notices, Place};
 use crate::error::Fail;
 use crate::open::Inner;
 use crate::search::changed_after;
 use crate::source::Stored;
+use bytes::Bytes;
 use mail::id::ModSeq;
-use roles::Body;
 use roles::store::{Message, Need, Page, Read, StoreError};
+use roles::{Body, Call};
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use storage::mailboxes::{FolderRow, Keywords, Mailbox, MessageRow};
-use storage::shard::{Shard, ShardError, View};
+use storage::shard::{Blob, Damage, Shard, ShardError, View};
 
 /// Most messages of one page.
 const MAX_PAGE: usize = 1000;
@@ -20,10 +24,24 @@ const MAX_OUTLINES: usize = 1 << 20;
 const MAX_LOOKED_AT: usize = 20_000;
 
 impl Inner {
-    pub(crate) async fn read(&self, read: Read) -> Result<Page, StoreError> {
-        let shard = self.shard(read.mailbox).clone();
-        self.look(read.mailbox, move |view| page(view, &shard, &read)).await
+    pub(crate) async fn read(&self, call: &Call, read: Read) -> Result<Page, StoreError> {
+        let (mailbox, need) = (read.mailbox, read.need);
+        let number = self.shard_number(mailbox);
+        let (shard, notices) = (self.shards[number].clone(), self.notices.clone());
+        let source = Source { shard, number, notices };
+        let page = self.look(mailbox, move |view| page(view, &source, &read)).await?;
+        if need == Need::Body {
+            page.messages.iter().for_each(|m| self.trace_step("read", call, mailbox, m.uid, m.size));
+        }
+        Ok(page)
     }
+}
+
+/// What a page is read from.
+struct Source {
+    shard: Shard,
+    number: usize,
+    notices: Notices,
 }
 
 /// A folder of an existing mailbox.
@@ -36,7 +54,7 @@ pub(crate) fn folder(mailbox: Mailbox<'_>, id: mail::id::FolderId) -> Result<Fol
     }
 }
 
-fn page(view: &View<'_>, shard: &Shard, read: &Read) -> Result<Page, Fail> {
+fn page(view: &View<'_>, source: &Source, read: &Read) -> Result<Page, Fail> {
     let mailbox = Mailbox::new(view, read.mailbox);
     let folder = folder(mailbox, read.folder)?;
     let limit = read.limit.clamp(1, MAX_PAGE);
@@ -66,9 +84,19 @@ fn page(view: &View<'_>, shard: &Shard, read: &Read) -> Result<Page, Fail> {
             next = Some(row.uid);
             break;
         }
-        let message = message(view, shard, &keywords, row, read.need)?;
-        outlines += message.outline.as_ref().map_or(0, bytes::Bytes::len);
-        messages.push(message);
+        let place = Place {
+            shard: source.number,
+            mailbox: read.mailbox,
+            folder: folder.id,
+            volume: folder.volume,
+            uid: row.uid,
+        };
+        let Some(stored) = stored(view, source, place, &row, read.need)? else { continue };
+        outlines += stored.outline.as_ref().map_or(0, Bytes::len);
+        let (uid, flags, size) = (row.uid, keywords.flags(&row), row.size());
+        let (modseq, received) = (row.modseq, row.received);
+        let Parts { outline, body } = stored;
+        messages.push(Message { uid, flags, modseq, size, received, outline, body });
     }
     Ok(Page { messages, next })
 }
@@ -81,17 +109,57 @@ pub(crate) fn keywords_for(mailbox: Mailbox<'_>, rows: &[MessageRow]) -> Result<
     mailbox.keywords()
 }
 
-fn message(
+/// What of a message is not in its row.
+#[derive(Default)]
+struct Parts {
+    outline: Option<Bytes>,
+    body: Option<Body>,
+}
+
+/// What is asked for of a message; nothing of one that is damaged, `None` of one that is gone by now.
+fn stored(
     view: &View<'_>,
-    shard: &Shard,
-    keywords: &Keywords,
-    row: MessageRow,
+    source: &Source,
+    place: Place,
+    row: &MessageRow,
     need: Need,
-) -> Result<Message, Fail> {
-    let blob = if need == Need::Flags { None } else { Some(view.blob(&row.blob)?) };
-    let outline = blob.as_ref().map(storage::shard::Blob::meta).transpose()?;
-    let body = blob.filter(|_| need == Need::Body);
-    let body = body.map(|blob| Body::new(Arc::new(Stored { shard: shard.clone(), blob })));
-    let (uid, flags, size) = (row.uid, keywords.flags(&row), row.size());
-    Ok(Message { uid, flags, modseq: row.modseq, size, received: row.received, outline, body })
+) -> Result<Option<Parts>, Fail> {
+    if need == Need::Flags {
+        return Ok(Some(Parts::default()));
+    }
+    let damage = match view.examine(&row.blob)? {
+        Err(Damage::Widow) if !is_there(view, place, row)? => return Ok(None),
+        Err(damage) => damage,
+        Ok(blob) => match open(source, place, &blob, need) {
+            Ok(outline) => {
+                let body = (need == Need::Body).then(|| Stored {
+                    shard: source.shard.clone(),
+                    blob,
+                    place,
+                    notices: source.notices.clone(),
+                });
+                let body = body.map(|stored| Body::new(Arc::new(stored)));
+                return Ok(Some(Parts { outline: Some(outline), body }));
+            }
+            Err(damage) => damage,
+        },
+    };
+    source.notices.notice(place, damage);
+    Ok(Some(Parts::default()))
+}
+
+/// The outline. The body of a message that was found damaged before is read once more before anybody begins to send it.
+fn open(source: &Source, place: Place, blob: &Blob, need: Need) -> Result<Bytes, Damage> {
+    if need == Need::Body && source.notices.is_known(place) {
+        let outline = blob.verify()?;
+        source.notices.recovered(place);
+        return Ok(outline);
+    }
+    blob.meta().map_err(|error| Damage::told_by(&error).unwrap_or(Damage::Unreadable))
+}
+
+/// Whether the message is still there, and is this one.
+pub(crate) fn is_there(view: &View<'_>, place: Place, row: &MessageRow) -> Result<bool, ShardError> {
+    let now = Mailbox::new(view.newest(), place.mailbox).message(place.volume, place.uid)?;
+    Ok(now.is_some_and(|now| now.blob == row.blob))
 }

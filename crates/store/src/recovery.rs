@@ -15,7 +15,7 @@ use mail::sequence::NumberSet;
 use mail::time::Timestamp;
 use roles::backup::{BackupError, Recover, Recovered};
 use roles::store::{Append, Quota, StoreError, Subscription, Usage};
-use roles::{Body, BodySource};
+use roles::{Body, BodySource, Call};
 use std::future::Future;
 use std::io;
 use std::ops::ControlFlow;
@@ -36,8 +36,8 @@ impl Store {
     /// # Errors
     /// [`BackupError::Refused`] where the backup has no such mailbox, the folder exists, or the mail does not fit;
     /// [`BackupError::Failed`] where the backup cannot be read or the store does not take it.
-    pub async fn recover(&self, recover: Recover) -> Result<Recovered, BackupError> {
-        self.inner().recover(recover).await
+    pub async fn recover(&self, call: &Call, recover: Recover) -> Result<Recovered, BackupError> {
+        self.inner().recover(call, recover).await
     }
 }
 
@@ -60,7 +60,7 @@ struct KeptMessage {
 }
 
 impl Inner {
-    async fn recover(&self, recover: Recover) -> Result<Recovered, BackupError> {
+    async fn recover(&self, call: &Call, recover: Recover) -> Result<Recovered, BackupError> {
         let Recover { folder, generation, from, into, below, quota } = recover;
         let find = move || find(Path::new(&folder), generation, from);
         let (generation, kept) = self.on_a_thread(find).await?;
@@ -70,22 +70,22 @@ impl Inner {
         }
         self.create_mailbox(into).await.map_err(failed)?;
         let usage = self.usage(into).await.map_err(failed)?;
-        quota::judge(usage, kept.usage, quota)
+        quota::judge(usage, kept.usage, &quota)
             .map_err(|_| BackupError::Refused("the mailbox has no room for all of the mail".into()))?;
         let kept = Arc::new(kept);
         let mut done = Recovered { generation, ..Recovered::default() };
         for folder in &kept.folders {
-            self.recover_folder(&kept, folder, into, &prefix, &mut done).await?;
+            self.recover_folder(call, &kept, folder, (into, &prefix), &mut done).await?;
         }
         Ok(done)
     }
 
     async fn recover_folder(
         &self,
+        call: &Call,
         kept: &Arc<Kept>,
         folder: &FolderRow,
-        into: MailboxId,
-        prefix: &FolderName,
+        (into, prefix): (MailboxId, &FolderName),
         done: &mut Recovered,
     ) -> Result<(), BackupError> {
         let name = target(prefix, folder);
@@ -109,7 +109,7 @@ impl Inner {
                 // What fits was asked before; others may have used the room since.
                 let quota = Quota::default();
                 let append = Append { mailbox: into, folder: name.clone(), flags, received, body, quota };
-                self.append(append).await.map_err(failed)?;
+                self.append(call, append).await.map_err(failed)?;
                 done.messages += 1;
                 done.bytes += bytes;
             }

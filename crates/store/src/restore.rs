@@ -5,6 +5,7 @@
 //! messages only.
 
 use crate::error::Fail;
+use crate::folders::{Limits, create};
 use crate::open::{Inner, Store};
 use mail::id::{MailboxId, Uid};
 use mail::time::Timestamp;
@@ -25,6 +26,13 @@ struct Page {
     unchanged: u64,
     keywords: Keywords,
     next: Option<Uid>,
+}
+
+/// The folder that messages are put back into, as it is made where it does not exist.
+struct Target {
+    name: FolderName,
+    special_use: u8,
+    limits: Limits,
 }
 
 impl Store {
@@ -81,9 +89,12 @@ impl Inner {
             done.bytes += page.messages.iter().map(MessageRow::size).sum::<u64>();
             let next = page.next;
             if *into != RestoreInto::Nowhere && (prefix.is_some() || !page.messages.is_empty()) {
-                let (target, folder, when) = (target(folder, prefix)?, folder.clone(), self.when());
-                let task =
-                    move |tx: &mut Transaction<'_>| put_back(tx, mailbox, &folder, &target, page, when);
+                let (name, special_use) = (target(folder, prefix)?, folder.special_use);
+                // A copy below another folder has no special use: there is one folder of each.
+                let special_use = if name.as_str() == folder.name { special_use } else { 0 };
+                let (limits, when) = (Limits::of(&self.switches.get()), self.when());
+                let target = Target { name, special_use, limits };
+                let task = move |tx: &mut Transaction<'_>| put_back(tx, mailbox, &target, page, when);
                 self.change(mailbox, task).await?;
             }
             match next {
@@ -160,8 +171,7 @@ fn there(
 fn put_back(
     tx: &mut Transaction<'_>,
     id: MailboxId,
-    folder: &FolderRow,
-    name: &FolderName,
+    target: &Target,
     page: Page,
     when: When,
 ) -> Result<(), Fail> {
@@ -170,12 +180,11 @@ fn put_back(
     } else {
         Writer::create(tx, id, when)?
     };
-    let mut target = match writer.mailbox().folder_named(name)? {
-        Some(target) => target,
+    let mut folder = match writer.mailbox().folder_named(&target.name)? {
+        Some(folder) => folder,
         None => {
-            let mut made = crate::folders::create(&mut writer, name)?;
-            // A copy below another folder has no special use: there is one folder of each.
-            made.special_use = if made.name == folder.name { folder.special_use } else { 0 };
+            let mut made = create(&mut writer, &target.name, target.limits)?;
+            made.special_use = target.special_use;
             writer.save_folder(&made)?;
             made
         }
@@ -186,9 +195,9 @@ fn put_back(
             writer.transaction().retain(&row.blob, 1)?;
             let keywords = writer.keyword_places(&page.keywords.flags(&row))?;
             let MessageRow { system, received, sent, blob, .. } = row;
-            writer.add(&mut target, NewMessage { system, keywords, received, sent, blob }, modseq)?;
+            writer.add(&mut folder, NewMessage { system, keywords, received, sent, blob }, modseq)?;
         }
-        writer.save_folder(&target)?;
+        writer.save_folder(&folder)?;
     }
     Ok(writer.save()?)
 }

@@ -3,12 +3,15 @@
 use crate::copy::Originals;
 use crate::expunge::Which;
 use crate::open::Store;
+use bytes::Bytes;
+use mail::attribute::AttributeName;
 use mail::id::{FolderId, MailboxId, ModSeq};
 use mail::search::Criterion;
 use mail::sequence::NumberSet;
 use roles::store::{
-    Append, Changes, Copied, Deliver, Delivered, FlagsChange, FlagsChanged, Folder, Folders, MessageStore,
-    Opened, Page, Placed, Quota, Read, SpecialUse, StoreError, Subscription, Usage, Watch,
+    Append, AttributeLine, Changes, Copied, Deliver, Delivered, Expire, Expired, FlagsChange, FlagsChanged,
+    Folder, Folders, MailboxLine, MessageStore, Opened, Page, Placed, Quota, Read, SpecialUse, StoreError,
+    Subscription, Usage, Watch,
 };
 use roles::{Answer, Call};
 
@@ -25,6 +28,38 @@ impl MessageStore for Store {
 
     fn mailbox_usage<'a>(&'a self, _: &'a Call, mailbox: MailboxId) -> Of<'a, Usage> {
         Box::pin(self.inner().usage(mailbox))
+    }
+
+    fn mailbox_list<'a>(
+        &'a self,
+        _: &'a Call,
+        after: Option<MailboxId>,
+        limit: usize,
+    ) -> Of<'a, Vec<MailboxLine>> {
+        Box::pin(self.inner().list_mailboxes(after, limit))
+    }
+
+    fn attribute_get<'a>(
+        &'a self,
+        _: &'a Call,
+        mailbox: MailboxId,
+        name: AttributeName,
+    ) -> Of<'a, Option<Bytes>> {
+        Box::pin(self.inner().attribute(mailbox, name))
+    }
+
+    fn attribute_set<'a>(
+        &'a self,
+        _: &'a Call,
+        mailbox: MailboxId,
+        name: AttributeName,
+        value: Option<Bytes>,
+    ) -> Of<'a, ()> {
+        Box::pin(self.inner().set_attribute(mailbox, name, value))
+    }
+
+    fn attribute_list<'a>(&'a self, _: &'a Call, mailbox: MailboxId) -> Of<'a, Vec<AttributeLine>> {
+        Box::pin(self.inner().attributes(mailbox))
     }
 
     fn mailbox_watch<'a>(&'a self, _: &'a Call, mailbox: MailboxId) -> Of<'a, Box<dyn Watch>> {
@@ -45,12 +80,12 @@ impl MessageStore for Store {
         Box::pin(self.inner().deliver(call, deliver))
     }
 
-    fn message_append<'a>(&'a self, _: &'a Call, append: Append) -> Of<'a, Placed> {
-        Box::pin(self.inner().append(append))
+    fn message_append<'a>(&'a self, call: &'a Call, append: Append) -> Of<'a, Placed> {
+        Box::pin(self.inner().append(call, append))
     }
 
-    fn message_read<'a>(&'a self, _: &'a Call, read: Read) -> Of<'a, Page> {
-        Box::pin(self.inner().read(read))
+    fn message_read<'a>(&'a self, call: &'a Call, read: Read) -> Of<'a, Page> {
+        Box::pin(self.inner().read(call, read))
     }
 
     fn message_search<'a>(
@@ -106,6 +141,10 @@ impl MessageStore for Store {
         uids: NumberSet,
     ) -> Of<'a, NumberSet> {
         Box::pin(self.inner().expunge(mailbox, folder, uids, Which::All))
+    }
+
+    fn message_expire<'a>(&'a self, _: &'a Call, expire: Expire) -> Of<'a, Expired> {
+        Box::pin(self.inner().expire(expire))
     }
 
     fn flags_change<'a>(&'a self, _: &'a Call, change: FlagsChange) -> Of<'a, FlagsChanged> {

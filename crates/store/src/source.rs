@@ -1,5 +1,6 @@
 //! Bodies on their way in and out of a shard, and what is noted of them on the way in.
 
+use crate::damage::{Notices, Place};
 use bytes::Bytes;
 use mail::message::{Limits, Outline, Scanner, date};
 use mail::search::Day;
@@ -8,7 +9,7 @@ use roles::{Body, BodySource};
 use std::future::Future;
 use std::io;
 use std::pin::Pin;
-use storage::shard::{Blob, BlobSource, Shard};
+use storage::shard::{Blob, BlobSource, Damage, Shard, ShardError};
 
 /// What is stored beside a body so that it need not be looked at again.
 pub(crate) struct Noted {
@@ -34,8 +35,19 @@ pub(crate) async fn note(body: &Body) -> io::Result<Noted> {
             at += piece.len() as u64;
         }
     }
+    Ok(finish(scanner))
+}
+
+/// The same for a short message that is in memory.
+pub(crate) fn note_bytes(message: &[u8]) -> Noted {
+    let mut scanner = Scanner::new(Limits::default());
+    scanner.push(message);
+    finish(scanner)
+}
+
+fn finish(scanner: Scanner) -> Noted {
     let outline = scanner.finish();
-    Ok(Noted { outline: outline.encode(), sent: sent(&outline) })
+    Noted { outline: outline.encode(), sent: sent(&outline) }
 }
 
 /// RFC 9051 6.4.4 SENTON: the day as written, disregarding time and timezone.
@@ -61,6 +73,18 @@ impl BlobSource for Incoming {
 pub(crate) struct Stored {
     pub(crate) shard: Shard,
     pub(crate) blob: Blob,
+    pub(crate) place: Place,
+    pub(crate) notices: Notices,
+}
+
+impl Stored {
+    /// Says what a failure means for the message.
+    fn failed(&self, error: ShardError) -> io::Error {
+        if let Some(damage) = Damage::told_by(&error) {
+            self.notices.notice(self.place, damage);
+        }
+        error.into()
+    }
 }
 
 impl BodySource for Stored {
@@ -73,7 +97,7 @@ impl BodySource for Stored {
     }
 
     fn read_blocking(&self, offset: u64, at_most: usize) -> io::Result<Bytes> {
-        self.blob.body(offset..offset.saturating_add(at_most as u64)).map_err(io::Error::from)
+        self.blob.body(offset..offset.saturating_add(at_most as u64)).map_err(|e| self.failed(e))
     }
 
     fn read<'a>(
@@ -82,7 +106,7 @@ impl BodySource for Stored {
         at_most: usize,
     ) -> Pin<Box<dyn Future<Output = io::Result<Bytes>> + Send + 'a>> {
         let range = offset..offset.saturating_add(at_most as u64);
-        Box::pin(async move { self.shard.blob_body(&self.blob, range).await.map_err(io::Error::from) })
+        Box::pin(async move { self.shard.blob_body(&self.blob, range).await.map_err(|e| self.failed(e)) })
     }
 }
 

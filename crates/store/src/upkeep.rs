@@ -1,17 +1,19 @@
 //! What runs beside the requests: taking away what removed folders have left, forgetting old request ids and what was
-//! kept for restores, giving back the space of what is gone.
+//! kept for restores, giving back the space of what is gone. With `messageTracing`,
+//! each message that goes so is logged.
 //!
 //! A reconciler: takes no input, may be stopped at any point, runs when it is rung and from time to time.
 
 use crate::moving::clear_departed;
 use crate::open::{Inner, Switches};
 use crate::placement::Placement;
+use catalog::events::ms;
 use env::Env;
 use env::settings::Live;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
-use storage::mailboxes::{expire, forget, pending, purge};
+use storage::mailboxes::{Purge, Purged, expire, forget, pending, purge};
 use storage::shard::{Shard, ShardError, Transaction, keep_collected};
 use tokio::sync::Notify;
 
@@ -112,14 +114,21 @@ impl Upkeep {
         while let Some(what) = shard.read(move |view| pending(view, now)).await? {
             let restores = Arc::clone(restores);
             let step = move |tx: &mut Transaction<'_>| match restores.any() {
-                true => Ok::<_, ShardError>(false),
-                false => purge(tx, what).map(|_| true),
+                true => Ok::<_, ShardError>(None),
+                false => purge(tx, what).map(Some),
             };
-            if !shard.commit(step).await? {
-                break;
-            }
+            let Some(gone) = shard.commit(step).await? else { break };
+            self.trace(what, gone);
             tokio::task::yield_now().await;
         }
         Ok(())
+    }
+
+    fn trace(&self, what: Purge, gone: Purged) {
+        if self.switches.get().trace {
+            let Purge { mailbox, folder, .. } = what;
+            let log = |uid| self.env.log.emit(&ms::MsMsgDeleted { mailbox, folder, uid, by: "folder" });
+            gone.uids.into_iter().for_each(log);
+        }
     }
 }

@@ -104,6 +104,7 @@ impl Service {
 pub struct Wish {
     accounts: Vec<String>,
     entries: Vec<String>,
+    descriptors: Option<String>,
 }
 
 impl Wish {
@@ -121,6 +122,13 @@ impl Wish {
         self
     }
 
+    /// Limits of open files, soft and hard, as the program finds them.
+    #[must_use]
+    pub fn descriptors(mut self, soft: u32, hard: u32) -> Self {
+        self.descriptors = Some(format!("--nofile={soft}:{hard}"));
+        self
+    }
+
     /// Makes the site and returns when it serves.
     ///
     /// # Errors
@@ -135,7 +143,8 @@ impl Wish {
         if accounts.is_empty() {
             accounts = [ALICE, BOB].iter().map(|a| format!("{}:{}", a.address, a.password)).collect();
         }
-        let mut site = Site { folder, base: 0, accounts, process: None };
+        let descriptors = self.descriptors;
+        let mut site = Site { folder, base: 0, accounts, descriptors, process: None };
         site.start()?;
         Ok(site)
     }
@@ -146,6 +155,7 @@ pub struct Site {
     folder: TempDir,
     base: u16,
     accounts: Vec<String>,
+    descriptors: Option<String>,
     process: Option<Child>,
 }
 
@@ -211,7 +221,7 @@ impl Site {
     }
 
     fn serve(&mut self) -> Result<(), Unready> {
-        let mut command = Command::new(program()?);
+        let mut command = self.limited(&program()?);
         command.arg("try").arg("--site").arg(self.path()).arg("--base-port").arg(self.base.to_string());
         for account in &self.accounts {
             command.arg("--account").arg(account);
@@ -229,6 +239,14 @@ impl Site {
             true => Err(Unready::PortTaken),
             false => Err(Unready::Failed(said)),
         }
+    }
+
+    /// The program, with the limits that were wished for.
+    fn limited(&self, program: &Path) -> Command {
+        let Some(limits) = &self.descriptors else { return Command::new(program) };
+        let mut command = Command::new("prlimit");
+        command.arg(limits).arg(program);
+        command
     }
 
     /// The site folder.

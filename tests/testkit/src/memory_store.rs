@@ -2,20 +2,22 @@
 //!
 //! Nothing is durable and everything is under one lock. It can be told to be out of reach.
 
+mod facts;
+mod keeping;
+
 use bytes::Bytes;
+use facts::Seen;
+use mail::attribute::{AUTOREPLY, AttributeName, MAX_VALUE};
 use mail::flags::{Flags, Keyword, SystemFlags};
 use mail::id::{FolderId, MailboxId, ModSeq, RequestId, Uid, UidValidity};
-use mail::message::{Limits, Outline, Scanner, header};
-use mail::search::{Criterion, Day, Facts, Needle, Place};
+use mail::message::{Limits, Scanner};
+use mail::search::Criterion;
 use mail::sequence::NumberSet;
-use mail::text::charset::Charset;
-use mail::text::transfer::{BodyText, Encoding};
-use mail::text::words;
 use mail::time::Timestamp;
 use roles::store::{
-    Append, Changes, Copied, Deliver, DeliverTo, Delivered, FlagsChange, FlagsChanged, Folder, Folders,
-    Message, MessageStore, Need, Opened, Page, Placed, Quota, Read, Repeatable, SpecialUse, StoreError,
-    Subscription, Usage, Watch,
+    Append, AttributeLine, Changes, Copied, Deliver, DeliverTo, Delivered, Expire, Expired, FlagsChange,
+    FlagsChanged, Folder, Folders, MAILBOX_PAGE, MailboxLine, Message, MessageStore, Need, Opened, Page,
+    Placed, Quota, Read, Repeatable, SpecialUse, StoreError, Subscription, Usage, Watch,
 };
 use roles::{Answer, Body, Call};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -26,6 +28,8 @@ use tokio::sync::watch;
 
 /// Most messages of one page.
 const PAGE: usize = 1000;
+/// Bytes of an autoreply.
+const AUTOREPLY_LIMIT: usize = 32 << 10;
 
 /// The store.
 #[derive(Default)]
@@ -48,6 +52,7 @@ struct Mailbox {
     last_folder: u32,
     folders: Vec<Kept>,
     ghosts: BTreeSet<String>,
+    attributes: BTreeMap<AttributeName, Bytes>,
     locked_by: Option<RequestId>,
     changed: watch::Sender<u64>,
 }
@@ -127,9 +132,12 @@ impl MemoryStore {
         state.make(to.mailbox);
         drop(state);
         let placed = self.with(to.mailbox, |m| {
-            m.check_quota(to.quota, 1, deliver.body.len())?;
+            let before = m.check_quota(&to.quota, 1, deliver.body.len())?;
             let folder = to.folder.filter(|name| m.named(name).is_ok());
-            m.put(folder.as_deref().unwrap_or("INBOX"), to.flags, deliver.received, deliver.body.clone())
+            let folder = folder.as_deref().unwrap_or("INBOX");
+            let placed = m.put(folder, to.flags, deliver.received, deliver.body.clone())?;
+            m.warn(before, &to.quota)?;
+            Ok(placed)
         })?;
         if deliver.repeatable == Repeatable::Yes {
             self.lock().repeatable.insert(key, placed);
@@ -179,6 +187,7 @@ impl Mailbox {
             last_folder: 0,
             folders: Vec::new(),
             ghosts: BTreeSet::new(),
+            attributes: BTreeMap::new(),
             locked_by: None,
             changed: watch::Sender::new(0),
         };
@@ -262,11 +271,12 @@ impl Mailbox {
         Usage { bytes: messages().map(|m| m.body.len()).sum(), messages: messages().count() as u64 }
     }
 
-    fn check_quota(&self, quota: Quota, messages: u64, bytes: u64) -> Result<(), StoreError> {
+    /// What the mailbox holds, if that much more is allowed.
+    fn check_quota(&self, quota: &Quota, messages: u64, bytes: u64) -> Result<Usage, StoreError> {
         let usage = self.usage();
         let over = (quota.bytes > 0 && usage.bytes + bytes > quota.bytes)
             || (quota.messages > 0 && usage.messages + messages > quota.messages);
-        if over { Err(StoreError::OverQuota) } else { Ok(()) }
+        if over { Err(StoreError::OverQuota) } else { Ok(usage) }
     }
 
     fn copy(&mut self, from: FolderId, uids: &NumberSet, to: &str) -> Result<Copied, StoreError> {
@@ -418,54 +428,6 @@ fn outline(body: &Body) -> Result<Bytes, StoreError> {
     Ok(scanner.finish().encode().into())
 }
 
-/// A message as a criterion sees it.
-struct Seen<'a>(Uid, &'a Item);
-
-impl Facts for Seen<'_> {
-    fn uid(&self) -> Uid {
-        self.0
-    }
-    fn system_flags(&self) -> SystemFlags {
-        self.1.flags.system
-    }
-    fn has_keyword(&self, keyword: &Keyword) -> bool {
-        self.1.flags.keywords.contains(keyword)
-    }
-    fn size(&self) -> u64 {
-        self.1.body.len()
-    }
-    fn received(&self) -> Timestamp {
-        self.1.received
-    }
-    fn sent(&self) -> Option<Day> {
-        let outline = Outline::decode(&self.1.outline).ok()?;
-        let day = mail::message::date::parse(outline.envelope().date()?)?.local();
-        Day::new(day.year, day.month, day.day)
-    }
-    fn modseq(&self) -> ModSeq {
-        self.1.modseq
-    }
-    fn has_text(&self, place: &Place, needle: &Needle) -> Option<bool> {
-        let all = all_of(&self.1.body).ok()?;
-        let outline = Outline::decode(&self.1.outline).ok()?;
-        let (head, body) = all.split_at(usize::try_from(outline.header_len()).ok()?);
-        let mut text = String::new();
-        let mut decoder = BodyText::new(Encoding::of(outline.root().encoding()), Charset::of(b"utf-8"));
-        decoder.push(body, &mut text);
-        decoder.finish(&mut text);
-        let in_field = |f: header::Field<'_>| needle.occurs_in(&words::decode(f.value));
-        Some(match place {
-            Place::Header(name) => header::fields(head).any(|f| f.is(name) && in_field(f)),
-            Place::Body => needle.occurs_in(&text),
-            Place::Anywhere => {
-                header::fields(head)
-                    .any(|f| in_field(f) || needle.occurs_in(&String::from_utf8_lossy(f.name)))
-                    || needle.occurs_in(&text)
-            }
-        })
-    }
-}
-
 struct Watching {
     changed: watch::Receiver<u64>,
 }
@@ -495,6 +457,63 @@ impl MessageStore for MemoryStore {
             Err(StoreError::NoMailbox) => Ok(Usage::default()),
             other => other,
         })
+    }
+
+    fn mailbox_list<'a>(
+        &'a self,
+        _: &'a Call,
+        after: Option<MailboxId>,
+        limit: usize,
+    ) -> Answer<'a, Vec<MailboxLine>, StoreError> {
+        let state = self.lock();
+        let later = state.boxes.iter().filter(|(id, _)| after.is_none_or(|after| **id > after));
+        let line = |(id, m): (&MailboxId, &Mailbox)| MailboxLine { mailbox: *id, usage: m.usage() };
+        let mut all: Vec<_> = later.map(line).collect();
+        all.sort_unstable_by_key(|line| line.mailbox);
+        all.truncate(limit.clamp(1, MAILBOX_PAGE));
+        now(state.fails.clone().map_or(Ok(all), Err))
+    }
+
+    fn attribute_get<'a>(
+        &'a self,
+        _: &'a Call,
+        mailbox: MailboxId,
+        name: AttributeName,
+    ) -> Answer<'a, Option<Bytes>, StoreError> {
+        now(self.with(mailbox, |m| Ok(m.attributes.get(&name).cloned())))
+    }
+
+    fn attribute_set<'a>(
+        &'a self,
+        _: &'a Call,
+        mailbox: MailboxId,
+        name: AttributeName,
+        value: Option<Bytes>,
+    ) -> Answer<'a, (), StoreError> {
+        let limit = if name.as_str() == AUTOREPLY { AUTOREPLY_LIMIT } else { MAX_VALUE };
+        now(self.with(mailbox, |m| match value {
+            Some(value) if value.len() > limit => Err(StoreError::Limit("the attribute is too large".into())),
+            Some(value) => {
+                m.attributes.insert(name, value);
+                Ok(())
+            }
+            None => {
+                m.attributes.remove(&name);
+                Ok(())
+            }
+        }))
+    }
+
+    fn attribute_list<'a>(
+        &'a self,
+        _: &'a Call,
+        mailbox: MailboxId,
+    ) -> Answer<'a, Vec<AttributeLine>, StoreError> {
+        let line = |(name, value): (&AttributeName, &Bytes)| AttributeLine {
+            name: name.clone(),
+            bytes: value.len() as u64,
+        };
+        now(self.with(mailbox, |m| Ok(m.attributes.iter().map(line).collect())))
     }
 
     fn mailbox_watch<'a>(&'a self, _: &'a Call, id: MailboxId) -> Answer<'a, Box<dyn Watch>, StoreError> {
@@ -537,8 +556,10 @@ impl MessageStore for MemoryStore {
         let Append { mailbox, folder, flags, received, body, quota } = append;
         now(self.with(mailbox, |m| {
             m.named(&folder)?;
-            m.check_quota(quota, 1, body.len())?;
-            m.put(&folder, flags, received, body)
+            let before = m.check_quota(&quota, 1, body.len())?;
+            let placed = m.put(&folder, flags, received, body)?;
+            m.warn(before, &quota)?;
+            Ok(placed)
         }))
     }
 
@@ -571,8 +592,10 @@ impl MessageStore for MemoryStore {
         now(self.with(mailbox, |m| {
             let items = m.by_id(folder)?.messages.iter().filter(|(uid, _)| uids.contains(uid.0));
             let (count, bytes) = items.fold((0, 0), |(n, b), (_, item)| (n + 1, b + item.body.len()));
-            m.check_quota(quota, count, bytes)?;
-            m.copy(folder, &uids, &target)
+            let before = m.check_quota(&quota, count, bytes)?;
+            let copied = m.copy(folder, &uids, &target)?;
+            m.warn(before, &quota)?;
+            Ok(copied)
         }))
     }
 
@@ -610,6 +633,10 @@ impl MessageStore for MemoryStore {
         uids: NumberSet,
     ) -> Answer<'a, NumberSet, StoreError> {
         now(self.with(mailbox, |m| m.remove(folder, |uid, _| uids.contains(uid.0))))
+    }
+
+    fn message_expire<'a>(&'a self, _: &'a Call, expire: Expire) -> Answer<'a, Expired, StoreError> {
+        now(self.with(expire.mailbox, |m| m.expire(&expire)))
     }
 
     fn flags_change<'a>(&'a self, _: &'a Call, c: FlagsChange) -> Answer<'a, FlagsChanged, StoreError> {

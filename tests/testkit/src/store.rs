@@ -1,12 +1,15 @@
 //! A store that can be delivered to and asked how full it is, for the tests of what comes before a store.
 
+use bytes::Bytes;
+use mail::attribute::AttributeName;
 use mail::flags::Flags;
 use mail::id::{FolderId, MailboxId, ModSeq, RequestId, Uid, UidValidity};
 use mail::search::Criterion;
 use mail::sequence::NumberSet;
 use roles::store::{
-    Append, Changes, Copied, Deliver, Delivered, FlagsChange, FlagsChanged, Folder, Folders, MessageStore,
-    Opened, Page, Placed, Quota, Read, SpecialUse, StoreError, Subscription, Usage, Watch,
+    Append, AttributeLine, Changes, Copied, Deliver, Delivered, Expire, Expired, FlagsChange, FlagsChanged,
+    Folder, Folders, MailboxLine, MessageStore, Opened, Page, Placed, Quota, Read, SpecialUse, StoreError,
+    Subscription, Usage, Watch,
 };
 use roles::{Answer, Call};
 use std::collections::HashMap;
@@ -125,6 +128,11 @@ impl MessageStore for DropStore {
     not_here! {
         mailbox_create(mailbox: MailboxId) -> ();
         mailbox_delete(mailbox: MailboxId) -> ();
+        mailbox_list(after: Option<MailboxId>, limit: usize) -> Vec<MailboxLine>;
+        attribute_get(mailbox: MailboxId, name: AttributeName) -> Option<Bytes>;
+        attribute_set(mailbox: MailboxId, name: AttributeName, value: Option<Bytes>) -> ();
+        attribute_list(mailbox: MailboxId) -> Vec<AttributeLine>;
+        message_expire(expire: Expire) -> Expired;
         mailbox_watch(mailbox: MailboxId) -> Box<dyn Watch>;
         mailbox_lock(mailbox: MailboxId) -> ();
         message_append(append: Append) -> Placed;

@@ -1,4 +1,5 @@
-//! `cargo xtask bench`: a load against a fresh site of ours and, in the same run, against Postfix + Dovecot.
+//! `cargo xtask bench`: a load against a fresh site of ours and, in the same run, against Postfix + Dovecot;
+//! `cargo xtask bench store`: the message store by itself, and how it grows.
 //!
 //! Rounds alternate, so that a disturbance of the machine hits both. Every round begins with empty mailboxes and ends
 //! with a check that each acknowledged message is there exactly once. Results are medians over the rounds, as JSON and
@@ -10,6 +11,7 @@ mod dovecot;
 pub(crate) mod ours;
 mod report;
 mod steps;
+mod store;
 
 use crate::workspace::Workspace;
 use crate::{debian, test};
@@ -56,6 +58,9 @@ fn number<T: std::str::FromStr>(word: Option<&String>) -> Result<T> {
 }
 
 pub(crate) fn run(workspace: &Workspace, words: &[String]) -> Result<()> {
+    if let Some(("store", words)) = words.split_first().map(|(word, rest)| (word.as_str(), rest)) {
+        return store::run(workspace, words);
+    }
     let options = Options::parse(words)?;
     let program = test::build(workspace, "intermail", "release")?;
     let load = test::build(workspace, "load", "release")?;
@@ -84,5 +89,5 @@ pub(crate) fn run(workspace: &Workspace, words: &[String]) -> Result<()> {
         let mut site = Ours::new(program, folder.path().join("syncs-of-ours"), options.users);
         bench.syncs(&mut site, &mut results)?;
     }
-    report::write(workspace, &results)
+    report::write(workspace, &results, "", report::SITE)
 }

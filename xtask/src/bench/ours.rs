@@ -52,6 +52,11 @@ impl Ours {
         command
     }
 
+    /// How many accounts it has.
+    pub(crate) fn users(&self) -> u64 {
+        self.users
+    }
+
     /// The process, while it runs.
     pub(crate) fn pid(&self) -> Option<u32> {
         self.child.as_ref().map(Child::id)

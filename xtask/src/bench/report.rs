@@ -9,21 +9,22 @@ use std::fmt::Write as _;
 use std::fs;
 
 /// A figure of the table: its name in the results, what it is called, whether more is better.
-struct Figure {
+pub(crate) struct Figure {
     name: &'static str,
     title: &'static str,
     more: bool,
 }
 
-const fn more(name: &'static str, title: &'static str) -> Figure {
+pub(crate) const fn more(name: &'static str, title: &'static str) -> Figure {
     Figure { name, title, more: true }
 }
 
-const fn less(name: &'static str, title: &'static str) -> Figure {
+pub(crate) const fn less(name: &'static str, title: &'static str) -> Figure {
     Figure { name, title, more: false }
 }
 
-const FIGURES: &[Figure] = &[
+/// Of the whole site, beside its peer.
+pub(crate) const SITE: &[Figure] = &[
     more("smtp1.delivered_per_s", "SMTP to mailbox, messages/s, 1 connection"),
     more("smtp16.delivered_per_s", "SMTP to mailbox, messages/s, 16 connections"),
     more("smtp64.delivered_per_s", "SMTP to mailbox, messages/s, 64 connections"),
@@ -83,14 +84,14 @@ impl Results {
         Value::Object(self.0.iter().map(|(name, all)| (name.clone(), figures(all))).collect())
     }
 
-    fn table(&self) -> String {
+    fn table(&self, figures: &[Figure]) -> String {
         let names: Vec<_> = ["InterMail", "Postfix + Dovecot mdbox"]
             .into_iter()
             .filter(|n| self.0.contains_key(*n))
             .collect();
         let mut text = format!("| | {} |", names.join(" | "));
         text.push_str(if names.len() == 2 { " ratio |\n|---|---:|---:|---:|\n" } else { "\n|---|---:|\n" });
-        for figure in FIGURES {
+        for figure in figures {
             let values: Vec<_> = names.iter().map(|n| self.median(n, figure.name)).collect();
             if values.iter().all(Option::is_none) {
                 continue;
@@ -121,7 +122,8 @@ fn ratio(figure: &Figure, ours: Option<f64>, theirs: Option<f64>) -> String {
 fn shown(value: f64) -> String {
     match value {
         v if v >= 100.0 => format!("{v:.0}"),
-        v if v >= 1.0 => format!("{v:.1}"),
+        v if v >= 10.0 => format!("{v:.1}"),
+        v if v >= 1.0 => format!("{v:.2}"),
         v => format!("{v:.3}"),
     }
 }
@@ -137,17 +139,17 @@ fn median(values: &[f64]) -> Option<f64> {
     })
 }
 
-/// Writes `bench/results/<date>-<commit>.json` and `bench/results/latest.md`, and prints the table.
-pub(crate) fn write(workspace: &Workspace, results: &Results) -> Result<()> {
+/// Writes `bench/results/<kind><date>-<commit>.json` and `bench/results/<kind>latest.md`, and prints the table.
+pub(crate) fn write(workspace: &Workspace, results: &Results, kind: &str, figures: &[Figure]) -> Result<()> {
     let commit = workspace.output("git", &["rev-parse", "--short", "HEAD"])?;
     let date = workspace.output("date", &["-u", "+%Y-%m-%d"])?;
-    let name = format!("{}-{}", date.trim(), commit.trim());
+    let name = format!("{kind}{}-{}", date.trim(), commit.trim());
     let folder = workspace.root.join("bench/results");
     fs::create_dir_all(&folder)?;
     let text = serde_json::to_string_pretty(&results.json())?;
     fs::write(folder.join(format!("{name}.json")), text + "\n").context("cannot write the results")?;
-    let table = results.table();
-    fs::write(folder.join("latest.md"), format!("Medians of the run {name}.\n\n{table}"))?;
+    let table = results.table(figures);
+    fs::write(folder.join(format!("{kind}latest.md")), format!("Medians of the run {name}.\n\n{table}"))?;
     println!("\n{table}");
     Ok(())
 }
@@ -165,9 +167,9 @@ mod tests {
         }
         assert_eq!(results.median("InterMail", "start_s"), Some(2.0));
         assert!(
-            results.table().contains("| start to first SELECT, s | 2.0 | 8.0 | 4.0x |"),
+            results.table(SITE).contains("| start to first SELECT, s | 2.00 | 8.00 | 4.0x |"),
             "{}",
-            results.table()
+            results.table(SITE)
         );
     }
 

@@ -1,18 +1,25 @@
 //! `cargo xtask torture`: what a mail server must survive, done to a site of ours, with a ledger that knows what was
 //! acknowledged.
 //!
-//! `kill` ends the process at random moments under load; `disk` fills the disk and frees it; `sync` lets a sync fail;
-//! `large` passes a message of 50 MB. Each prints a line; the exit code is the verdict. Without words: all of them.
+//! `sim` crashes the store at every sync on simulated disks, for `--minutes`. The others take a real process: `kill` ends
+//! it at random moments under load; `disk` fills the disk and frees it; `sync` lets a sync fail, `slow` delays all of them,
+//! `eio` lets reads fail; `power` takes the power away from a real file system; `large` passes a message of 50 MB. Each
+//! prints a line; the exit code is the verdict. Without words: all of them; with `--minutes` alone: `sim`.
 
 mod disk;
+mod eio;
 mod kill;
 mod large;
+mod power;
+mod sim;
+mod slow;
+mod strace;
 mod sync;
 
 use crate::bench::{contender::Contender, ours::Ours};
 use crate::test;
 use crate::workspace::Workspace;
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -25,8 +32,11 @@ pub(crate) const USERS: u64 = 50;
 pub(crate) struct Rack {
     program: PathBuf,
     load: PathBuf,
+    sim: PathBuf,
     folder: tempfile::TempDir,
     kills: u32,
+    /// How long the simulation goes on.
+    minutes: String,
     /// A killed server must serve again within this time.
     restart_within: Duration,
 }
@@ -44,30 +54,34 @@ struct Torment {
 }
 
 const TORMENTS: &[Torment] = &[
+    Torment { name: "sim", run: sim::run },
     Torment { name: "kill", run: kill::run },
     Torment { name: "disk", run: disk::run },
     Torment { name: "sync", run: sync::run },
+    Torment { name: "slow", run: slow::run },
+    Torment { name: "eio", run: eio::run },
+    Torment { name: "power", run: power::run },
     Torment { name: "large", run: large::run },
 ];
 
 pub(crate) fn run(workspace: &Workspace, words: &[String]) -> Result<()> {
     let (mut kills, mut profile, mut wanted) = (50, "release".to_owned(), Vec::new());
+    let mut minutes = None;
     let mut words = words.iter();
     while let Some(word) = words.next() {
+        let mut value = || words.next().with_context(|| format!("{word} needs a value"));
         match word.as_str() {
-            "--kills" => {
-                kills = words.next().and_then(|n| n.parse().ok()).context("--kills needs a number")?
-            }
-            "--profile" => profile.clone_from(words.next().context("--profile needs a name")?),
-            name => match TORMENTS.iter().find(|t| t.name == name) {
-                Some(torment) => wanted.push(torment),
-                None => {
-                    bail!("torture knows kill, disk, sync, large, --kills N and --profile NAME, not {name}")
-                }
-            },
+            "--kills" => kills = value()?.parse().context("--kills needs a number")?,
+            "--minutes" => minutes = Some(value()?.clone()),
+            "--profile" => profile.clone_from(value()?),
+            name => wanted.push(torment(name)?),
         }
     }
-    let rack = Rack::new(workspace, &profile, kills, RESTART_WITHIN)?;
+    if minutes.is_some() && wanted.is_empty() {
+        wanted.push(torment("sim")?);
+    }
+    let mut rack = Rack::new(workspace, &profile, kills, RESTART_WITHIN)?;
+    rack.minutes = minutes.unwrap_or(rack.minutes);
     let all = if wanted.is_empty() { TORMENTS.iter().collect() } else { wanted };
     let mut failed = 0;
     for torment in all {
@@ -83,11 +97,20 @@ pub(crate) fn run(workspace: &Workspace, words: &[String]) -> Result<()> {
     Ok(())
 }
 
+fn torment(name: &str) -> Result<&'static Torment> {
+    let known: Vec<&str> = TORMENTS.iter().map(|t| t.name).collect();
+    let found = TORMENTS.iter().find(|t| t.name == name);
+    found.with_context(|| {
+        format!("torture knows {}, --kills N, --minutes N and --profile NAME, not {name}", known.join(", "))
+    })
+}
+
 /// A few kills with the programs that the tests have built. How long a restart takes is not judged here: a busy machine
 /// must not fail a test.
 pub(crate) fn slice(workspace: &Workspace) -> Result<()> {
     let rack = Rack::new(workspace, "dev", 3, Duration::from_secs(60))?;
     println!("torture: kill   passed: {}", kill::run(&rack)?);
+    println!("torture: sim    passed: {}", sim::slice(&rack)?);
     Ok(())
 }
 
@@ -95,8 +118,9 @@ impl Rack {
     fn new(workspace: &Workspace, profile: &str, kills: u32, restart_within: Duration) -> Result<Self> {
         let program = test::build(workspace, "intermail", profile)?;
         let load = test::build(workspace, "load", profile)?;
+        let sim = test::build(workspace, "sim", profile)?;
         let folder = tempfile::Builder::new().prefix("intermail-torture-").tempdir()?;
-        Ok(Self { program, load, folder, kills, restart_within })
+        Ok(Self { program, load, sim, folder, kills, minutes: "2".into(), restart_within })
     }
 
     /// A fresh site of this name.
@@ -123,25 +147,29 @@ impl Rack {
 
     /// Runs a command of the load tool to its end.
     fn step(&self, command: &str, port: u16, words: &[&str]) -> Result<Value> {
-        let output = self.load_command(command, port, words).output().context("cannot run load")?;
-        let text = String::from_utf8_lossy(&output.stdout);
-        serde_json::from_str(text.trim()).with_context(|| format!("load said {text}"))
+        said(self.load_command(command, port, words))
     }
 
     fn load_command(&self, command: &str, port: u16, words: &[&str]) -> Command {
         let mut load = Command::new(&self.load);
-        let target = if command == "verify" { "--pop3" } else { "--target" };
-        load.arg(command).args([target, &port.to_string(), "--users", &USERS.to_string()]).args(words);
+        load.arg(command).args(["--target", &port.to_string(), "--users", &USERS.to_string()]).args(words);
         load.stdin(Stdio::null());
         load
+    }
+
+    /// Reads every mailbox by `pop3` or `imap` and says what is there, by the ledger.
+    fn read(&self, protocol: &str, site: &Ours, ledger: &Path) -> Result<Value> {
+        let port = if protocol == "imap" { site.ports().imap } else { site.ports().pop3 };
+        let mut verify = Command::new(&self.load);
+        verify.arg("verify").arg(format!("--{protocol}")).arg(port.to_string());
+        verify.args(["--users", &USERS.to_string(), "--conns", "4", "--limit", "600", "--acked"]).arg(ledger);
+        said(verify)
     }
 
     /// Reads every mailbox and says how it differs from the ledger: all can be read, and no message is there twice or
     /// altered. One that is not there may be in the queue still.
     fn compare(&self, site: &Ours, ledger: &Path) -> Result<Value> {
-        let ledger = ledger.display().to_string();
-        let words = ["--acked", &ledger, "--conns", "4", "--limit", "600"];
-        let seen = self.step("verify", site.ports().pop3, &words)?;
+        let seen = self.read("pop3", site, ledger)?;
         let wrong = ["duplicated", "corrupt", "unread"].iter().find(|count| seen[*count] != 0.0);
         ensure!(wrong.is_none() && seen["mailboxes_read"] == USERS, "{seen}");
         Ok(seen)
@@ -166,4 +194,11 @@ impl Rack {
         ensure!(seen["verdict"] == "clean", "{seen}");
         seen["expected"].as_u64().context("verify counted nothing")
     }
+}
+
+/// What the load tool says of itself at its end.
+fn said(mut load: Command) -> Result<Value> {
+    let output = load.stdin(Stdio::null()).output().context("cannot run load")?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    serde_json::from_str(text.trim()).with_context(|| format!("load said {text}"))
 }

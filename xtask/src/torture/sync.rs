@@ -3,17 +3,14 @@
 //! could not.
 
 use super::Rack;
+use super::strace::Tracer;
 use crate::bench::contender::Contender;
-use crate::debian;
 use anyhow::{Context, Result, ensure};
-use std::process::{Command, Stdio};
-use std::time::Duration;
 
 /// Each of these syncs of a thread fails with EIO, and all after it.
 const FAIL_FROM: [u32; 3] = [5, 40, 300];
 
 pub(super) fn run(rack: &Rack) -> Result<String> {
-    let strace = debian::find("strace").context("strace is not installed")?;
     let mut acknowledged = 0;
     for from in FAIL_FROM {
         let name = format!("sync{from}");
@@ -21,12 +18,7 @@ pub(super) fn run(rack: &Rack) -> Result<String> {
         let ledger = rack.ledger(&name);
         site.start()?;
         let pid = site.pid().context("the server is not there")?;
-        let inject = format!("inject=fdatasync:error=EIO:when={from}+");
-        let mut tracer = Command::new(&strace)
-            .args(["-f", "-e", "trace=fdatasync", "-e", &inject, "-o", "/dev/null", "-p", &pid.to_string()])
-            .stderr(Stdio::null())
-            .spawn()?;
-        std::thread::sleep(Duration::from_secs(1));
+        let tracer = Tracer::attach(pid, "fdatasync", &format!("error=EIO:when={from}+"))?;
         let acked = ledger.display().to_string();
         let words =
             ["--conns", "16", "--messages", "20000", "--limit", "30", "--run", &name, "--acked", &acked];
@@ -36,8 +28,7 @@ pub(super) fn run(rack: &Rack) -> Result<String> {
         ensure!(!kinds.contains("refused: 5"), "refused for good: {kinds}");
         // What is in the queue is in no mailbox yet: here it counts that every mailbox can be read.
         rack.compare(&site, &ledger).context("reading after the failed sync")?;
-        Command::new("kill").args(["-INT", &tracer.id().to_string()]).status()?;
-        tracer.wait()?;
+        tracer.detach()?;
         site.kill()?;
         site.start()?;
         acknowledged += rack.verify_drained(&site, &ledger).context("after the restart")?;

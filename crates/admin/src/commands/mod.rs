@@ -7,6 +7,7 @@ pub mod general;
 pub mod mail;
 pub mod mailboxes;
 pub mod servers;
+pub mod store;
 
 use crate::arguments::Arguments;
 use crate::command::Command;
@@ -21,12 +22,31 @@ pub const ALL: &[&Command] = &[
     &configuration::imconfcontrol::COMMAND,
     &accounts::imdbcontrol::COMMAND,
     &accounts::impwdhash::COMMAND,
+    &mailboxes::immsinit::COMMAND,
+    &mailboxes::imbucketscreate::COMMAND,
+    &mailboxes::imboxcreate::COMMAND,
+    &mailboxes::imboxdelete::COMMAND,
     &mailboxes::imboxstats::COMMAND,
+    &mailboxes::imboxsync::COMMAND,
+    &mailboxes::imboxtest::COMMAND,
+    &mailboxes::iminboxlist::COMMAND,
     &mailboxes::imfolderlist::COMMAND,
     &mailboxes::immsgdelete::COMMAND,
+    &mailboxes::imoldmsgdel::COMMAND,
+    &mailboxes::imboxmove::COMMAND,
+    &mailboxes::imimapboxcopy::COMMAND,
+    &mailboxes::imboxrestore::COMMAND,
+    &store::immssgc::COMMAND,
+    &store::immsgverify::COMMAND,
+    &store::imorphanrm::COMMAND,
+    &store::imbadmsglist::COMMAND,
+    &store::scan_mss::COMMAND,
+    &store::imdbplaygcjrn::COMMAND,
     &backup::imdbhotbackup::COMMAND,
     &backup::imdbmsgbackup::COMMAND,
     &mail::sendmail::COMMAND,
+    &mail::imbroadcast::COMMAND,
+    &mail::immsgmassmail::COMMAND,
     &general::imcmdlist::COMMAND,
     &general::im_version::COMMAND,
 ];
@@ -36,10 +56,37 @@ pub fn find(name: &str) -> Option<&'static Command> {
     ALL.iter().copied().find(|row| row.name == name || row.aliases.contains(&name))
 }
 
-/// The file that stands in for standard input, where the command line of this command names one.
-pub(crate) fn batch_file<'a>(row: &Command, arguments: &'a Arguments) -> Option<&'a str> {
-    let takes_one = row.name == accounts::imdbcontrol::COMMAND.name;
-    accounts::imdbcontrol::batch_file(arguments.words()).filter(|_| takes_one)
+/// A file that is read where the command was started, and not where it runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct InputFile<'a> {
+    /// As it is named on the command line.
+    pub(crate) path: &'a str,
+    /// What comes behind it.
+    pub(crate) then: Then,
+}
+
+/// What the command reads behind a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Then {
+    /// Nothing: the file stands in for standard input.
+    Nothing,
+    /// An empty line and standard input.
+    StandardInput,
+}
+
+/// The file in front of standard input, or instead of it, where the command line of this command names one.
+pub(crate) fn input_file<'a>(row: &Command, arguments: &'a Arguments) -> Option<InputFile<'a>> {
+    match row.name {
+        name if name == accounts::imdbcontrol::COMMAND.name => {
+            let path = accounts::imdbcontrol::batch_file(arguments.words())?;
+            Some(InputFile { path, then: Then::Nothing })
+        }
+        name if name == mail::immsgmassmail::COMMAND.name => {
+            let path = arguments.value(mail::immsgmassmail::LIST)?;
+            Some(InputFile { path, then: Then::StandardInput })
+        }
+        _ => None,
+    }
 }
 
 #[cfg(test)]

@@ -1,11 +1,13 @@
 //! What the tests of this crate share: a terminal that plays a script, and roles that answer from memory.
 
+pub(crate) mod house;
 pub(crate) mod roles;
 
 use crate::arguments::{self, Asked};
 use crate::command::Exit;
 use crate::commands;
 use crate::connect;
+use crate::context::Roles;
 use crate::output::{Gone, Step, Stream, Terminal};
 use crate::site::Site;
 use roles::Double;
@@ -55,7 +57,7 @@ pub(crate) struct Prepared {
     line: Vec<String>,
     folder: Folder,
     script: Script,
-    roles: Option<Double>,
+    roles: Option<Roles>,
 }
 
 /// The site folder: of one command, or of several.
@@ -114,7 +116,11 @@ impl Prepared {
         self
     }
 
-    pub(crate) fn with_roles(mut self, roles: Double) -> Self {
+    pub(crate) fn with_roles(self, roles: Double) -> Self {
+        self.with_servers(roles.roles())
+    }
+
+    pub(crate) fn with_servers(mut self, roles: Roles) -> Self {
         self.roles = Some(roles);
         self
     }
@@ -123,10 +129,9 @@ impl Prepared {
     pub(crate) async fn done(self) -> Run {
         let row = commands::find(&self.line[0]).unwrap();
         let site = Arc::new(Site::open(self.folder.path()).unwrap());
-        let roles = self.roles.map(|double| double.roles());
         let terminal = Box::new(self.script.clone());
         let exit = match arguments::read(row, &self.line[1..]) {
-            Ok(Asked::Run(arguments)) => connect::run(row, arguments, Some(site), roles, terminal).await,
+            Ok(Asked::Run(arguments)) => connect::run(row, arguments, Some(site), self.roles, terminal).await,
             Ok(_) => panic!("not a line that runs"),
             Err(_) => Exit::USAGE,
         };

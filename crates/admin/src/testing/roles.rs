@@ -3,6 +3,7 @@
 use crate::context::Roles;
 use bytes::Bytes;
 use mail::address::Address;
+use mail::attribute::AttributeName;
 use mail::flags::Flags;
 use mail::id::{AccountId, FolderId, HostName, MailboxId, ModSeq, QueueId, TraceId, Uid, UidValidity};
 use mail::message::{Limits, Scanner};
@@ -12,16 +13,22 @@ use mail::time::Timestamp;
 use roles::backup::{Backup, BackupError, Made, Make, Progress, Recover, Recovered};
 use roles::directory::provision::{Provisioning, Reply, Request};
 use roles::directory::{Account, Directory, DirectoryError, Login, Origin, Route, ScramKeys};
+use roles::maintenance::{
+    Damaged, DamagedAfter, DamagedPage, Finding, Keep, Maintenance, MaintenanceError, Order, Summary, Task,
+    TaskId, TaskState, TaskStatus, Unit,
+};
 use roles::manager::{Manager, ManagerError, Reloaded, ServerState, ServerStatus};
 use roles::queue::{
     Claimed, Handling, Listed, MailQueue, NewItem, Outcome, QueueCounts, QueueError, Settled,
 };
 use roles::store::*;
 use roles::submission::{Submission, Submit, SubmitError};
+use roles::whole::{Moved, Restore, Restored};
 use roles::{Answer, Body, Call};
 use std::future::ready;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
+use testkit::memory_store::MemoryStore;
 
 /// The whole site. Clones share it.
 #[derive(Clone, Default)]
@@ -32,10 +39,17 @@ struct State {
     /// By name; a message is its UID and its text.
     folders: Mutex<Vec<(String, Messages)>>,
     submitted: Mutex<Vec<Submit>>,
+    /// Where what is submitted is put as well.
+    into: Mutex<Option<(Arc<MemoryStore>, MailboxId)>>,
     refuse: Mutex<Option<SubmitError>>,
     /// Servers that do not run.
     stopped: Mutex<Vec<String>>,
     reload: Mutex<Option<Result<Reloaded, ManagerError>>>,
+    /// Tasks that were started, and what every one of them comes to.
+    started: Mutex<Vec<(Task, Keep)>>,
+    whole: Mutex<Vec<String>>,
+    ends: Mutex<Option<(Summary, Vec<Finding>)>>,
+    damaged: Mutex<Vec<Damaged>>,
 }
 
 type Messages = Vec<(u32, Bytes)>;
@@ -51,6 +65,23 @@ impl Double {
         self
     }
 
+    /// What every task finds and comes to.
+    pub(crate) fn with_summary(self, summary: Summary, findings: &[Finding]) -> Self {
+        *self.0.ends.lock().unwrap() = Some((summary, findings.to_vec()));
+        self
+    }
+
+    /// Messages that are known to be damaged.
+    pub(crate) fn with_damaged(self, damaged: &[Damaged]) -> Self {
+        *self.0.damaged.lock().unwrap() = damaged.to_vec();
+        self
+    }
+
+    /// Tasks that were started.
+    pub(crate) fn started(&self) -> Vec<(Task, Keep)> {
+        self.0.started.lock().unwrap().clone()
+    }
+
     /// What the reload of the configuration answers.
     pub(crate) fn with_reload(self, answer: Result<Reloaded, ManagerError>) -> Self {
         *self.0.reload.lock().unwrap() = Some(answer);
@@ -60,6 +91,11 @@ impl Double {
     /// From now on every submission gets this answer.
     pub(crate) fn refuse(&self, error: SubmitError) {
         *self.0.refuse.lock().unwrap() = Some(error);
+    }
+
+    /// From now on what is submitted is put into this mailbox.
+    pub(crate) fn submit_into(&self, store: &Arc<MemoryStore>, mailbox: MailboxId) {
+        *self.0.into.lock().unwrap() = Some((Arc::clone(store), mailbox));
     }
 
     /// Stops a server.
@@ -86,6 +122,7 @@ impl Double {
             store: Arc::new(self.clone()),
             queue: Arc::new(self.clone()),
             submission: Arc::new(self.clone()),
+            maintenance: Arc::new(self.clone()),
             manager: Arc::new(self.clone()),
             backup: Arc::new(self.clone()),
         }
@@ -163,7 +200,7 @@ impl Directory for Double {
             login: name,
             mailbox: MAILBOX,
             home: HostName::new("venus"),
-            quota: Quota { bytes: 1_000_000, messages: 0 },
+            quota: Quota { bytes: 1_000_000, ..Quota::default() },
             max_message: 0,
         }))
     }
@@ -180,6 +217,11 @@ impl MessageStore for Double {
     unasked! { StoreError:
         mailbox_create(MailboxId) -> ();
         mailbox_delete(MailboxId) -> ();
+        mailbox_list(Option<MailboxId>, usize) -> Vec<MailboxLine>;
+        attribute_get(MailboxId, AttributeName) -> Option<Bytes>;
+        attribute_set(MailboxId, AttributeName, Option<Bytes>) -> ();
+        attribute_list(MailboxId) -> Vec<AttributeLine>;
+        message_expire(Expire) -> Expired;
         mailbox_watch(MailboxId) -> Box<dyn Watch>;
         mailbox_lock(MailboxId) -> ();
         message_deliver(Deliver) -> Delivered;
@@ -304,8 +346,19 @@ impl Submission for Double {
         if let Some(error) = self.0.refuse.lock().unwrap().clone() {
             return answer(Err(error));
         }
+        let into = self.0.into.lock().unwrap().clone();
+        let body = submit.body.clone();
         self.0.submitted.lock().unwrap().push(submit);
-        answer(Ok(call.trace.clone()))
+        Box::pin(async move {
+            if let Some((store, mailbox)) = into {
+                let (quota, flags) = (Quota::default(), Flags::default());
+                let to = vec![DeliverTo { mailbox, folder: None, quota, flags }];
+                let received = Timestamp::default();
+                let deliver = Deliver { to, body, received, repeatable: Repeatable::No };
+                store.message_deliver(call, deliver).await.unwrap().remove(0).unwrap();
+            }
+            Ok(call.trace.clone())
+        })
     }
 }
 
@@ -352,6 +405,109 @@ impl Manager for Double {
 
     fn configuration_reload<'a>(&'a self, _: &'a Call) -> Answer<'a, Reloaded, ManagerError> {
         answer(self.0.reload.lock().unwrap().clone().unwrap_or(Ok(Reloaded::default())))
+    }
+}
+
+/// Tasks that come to their end at once; a finding an answer.
+impl Maintenance for Double {
+    fn task_start<'a>(&'a self, _: &'a Call, task: Task, keep: Keep) -> Answer<'a, TaskId, MaintenanceError> {
+        let mut started = self.0.started.lock().unwrap();
+        started.push((task, keep));
+        answer(Ok(TaskId(started.len() as u64)))
+    }
+
+    fn task_list<'a>(&'a self, _: &'a Call) -> Answer<'a, Vec<TaskStatus>, MaintenanceError> {
+        let count = self.0.started.lock().unwrap().len() as u64;
+        answer((1..=count).map(|id| self.task(TaskId(id), u64::MAX)).collect())
+    }
+
+    fn task_status<'a>(
+        &'a self,
+        _: &'a Call,
+        id: TaskId,
+        from: u64,
+        _: Duration,
+    ) -> Answer<'a, TaskStatus, MaintenanceError> {
+        answer(self.task(id, from))
+    }
+
+    fn task_order<'a>(&'a self, _: &'a Call, id: TaskId, _: Order) -> Answer<'a, (), MaintenanceError> {
+        answer(self.task(id, 0).map(drop))
+    }
+
+    fn damaged_list<'a>(
+        &'a self,
+        _: &'a Call,
+        _: Option<MailboxId>,
+        after: Option<DamagedAfter>,
+    ) -> Answer<'a, DamagedPage, MaintenanceError> {
+        let damaged = self.0.damaged.lock().unwrap();
+        let at = after.map_or(0, |after| after.shard as usize);
+        let next = (at + 1 < damaged.len()).then(|| DamagedAfter { shard: at as u32 + 1, last: None });
+        answer(Ok(DamagedPage { messages: damaged.get(at).cloned().into_iter().collect(), next }))
+    }
+
+    fn mailbox_move<'a>(
+        &'a self,
+        _: &'a Call,
+        mailbox: MailboxId,
+        shard: u32,
+    ) -> Answer<'a, Moved, MaintenanceError> {
+        answer(self.whole(format!("move {mailbox} to {shard}")))
+    }
+
+    fn mailbox_copy<'a>(
+        &'a self,
+        _: &'a Call,
+        from: MailboxId,
+        to: MailboxId,
+    ) -> Answer<'a, Moved, MaintenanceError> {
+        answer(self.whole(format!("copy {from} to {to}")))
+    }
+
+    fn mailbox_restore<'a>(
+        &'a self,
+        _: &'a Call,
+        restore: Restore,
+    ) -> Answer<'a, Restored, MaintenanceError> {
+        let done = Restored { folders: 2, messages: 5, bytes: 50, unchanged: 1 };
+        answer(self.whole(format!("restore {restore:?}")).map(|_| done))
+    }
+}
+
+impl Double {
+    /// Notes a request about a whole mailbox; refuses those about shard 9.
+    fn whole(&self, asked: String) -> Result<Moved, MaintenanceError> {
+        let refused = asked.ends_with("to 9");
+        self.0.whole.lock().unwrap().push(asked);
+        let pause = Duration::from_millis(12);
+        let moved = Moved { from: 0, to: 1, bodies: 3, bytes: 300, pause };
+        if refused { Err(MaintenanceError::Refused("there are shards 0 to 1".into())) } else { Ok(moved) }
+    }
+
+    /// What was asked about whole mailboxes.
+    pub(crate) fn asked_of_whole(&self) -> Vec<String> {
+        self.0.whole.lock().unwrap().clone()
+    }
+}
+
+impl Double {
+    fn task(&self, id: TaskId, from: u64) -> Result<TaskStatus, MaintenanceError> {
+        let started = self.0.started.lock().unwrap();
+        let at = usize::try_from(id.0).unwrap().checked_sub(1);
+        let (task, _) = at.and_then(|at| started.get(at)).cloned().ok_or(MaintenanceError::NoTask)?;
+        let (summary, findings) = self.0.ends.lock().unwrap().clone().ok_or(MaintenanceError::Unavailable)?;
+        Ok(TaskStatus {
+            id,
+            task,
+            state: TaskState::Done,
+            done: 1,
+            total: 1,
+            unit: Unit::Bytes,
+            found: findings.len() as u64,
+            findings: findings.into_iter().skip(usize::try_from(from).unwrap()).take(1).collect(),
+            summary: Some(summary),
+        })
     }
 }
 

@@ -43,9 +43,21 @@ events! {
     #[doc = "A mailbox was made at its first use."]
     MsMailboxCreated: Note { mailbox, by }
         cause "First mail or first login of an account, with createMboxes on." action "None.";
+    #[doc = "A new mailbox got the message that it begins with."]
+    MsWelcomeDelivered: Note { mailbox, uid }
+        cause "welcomeText." action "None.";
+    #[doc = "Old messages were removed from a folder of a mailbox."]
+    MsFolderExpired: Note { mailbox, folder, before, messages, bytes, protected }
+        cause "A class of service limits the age of mail, or an operator ran imoldmsgdel." action "None.";
+    #[doc = "Old mail of a mailbox could not be removed. It is tried again at the next round."]
+    MsExpiryFailed: Warn { mailbox, reason }
+        cause "The store refused or did not answer." action "See the reason.";
+    #[doc = "The daemon has looked at the mailboxes whose class of service limits the age of their mail; reason says why it could not."]
+    MsExpiryRound: Note { mailboxes, reason }
+        cause "expireIntervalHours." action "None, unless a reason is given.";
     #[doc = "A message was removed from a mailbox; logged with messageTracing only."]
     MsMsgDeleted: Note { mailbox, folder, uid, by }
-        cause "A client expunged it or an operator deleted it." action "None.";
+        cause "A client expunged or moved it, its folder or mailbox was removed, or it was too old." action "None.";
     #[doc = "The removal of a folder was refused."]
     MsFolderNotRemovable: Note { mailbox, folder, reason }
         cause "It is the Inbox or has folders below it." action "None.";

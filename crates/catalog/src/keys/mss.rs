@@ -14,4 +14,20 @@ keys! {
     MESSAGE_TRACING: bool = "messageTracing" in ["mss"], Kind::Bool, ["false"], Live, since "4.0";
     #[doc = "How many minutes a mailbox can be restored as it was: what is deleted or changed is kept as long, and its space is given back after that. 0 keeps nothing."]
     RESTORE_WINDOW: u64 = "restoreWindowInMinutes" in ["mss"], Kind::Number(0..=43_200), ["60"], Live, since "5.0";
+    #[doc = "Days in which the background check reads every message once; 0: it does not run. What it finds damaged, imbadmsglist lists."]
+    SCRUB_PERIOD_IN_DAYS: u64 = "scrubPeriodInDays" in ["mss"], Kind::Number(0..=3650), ["30"], Live, since "5.0";
+    #[doc = "Whether a delivery that is repeated with the id of its first attempt is known and not stored again. When off, a repeat after a lost answer leaves two copies; nothing else changes. A message is never taken for another because of its Message-ID or content."]
+    DUP_MESSAGE_DETECT: bool = "dupMessageDetect" in ["mss"], Kind::Bool, ["true"], Live, since "4.0";
+    #[doc = "Subject of the message that every new mailbox begins with; see welcomeText."]
+    WELCOME_SUBJECT: String = "welcomeSubject" in ["mss"], Kind::Text(200), ["Welcome"], Live, since "4.1.2";
+    #[doc = "Lines of the message that every new mailbox begins with. Without any, there is no such message."]
+    WELCOME_TEXT: Vec<String> = "welcomeText" in ["mss"], Kind::List(2000), [], Live, since "4.1.2";
+    #[doc = "Most folders of a mailbox, the Inbox included. A mailbox that has more keeps them."]
+    MAX_FOLDERS: u64 = "maxFolders" in ["mss"], Kind::Number(1..=10_000), ["10000"], Live, since "4.1.2";
+    #[doc = "Most levels of a folder's name."]
+    MAX_FOLDER_DEPTH: u64 = "maxFolderDepth" in ["mss"], Kind::Number(1..=32), ["32"], Live, since "4.1.2";
+    #[doc = "Largest autoreply that is stored beside a mailbox, in KB."]
+    MAX_AUTO_REPLY_MSG_LEN: u64 = "maxAutoReplyMsgLenKb" in ["mss"], Kind::Number(1..=1024), ["32"], Live, since "4.0.3";
+    #[doc = "Hours between two rounds over a mailbox whose class of service limits the age of its mail (expireTrashDays, expireJunkDays, expireMailDays); 0: mail is never removed by itself."]
+    EXPIRE_INTERVAL: u64 = "expireIntervalHours" in ["mss"], Kind::Number(0..=8760), ["24"], Live, since "4.1.2";
 }

@@ -38,7 +38,7 @@ async fn judge(session: &mut Session<'_>, append: &Append) -> Result<(), Failed>
         return Err(Failed::No(Some(Code::Cannot), "there is no empty message"));
     }
     let account = session.account()?;
-    let (mailbox, quota) = (account.mailbox, account.quota);
+    let (mailbox, quota) = (account.mailbox, account.quota.clone());
     let name = append.mailbox.as_str().to_owned();
     session.store().folder_status(&session.call(), mailbox, name).await.map_err(Failed::Target)?;
     let usage = session.store().mailbox_usage(&session.call(), mailbox).await?;
@@ -106,7 +106,7 @@ async fn hand_over(session: &mut Session<'_>, append: Append, body: Body) -> Out
         flags,
         received: date.unwrap_or_else(|| session.imap.env.clock.now()),
         body,
-        quota: account.quota,
+        quota: account.quota.clone(),
     };
     let placed = session.store().message_append(&session.call(), request).await.map_err(Failed::Target)?;
     Ok(done(&tag, placed))

@@ -11,7 +11,7 @@ pub(super) async fn copy(session: &mut Session<'_>, tag: &Tag, transfer: Transfe
     let Some(uids) = chosen(session, &transfer).await? else { return Ok(Reply::ok(tag, "no messages")) };
     let folder = session.selected()?.folder;
     let account = session.account()?;
-    let (mailbox, quota) = (account.mailbox, account.quota);
+    let (mailbox, quota) = (account.mailbox, account.quota.clone());
     let target = transfer.to.as_str().to_owned();
     let call = session.call();
     let copied = session.store().message_copy(&call, mailbox, folder, uids, target, quota);

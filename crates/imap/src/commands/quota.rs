@@ -26,11 +26,11 @@ pub(super) async fn get_quota_root(session: &mut Session<'_>, tag: &Tag, name: &
 
 async fn put(session: &mut Session<'_>) -> Result<(), Failed> {
     let account = session.account()?;
-    let (mailbox, quota) = (account.mailbox, account.quota);
+    let (mailbox, quota) = (account.mailbox, account.quota.clone());
     let usage = session.store().mailbox_usage(&session.call(), mailbox).await?;
     let out = session.connection.output();
     out.raw("* QUOTA \"\" (");
-    for (i, (name, used, limit)) in resources(quota, usage).enumerate() {
+    for (i, (name, used, limit)) in resources(&quota, usage).enumerate() {
         out.raw(if i == 0 { "" } else { " " }).raw(name).raw(" ").number(used).raw(" ").number(limit);
     }
     out.raw(")").crlf();
@@ -39,7 +39,7 @@ async fn put(session: &mut Session<'_>) -> Result<(), Failed> {
 
 /// RFC 9208 5.1: STORAGE counts in units of 1024 octets; a part of one counts as one. What has no limit is not
 /// a resource of the root.
-fn resources(quota: Quota, usage: Usage) -> impl Iterator<Item = (&'static str, u64, u64)> {
+fn resources(quota: &Quota, usage: Usage) -> impl Iterator<Item = (&'static str, u64, u64)> + use<> {
     let storage = ("STORAGE", usage.bytes.div_ceil(1024), quota.bytes.div_ceil(1024));
     let messages = ("MESSAGE", usage.messages, quota.messages);
     [storage, messages].into_iter().filter(|(.., limit)| *limit > 0)
@@ -51,8 +51,8 @@ mod tests {
 
     #[test]
     fn storage_counts_in_kilobytes_and_no_limit_is_not_shown() {
-        let quota = Quota { bytes: 10_240, messages: 0 };
+        let quota = Quota { bytes: 10_240, ..Quota::default() };
         let usage = Usage { bytes: 1025, messages: 3 };
-        assert_eq!(resources(quota, usage).collect::<Vec<_>>(), [("STORAGE", 2, 10)]);
+        assert_eq!(resources(&quota, usage).collect::<Vec<_>>(), [("STORAGE", 2, 10)]);
     }
 }

@@ -35,7 +35,7 @@ fn joe() -> Account {
         login: "joe@example.test".into(),
         mailbox: JOE,
         home: HostName::new("here"),
-        quota: Quota { bytes: 1 << 20, messages: 100_000 },
+        quota: Quota { bytes: 1 << 20, messages: 100_000, warning: None },
         max_message: 0,
     }
 }

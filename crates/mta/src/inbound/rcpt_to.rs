@@ -70,7 +70,7 @@ impl Session<'_> {
         let size = self.transaction.as_ref().map_or(0, |t| t.size);
         match self.mta.store.mailbox_usage(&self.question(), account.mailbox).await {
             Ok(usage) => {
-                recipient::room(account.quota, usage, size, local.over_quota).map_err(replies::recipient)
+                recipient::room(&account.quota, usage, size, local.over_quota).map_err(replies::recipient)
             }
             Err(_) => Ok(()),
         }

@@ -131,7 +131,7 @@ async fn recipients_are_verified_and_relaying_is_denied() {
 async fn a_full_mailbox_is_refused_at_rcpt() {
     let site = Site::new();
     let mut account = site.directory.account("joe@here", "x");
-    account.quota = Quota { bytes: 1000, messages: 0 };
+    account.quota = Quota { bytes: 1000, ..Quota::default() };
     site.directory.local("joe@here", Some(account.clone()), &[]);
     site.store.usage(account.mailbox, Usage { bytes: 500, messages: 1 });
     let input = "EHLO c\r\nMAIL FROM:<a@b> SIZE=500\r\nRCPT TO:<joe@here>\r\nRSET\r\nMAIL FROM:<a@b> SIZE=501\r\nRCPT TO:<joe@here>\r\n";

@@ -58,7 +58,7 @@ pub fn judge(route: Route, relay: Relay, verify: Verify) -> Result<Plan, Refusal
 ///
 /// # Errors
 /// [`Refusal::Full`], as the class of service wants it.
-pub fn room(quota: Quota, usage: Usage, size: u64, over: OverQuota) -> Result<(), Refusal> {
+pub fn room(quota: &Quota, usage: Usage, size: u64, over: OverQuota) -> Result<(), Refusal> {
     let bytes = quota.bytes == 0 || usage.bytes.saturating_add(size.max(1)) <= quota.bytes;
     let messages = quota.messages == 0 || usage.messages < quota.messages;
     if bytes && messages { Ok(()) } else { Err(Refusal::Full(over)) }
@@ -92,14 +92,14 @@ mod tests {
 
     #[test]
     fn room_is_asked_for_before_the_transfer() {
-        let quota = Quota { bytes: 1000, messages: 5 };
-        let at = |bytes, messages, size| room(quota, Usage { bytes, messages }, size, OverQuota::Defer);
+        let quota = Quota { bytes: 1000, messages: 5, warning: None };
+        let at = |bytes, messages, size| room(&quota, Usage { bytes, messages }, size, OverQuota::Defer);
         assert_eq!(at(900, 4, 100), Ok(()));
         assert_eq!(at(900, 4, 101), Err(Refusal::Full(OverQuota::Defer)));
         assert_eq!(at(1000, 4, 0), Err(Refusal::Full(OverQuota::Defer)));
         assert_eq!(at(0, 5, 1), Err(Refusal::Full(OverQuota::Defer)));
         assert_eq!(
-            room(Quota::default(), Usage { bytes: u64::MAX, messages: 9 }, 1, OverQuota::Refuse),
+            room(&Quota::default(), Usage { bytes: u64::MAX, messages: 9 }, 1, OverQuota::Refuse),
             Ok(())
         );
     }

@@ -1,6 +1,8 @@
 //! A directory with one account and a store with one mailbox, for sessions in tests. What POP does not use
 //! answers that it is not available.
 
+use bytes::Bytes;
+use mail::attribute::AttributeName;
 use mail::flags::Flags;
 use mail::id::{AccountId, FolderId, HostName, MailboxId, ModSeq, RequestId, Uid, UidValidity};
 use mail::search::Criterion;
@@ -8,9 +10,9 @@ use mail::sequence::NumberSet;
 use mail::time::Timestamp;
 use roles::directory::{Account, Directory, DirectoryError, Login, Origin, Proof, Route, ScramKeys};
 use roles::store::{
-    Append, Changes, Copied, Deliver, Delivered, FlagsChange, FlagsChanged, Folder, Folders, Message,
-    MessageStore, Need, Opened, Page, Placed, Quota, Read, SpecialUse, StoreError, Subscription, Usage,
-    Watch,
+    Append, AttributeLine, Changes, Copied, Deliver, Delivered, Expire, Expired, FlagsChange, FlagsChanged,
+    Folder, Folders, MailboxLine, Message, MessageStore, Need, Opened, Page, Placed, Quota, Read, SpecialUse,
+    StoreError, Subscription, Usage, Watch,
 };
 use roles::{Answer, Body, Call};
 use std::collections::BTreeMap;
@@ -171,7 +173,7 @@ impl MessageStore for OneMailbox {
                 messages: u32::try_from(inside.messages.len()).unwrap(),
                 unseen: 0,
                 deleted: 0,
-                bytes: 0,
+                bytes: inside.messages.values().map(Body::len).sum(),
                 subscribed: true,
                 special_use: None,
             };
@@ -212,6 +214,42 @@ impl MessageStore for OneMailbox {
     }
 
     fn mailbox_usage<'a>(&'a self, _: &'a Call, _: MailboxId) -> Answer<'a, Usage, StoreError> {
+        ready(Err(StoreError::Unavailable))
+    }
+
+    fn mailbox_list<'a>(
+        &'a self,
+        _: &'a Call,
+        _: Option<MailboxId>,
+        _: usize,
+    ) -> Answer<'a, Vec<MailboxLine>, StoreError> {
+        ready(Err(StoreError::Unavailable))
+    }
+
+    fn attribute_get<'a>(
+        &'a self,
+        _: &'a Call,
+        _: MailboxId,
+        _: AttributeName,
+    ) -> Answer<'a, Option<Bytes>, StoreError> {
+        ready(Err(StoreError::Unavailable))
+    }
+
+    fn attribute_set<'a>(
+        &'a self,
+        _: &'a Call,
+        _: MailboxId,
+        _: AttributeName,
+        _: Option<Bytes>,
+    ) -> Answer<'a, (), StoreError> {
+        ready(Err(StoreError::Unavailable))
+    }
+
+    fn attribute_list<'a>(&'a self, _: &'a Call, _: MailboxId) -> Answer<'a, Vec<AttributeLine>, StoreError> {
+        ready(Err(StoreError::Unavailable))
+    }
+
+    fn message_expire<'a>(&'a self, _: &'a Call, _: Expire) -> Answer<'a, Expired, StoreError> {
         ready(Err(StoreError::Unavailable))
     }
 

@@ -3,16 +3,18 @@
 //!
 //! So a folder is opened, and its unseen, flagged or deleted messages are found, without a look at the messages: a
 //! million of them have 489 such rows, of a dozen bytes each where messages come and stay. What a row says is said by
-//! the messages too; [`Mailbox::counted`] tells whether both agree.
+//! the messages too: `recount` compares both and mends the rows.
 
 use super::keys;
 use super::reading::Mailbox;
-use super::rows::{FolderRow, MessageRow, Volume};
+use super::recount::scan_messages;
+use super::rows::{MessageRow, Volume};
 use crate::codec::{Reader, put_number};
 use crate::shard::{KeyRange, Rows, ShardError, Transaction};
 use mail::flags::SystemFlags;
 use mail::id::{MailboxId, Uid};
 use mail::sequence::NumberSet;
+use std::collections::BTreeMap;
 use std::ops::{ControlFlow, RangeInclusive};
 
 /// UIDs of one row. The longest row, with all sets scattered, has about a kilobyte.
@@ -139,6 +141,12 @@ struct Chunk([Bits; MARKS.len()]);
 impl Chunk {
     const EMPTY: Self = Self([Bits::NONE; MARKS.len()]);
 
+    fn put(&mut self, row: &MessageRow) {
+        for (bits, mark) in self.0.iter_mut().zip(MARKS) {
+            bits.set(row.uid.0 % CHUNK, mark.is_on(row.system));
+        }
+    }
+
     fn encode(&self) -> Vec<u8> {
         let mut out = Vec::with_capacity(24);
         out.push(VERSION);
@@ -174,10 +182,7 @@ impl Changing {
         (id, volume): (MailboxId, Volume),
         row: &MessageRow,
     ) -> Result<(), ShardError> {
-        let chunk = self.chunk(tx, id, volume, row.uid)?;
-        for (bits, mark) in chunk.0.iter_mut().zip(MARKS) {
-            bits.set(row.uid.0 % CHUNK, mark.is_on(row.system));
-        }
+        self.chunk(tx, id, volume, row.uid)?.put(row);
         Ok(())
     }
 
@@ -250,28 +255,6 @@ impl Mailbox<'_> {
         Ok(found)
     }
 
-    /// Whether what is said of UIDs and what the messages say is the same. Reads every message's row.
-    ///
-    /// # Errors
-    /// As [`Mailbox::row`].
-    pub fn counted(&self, folder: &FolderRow) -> Result<bool, ShardError> {
-        let mut walked = MARKS.map(|_| NumberSet::new());
-        self.messages(folder.volume, &NumberSet::all(), |message| {
-            for (set, mark) in walked.iter_mut().zip(MARKS) {
-                if mark.is_on(message.system) {
-                    set.insert(message.uid.0);
-                }
-            }
-            Ok(ControlFlow::Continue(()))
-        })?;
-        for (set, mark) in walked.iter().zip(MARKS) {
-            if self.uids(folder.volume, mark)? != *set {
-                return Ok(false);
-            }
-        }
-        Ok(walked[0].len() == u64::from(folder.messages) && walked[1].len() == u64::from(folder.unseen))
-    }
-
     /// Each chunk with its first UID.
     fn chunks(
         &self,
@@ -285,6 +268,37 @@ impl Mailbox<'_> {
             Ok(each(number.0 * CHUNK, Chunk::decode(value)?))
         })
     }
+}
+
+/// The rows that are not what the messages say, as they should be. Looks at every message.
+pub(super) fn wrong(
+    rows: &dyn Rows,
+    id: MailboxId,
+    volume: Volume,
+) -> Result<BTreeMap<Vec<u8>, Option<Vec<u8>>>, ShardError> {
+    let (mut should, mut open) = (BTreeMap::new(), (0, Chunk::EMPTY));
+    let mut close = |(number, chunk): (u32, Chunk)| {
+        if !chunk.0[0].is_empty() {
+            should.insert(keys::chunk(id, volume, number), Some(chunk.encode()));
+        }
+    };
+    scan_messages(rows, id, volume, &mut |uid, row| {
+        let Ok(row) = row else { return };
+        if open.0 != uid.0 / CHUNK {
+            close(std::mem::replace(&mut open, (uid.0 / CHUNK, Chunk::EMPTY)));
+        }
+        open.1.put(&row);
+    })?;
+    close(open);
+    rows.scan(KeyRange::prefix(keys::chunks(id, volume)), &mut |key, value| {
+        match should.get(key) {
+            Some(Some(row)) if row == value => drop(should.remove(key)),
+            Some(_) => {}
+            None => drop(should.insert(key.to_vec(), None)),
+        }
+        ControlFlow::Continue(())
+    })?;
+    Ok(should)
 }
 
 #[cfg(test)]

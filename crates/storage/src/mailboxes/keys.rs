@@ -2,6 +2,8 @@
 //!
 //! ```text
 //! d mailbox volume uid              a message that is damaged
+//! m mailbox A n name                the length of an attribute
+//! m mailbox A v name                an attribute
 //! m mailbox B                       the mailbox
 //! m mailbox C volume modseq uid     a message and its last change
 //! m mailbox F folder                a folder
@@ -137,6 +139,31 @@ pub(super) fn all_messages(id: MailboxId) -> Vec<u8> {
 
 pub(super) fn mailbox(id: MailboxId) -> Vec<u8> {
     of(id, b'B', 0)
+}
+
+/// Lengths of attributes. They lie apart from the values, so that a list does not read those.
+pub(super) fn attribute_lengths(id: MailboxId) -> Vec<u8> {
+    let mut key = of(id, b'A', 1);
+    key.push(b'n');
+    key
+}
+
+pub(super) fn attribute_length(id: MailboxId, name: &str) -> Vec<u8> {
+    let mut key = attribute_lengths(id);
+    key.extend_from_slice(name.as_bytes());
+    key
+}
+
+pub(super) fn attribute(id: MailboxId, name: &str) -> Vec<u8> {
+    let mut key = of(id, b'A', 1 + name.len());
+    key.push(b'v');
+    key.extend_from_slice(name.as_bytes());
+    key
+}
+
+/// The name in a key of [`attribute_length`].
+pub(super) fn parse_attribute(key: &[u8]) -> Option<&str> {
+    std::str::from_utf8(key.get(KIND_LEN + 1..)?).ok()
 }
 
 pub(super) fn keywords(id: MailboxId) -> Vec<u8> {
@@ -416,6 +443,10 @@ mod tests {
     fn keys_are_in_the_order_of_what_they_name() {
         let ids = [i64::MIN, -5, -1, 0, 1, 300, i64::MAX].map(MailboxId);
         assert!(ids.map(mailbox).is_sorted());
+        for pair in ids.windows(2) {
+            let after = mailboxes_after(Some(pair[0])).unwrap().from;
+            assert!(vanished(pair[0], Volume(9)) < after && after < attribute(pair[1], "a"));
+        }
         let id = ids[1];
         assert!(message(id, Volume(1), Uid(255)) < message(id, Volume(1), Uid(256)));
         assert!(message(id, Volume(1), Uid(u32::MAX)) < message(id, Volume(2), Uid(1)));
@@ -446,6 +477,7 @@ mod tests {
                 assert_eq!(parse_change_at(&key), Some(change));
                 assert!(key > history_from(id, at) && key < history_from(id, Timestamp::from_micros(0)));
             }
+            assert_eq!(parse_attribute(&attribute_length(id, "a/b")), Some("a/b"));
             let request = RequestId(1 << 100);
             assert_eq!(parse_expiry(&expiry(77, id, request)), Some((77, id, request)));
         }

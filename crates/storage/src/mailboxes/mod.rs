@@ -31,8 +31,8 @@ pub use findings::{
 };
 pub use history::{Then, When, forget};
 pub use names::{BadName, FolderName, MAX_LEVELS, MAX_NAME};
-pub use purge::{PURGE_STEP, Purge, pending, purge};
-pub use reading::Mailbox;
+pub use purge::{PURGE_STEP, Purge, Purged, pending, purge};
+pub use reading::{Mailbox, mailboxes};
 pub use recount::{Counted, counted, message_page, recount};
 pub use references::{next_mailbox, references};
 pub use requests::{Earlier, earlier, expire, remember};

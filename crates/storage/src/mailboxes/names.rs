@@ -71,6 +71,11 @@ impl FolderName {
         self.0 == "INBOX"
     }
 
+    /// How many levels it has.
+    pub fn levels(&self) -> usize {
+        self.0.split('/').count()
+    }
+
     /// The folders above it, the highest first.
     pub fn parents(&self) -> impl Iterator<Item = Self> + '_ {
         self.0.match_indices('/').map(|(at, _)| Self(self.0[..at].into()))

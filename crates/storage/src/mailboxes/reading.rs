@@ -5,13 +5,38 @@ use super::keys;
 use super::names::FolderName;
 use super::rows::{FolderRow, Keywords, MailboxRow, MessageRow, Volume, decode_set};
 use crate::codec::Reader;
-use crate::shard::{KeyRange, Rows, ShardError};
+use crate::shard::{KeyRange, Rows, ShardError, Value};
 use mail::id::{FolderId, MailboxId, ModSeq, Uid};
 use mail::sequence::NumberSet;
 use std::ops::ControlFlow;
 
 /// How many rows outside of the asked set are walked over before a new seek costs less.
 const WALK: u32 = 24;
+
+/// The mailboxes that are there, by id, after `after`, at most `limit`. Costs a few look-ups each, whatever they
+/// hold.
+///
+/// # Errors
+/// Where the index cannot be read.
+pub fn mailboxes(
+    rows: &dyn Rows,
+    after: Option<MailboxId>,
+    limit: usize,
+) -> Result<Vec<(MailboxId, MailboxRow)>, ShardError> {
+    let (mut all, mut after) = (Vec::new(), after);
+    while all.len() < limit
+        && let Some(id) = super::next_mailbox(rows, after)?
+    {
+        after = Some(id);
+        let row = Mailbox::new(rows, id).row()?.filter(|row| !row.removed);
+        if let Some(row) = row
+            && super::transfer::is_resident(rows, id)?
+        {
+            all.push((id, row));
+        }
+    }
+    Ok(all)
+}
 
 /// A mailbox as its rows have it.
 #[derive(Clone, Copy)]
@@ -114,6 +139,30 @@ impl<'a> Mailbox<'a> {
     /// As [`Mailbox::row`].
     pub fn is_subscribed(&self, name: &str) -> Result<bool, ShardError> {
         Ok(self.rows.get(&keys::subscription(self.id, name))?.is_some())
+    }
+
+    /// An attribute.
+    ///
+    /// # Errors
+    /// As [`Mailbox::row`].
+    pub fn attribute(&self, name: &str) -> Result<Option<Value>, ShardError> {
+        self.rows.get(&keys::attribute(self.id, name))
+    }
+
+    /// The names of its attributes and the lengths of their values, in order.
+    ///
+    /// # Errors
+    /// As [`Mailbox::row`].
+    pub fn attributes(&self) -> Result<Vec<(String, u64)>, ShardError> {
+        let mut all = Vec::new();
+        self.each(KeyRange::prefix(keys::attribute_lengths(self.id)), |key, value| {
+            let name =
+                keys::parse_attribute(key).ok_or_else(|| ShardError::corrupt("an attribute's name"))?;
+            let bytes = Reader::new(value).number();
+            all.push((name.to_owned(), bytes.ok_or_else(|| ShardError::corrupt("an attribute's length"))?));
+            Ok(ControlFlow::Continue(()))
+        })?;
+        Ok(all)
     }
 
     /// The names of its keywords.

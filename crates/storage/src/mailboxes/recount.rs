@@ -3,10 +3,10 @@
 //! Counters move in the commit of what they count, so they agree always; this is for the day when they do not. Costs
 //! all rows of the mailbox, no bodies.
 
-use super::keys;
 use super::reading::Mailbox;
 use super::rows::{FolderRow, MailboxRow, MessageRow, Volume};
 use super::writing::{Sign, count};
+use super::{chunks, keys};
 use crate::shard::{KeyRange, Rows, ShardError, Transaction};
 use mail::id::{FolderId, MailboxId, ModSeq, Uid};
 use std::collections::BTreeSet;
@@ -23,12 +23,14 @@ pub struct Counted {
     pub unreadable: Vec<Uid>,
     /// Messages that no row of the change log names, and rows of it that name none.
     pub changes: u64,
+    /// Rows that say which UIDs there are, and do not say what the messages say.
+    pub uids: u64,
 }
 
 impl Counted {
     /// Whether everything agrees.
     pub fn is_right(&self) -> bool {
-        self.is == self.should && self.unreadable.is_empty() && self.changes == 0
+        self.is == self.should && self.unreadable.is_empty() && self.changes == 0 && self.uids == 0
     }
 
     /// What does not agree, in one line.
@@ -43,6 +45,7 @@ impl Counted {
             ("modification sequence", is.highest_modseq.0, should.highest_modseq.0),
             ("rows that cannot be read", 0, self.unreadable.len() as u64),
             ("changes without message or message without change", 0, self.changes),
+            ("wrong rows of UIDs", 0, self.uids),
         ];
         let wrong = numbers.iter().filter(|(_, is, should)| is != should);
         wrong
@@ -90,7 +93,8 @@ fn folder_counted(rows: &dyn Rows, id: MailboxId, is: FolderRow) -> Result<Count
         ControlFlow::Continue(())
     })?;
     let changes = if named == logged { 0 } else { named.count.abs_diff(logged.count).max(1) };
-    Ok(Counted { is, should, unreadable, changes })
+    let uids = chunks::wrong(rows, id, is.volume)?.len() as u64;
+    Ok(Counted { is, should, unreadable, changes, uids })
 }
 
 /// Counts a mailbox anew and writes what was wrong; says which folders were.
@@ -103,6 +107,12 @@ pub fn recount(tx: &mut Transaction<'_>, id: MailboxId) -> Result<Vec<FolderId>,
     for one in folders.into_iter().filter(|one| !one.is_right()) {
         if one.changes > 0 {
             mend_changes(tx, id, one.is.volume)?;
+        }
+        for (key, row) in chunks::wrong(tx, id, one.is.volume)? {
+            match row {
+                Some(row) => tx.put(&key, &row)?,
+                None => tx.delete(&key)?,
+            }
         }
         tx.put(&keys::folder(id, one.should.id), &one.should.encode())?;
         wrong.push(one.should.id);
@@ -155,7 +165,8 @@ pub fn message_page(
     Ok(page)
 }
 
-fn scan_messages(
+/// All messages of a folder, each by itself.
+pub(super) fn scan_messages(
     rows: &dyn Rows,
     id: MailboxId,
     volume: Volume,

@@ -8,9 +8,8 @@ use mail::id::{MailboxId, Uid};
 use std::ops::ControlFlow;
 
 /// Walks all rows that hold a reference to a body: those of messages, also of folders that were removed and are not
-/// purged yet, those of history that have taken a body over, and those
-/// of a transfer. Rows that cannot be read are counted: their bodies look
-/// like orphans.
+/// purged yet, those of history that have taken a body over, and those of a transfer. Rows that cannot be read are
+/// counted: their bodies look like orphans.
 ///
 /// # Errors
 /// Where the index cannot be read.

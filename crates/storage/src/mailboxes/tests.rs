@@ -1,7 +1,7 @@
 //! Tests of what rows say after changes; histories against a model are the store's.
 
 use super::*;
-use crate::shard::{Shard, ShardError, ShardOptions, Transaction};
+use crate::shard::{Rows, Shard, ShardError, ShardOptions, Transaction};
 use bytes::Bytes;
 use env::Env;
 use mail::flags::{Flags, SystemFlags};
@@ -33,8 +33,8 @@ fn when() -> When {
 fn add(w: &mut Writer<'_, '_>, folder: &mut FolderRow, count: u32) -> Result<(), ShardError> {
     for _ in 0..count {
         let blob = w.transaction().store(b"o", &Bytes::from_static(b"body"))?;
-        let new =
-            NewMessage { system: SystemFlags::NONE, keywords: Vec::new(), received: now(), sent: None, blob };
+        let (system, keywords, received) = (SystemFlags::NONE, Vec::new(), now());
+        let new = NewMessage { system, keywords, received, sent: None, blob };
         let modseq = w.next_modseq();
         w.add(folder, new, modseq)?;
     }
@@ -146,8 +146,11 @@ async fn a_removed_mailbox_leaves_only_its_numbers() {
         assert_eq!((again.messages, w.row().messages), (0, 0));
         w.save()?;
         let what = pending(tx, now().plus(std::time::Duration::from_secs(1)))?.unwrap();
-        assert_eq!(what, Purge { mailbox: BOX, volume: inbox.volume, due: what.due });
-        assert!(purge(tx, what)?);
+        assert_eq!(
+            what,
+            Purge { mailbox: BOX, volume: inbox.volume, due: what.due, folder: FolderId::INBOX }
+        );
+        assert!(purge(tx, what)?.done);
         assert_eq!(pending(tx, now().plus(std::time::Duration::from_secs(1)))?, None);
         let left = Mailbox::new(tx, BOX);
         assert_eq!(left.message(inbox.volume, Uid(1))?, None);
@@ -192,12 +195,63 @@ async fn what_is_said_of_uids_is_what_the_messages_say() {
             }
         }
         w.save_folder(&inbox)?;
-        assert!(w.mailbox().counted(&inbox)?);
         let first = w.mailbox().uids(inbox.volume, Mark::Flagged)?.first().map(Uid);
         assert_eq!(w.mailbox().first_uid(inbox.volume, Mark::Flagged)?, first);
-        let wrong = FolderRow { unseen: inbox.unseen + 1, ..inbox.clone() };
-        assert!(!w.mailbox().counted(&wrong)?);
-        w.save()
+        w.save()?;
+        let is_right = |tx: &Transaction<'_>| -> Result<Vec<(bool, u64)>, ShardError> {
+            Ok(counted(tx, BOX)?.unwrap().0.iter().map(|f| (f.is_right(), f.uids)).collect())
+        };
+        assert_eq!(is_right(tx)?, [(true, 0)]);
+        // One row is wrong, one is missing, one is too many.
+        let row = tx.get(&keys::chunk(BOX, inbox.volume, 1))?.unwrap();
+        tx.put(&keys::chunk(BOX, inbox.volume, 0), &row)?;
+        tx.put(&keys::chunk(BOX, inbox.volume, 77), &row)?;
+        tx.delete(&keys::chunk(BOX, inbox.volume, 1))?;
+        assert_eq!(is_right(tx)?, [(false, 3)]);
+        assert_eq!(recount(tx, BOX)?, [FolderId::INBOX]);
+        assert_eq!(is_right(tx)?, [(true, 0)]);
+        Ok(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn mailboxes_are_listed_in_order_and_removed_ones_are_not() {
+    run(|tx| {
+        for id in [5, -2, 0, i64::MAX, i64::MIN, 7] {
+            Writer::create(tx, MailboxId(id), when())?.save()?;
+        }
+        Writer::open(tx, MailboxId(0), when())?.unwrap().remove_mailbox()?;
+        let ids = |after, limit| {
+            let page = mailboxes(tx, after, limit)?;
+            Ok::<_, ShardError>(page.into_iter().map(|(id, _)| id.0).collect::<Vec<_>>())
+        };
+        assert_eq!(ids(None, 100)?, [i64::MIN, -2, 5, 7, i64::MAX]);
+        assert_eq!(ids(Some(MailboxId(-2)), 2)?, [5, 7]);
+        assert_eq!(ids(Some(MailboxId(6)), 1)?, [7]);
+        assert!(ids(Some(MailboxId(i64::MAX)), 1)?.is_empty());
+        Ok(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn attributes_are_listed_without_their_values_and_go_with_the_mailbox() {
+    run(|tx| {
+        let mut w = Writer::create(tx, BOX, when())?;
+        let long = vec![b'x'; 100_000];
+        w.set_attribute("b", Some(&long))?;
+        w.set_attribute("a", Some(b"12"))?;
+        w.set_attribute("c", Some(b""))?;
+        w.set_attribute("c", None)?;
+        assert_eq!(w.mailbox().attributes()?, [("a".to_owned(), 2), ("b".to_owned(), 100_000)]);
+        assert_eq!(w.mailbox().attribute("b")?.as_deref(), Some(long.as_slice()));
+        w.save()?;
+        Writer::open(tx, BOX, when())?.unwrap().remove_mailbox()?;
+        let w = Writer::create(tx, BOX, when())?;
+        assert!(w.mailbox().attributes()?.is_empty());
+        assert_eq!(w.mailbox().attribute("b")?, None);
+        Ok(())
     })
     .await;
 }

@@ -244,7 +244,7 @@ pub fn clear(tx: &mut Transaction<'_>, id: MailboxId) -> Result<bool, ShardError
     if rows.len() == CLEAR_STEP {
         return Ok(false);
     }
-    for key in super::purge::of(tx, id)? {
+    for (key, _) in super::purge::of(tx, id)? {
         tx.delete(&key)?;
     }
     unstage(tx, id)
@@ -365,6 +365,14 @@ pub fn set_arrival(
     }
 }
 
+/// Whether a mailbox that has rows here is not on its way here, and has not gone.
+///
+/// # Errors
+/// Where the index cannot be read.
+pub fn is_resident(rows: &dyn Rows, id: MailboxId) -> Result<bool, ShardError> {
+    Ok(arrival(rows, id)?.is_none() && !matches!(departure(rows, id)?, Some(Departure::Gone { .. })))
+}
+
 /// Whether changes to a mailbox must not be made here now: it is frozen, gone, or not here yet.
 ///
 /// # Errors
@@ -433,7 +441,7 @@ fn ids(rows: &dyn Rows, kind: u8) -> Result<Vec<MailboxId>, ShardError> {
 pub fn residents(rows: &dyn Rows) -> Result<Vec<MailboxId>, ShardError> {
     let (mut all, mut after) = (Vec::new(), None);
     while let Some(id) = super::next_mailbox(rows, after)? {
-        if arrival(rows, id)?.is_none() && !matches!(departure(rows, id)?, Some(Departure::Gone { .. })) {
+        if is_resident(rows, id)? {
             all.push(id);
         }
         after = Some(id);
@@ -441,25 +449,23 @@ pub fn residents(rows: &dyn Rows) -> Result<Vec<MailboxId>, ShardError> {
     Ok(all)
 }
 
-/// Copies the purges that are due for a mailbox.
+/// The purges that are to come for a mailbox, as they are noted.
 ///
 /// # Errors
 /// Where the index cannot be read.
-pub fn purges(rows: &dyn Rows, id: MailboxId) -> Result<Vec<(Timestamp, super::Volume)>, ShardError> {
-    Ok(super::purge::of(rows, id)?
-        .iter()
-        .filter_map(|key| keys::parse_purge(key).map(|(due, _, volume)| (due, volume)))
-        .collect())
+pub fn purges(rows: &dyn Rows, id: MailboxId) -> Result<Vec<Row>, ShardError> {
+    super::purge::of(rows, id)
 }
 
-/// Notes the purges that are due for a mailbox that came from elsewhere.
+/// Notes them for a mailbox that has come from elsewhere.
 ///
 /// # Errors
 /// Where the change is too large.
-pub fn set_purges(
-    tx: &mut Transaction<'_>,
-    id: MailboxId,
-    purges: &[(Timestamp, super::Volume)],
-) -> Result<(), ShardError> {
-    purges.iter().try_for_each(|(due, volume)| tx.put(&keys::purge(*due, id, *volume), &[]))
+pub fn set_purges(tx: &mut Transaction<'_>, id: MailboxId, purges: &[Row]) -> Result<(), ShardError> {
+    for (key, value) in purges {
+        let (due, _, volume) =
+            keys::parse_purge(key).ok_or_else(|| ShardError::corrupt("the key of a purge"))?;
+        tx.put(&keys::purge(due, id, volume), value)?;
+    }
+    Ok(())
 }

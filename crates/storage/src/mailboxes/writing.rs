@@ -88,6 +88,11 @@ impl<'t, 's> Writer<'t, 's> {
         Ok(writer)
     }
 
+    /// The mailbox's id.
+    pub fn id(&self) -> MailboxId {
+        self.id
+    }
+
     /// The mailbox's own row.
     pub fn row(&self) -> &MailboxRow {
         &self.row
@@ -248,12 +253,14 @@ impl<'t, 's> Writer<'t, 's> {
         self.tx.delete(&keys::folder(self.id, folder.id))?;
         self.row.bytes = self.row.bytes.saturating_sub(folder.bytes);
         self.row.messages = self.row.messages.saturating_sub(u64::from(folder.messages));
-        self.bury(folder.volume)
+        self.bury(folder.volume, folder.id)
     }
 
-    /// Lets a volume be purged once its messages need not be known any more.
-    fn bury(&mut self, volume: Volume) -> Result<(), ShardError> {
-        self.tx.put(&keys::purge(self.chronicle.at.plus(self.keep), self.id, volume), &[])
+    /// Lets a volume be purged once its messages need not be known any more. The folder is noted for the log only.
+    fn bury(&mut self, volume: Volume, folder: FolderId) -> Result<(), ShardError> {
+        let mut value = Vec::with_capacity(5);
+        put_number(&mut value, u64::from(folder.0));
+        self.tx.put(&keys::purge(self.chronicle.at.plus(self.keep), self.id, volume), &value)
     }
 
     /// Gives a folder another name, which must be free, and a new UID epoch.
@@ -279,7 +286,7 @@ impl<'t, 's> Writer<'t, 's> {
         let name = FolderName::parse(&from.name).map_err(|_| ShardError::corrupt("the name of a folder"))?;
         let empty = FolderRow { special_use: from.special_use, ..self.blank_folder(from.id, &name) };
         let taken = std::mem::replace(from, empty);
-        self.bury(to.volume)?;
+        self.bury(to.volume, to.id)?;
         *to = FolderRow {
             id: to.id,
             name: to.name.clone(),
@@ -317,6 +324,22 @@ impl<'t, 's> Writer<'t, 's> {
         self.tx.delete(&keys::subscription(self.id, name))
     }
 
+    /// Sets an attribute, or takes it away.
+    ///
+    /// # Errors
+    /// As [`Writer::open`].
+    pub fn set_attribute(&mut self, name: &str, value: Option<&[u8]>) -> Result<(), ShardError> {
+        let (length, row) = (keys::attribute_length(self.id, name), keys::attribute(self.id, name));
+        let Some(value) = value else {
+            self.tx.delete(&length)?;
+            return self.tx.delete(&row);
+        };
+        let mut bytes = Vec::with_capacity(3);
+        put_number(&mut bytes, value.len() as u64);
+        self.tx.put(&length, &bytes)?;
+        self.tx.put(&row, value)
+    }
+
     /// Removes the mailbox with all that it has; messages are purged later. Its numbers stay.
     ///
     /// # Errors
@@ -327,6 +350,9 @@ impl<'t, 's> Writer<'t, 's> {
         }
         for name in self.mailbox().subscriptions()? {
             self.unsubscribe(&name)?;
+        }
+        for (name, _) in self.mailbox().attributes()? {
+            self.set_attribute(&name, None)?;
         }
         let keywords = self.mailbox().keywords()?;
         self.chronicle.keywords(self.tx, &keywords)?;

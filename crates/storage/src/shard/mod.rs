@@ -126,7 +126,7 @@ impl Shard {
             recover::create_first(&*disk, env.random.number())?;
         }
         let tail = recover::tail(&*disk, &index, None)?;
-        tail.secure()?;
+        tail.secure(&*disk)?;
         tail.replay(&index)?;
         if tail.len() > 0 {
             env.log.emit(&ms::MsShardRecovered { path: path.display(), groups: tail.len() });
@@ -251,6 +251,11 @@ impl Shard {
         if self.line.send(Message::Close(answer)).await.is_ok() {
             let _ = wait.await;
         }
+    }
+
+    /// Its folder.
+    pub fn path(&self) -> &Path {
+        &self.shared.path
     }
 
     /// Keeps all segments as they are.

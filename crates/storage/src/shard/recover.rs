@@ -76,26 +76,26 @@ pub(crate) fn is_new(disk: &dyn Disk) -> Result<bool, ShardError> {
 
 impl Tail {
     /// Drops what is unfinished and makes sure that the rest is on the disk, not only in the memory of a system
-    /// whose last sync may have failed.
-    pub(crate) fn secure(&self) -> Result<(), ShardError> {
+    /// whose last sync may have failed. Also the names: who made the last segment may have ended before they were.
+    pub(crate) fn secure(&self, disk: &dyn Disk) -> Result<(), ShardError> {
+        disk.sync_folder().map_err(ShardError::io)?;
         let file = &self.current.file;
         if self.torn {
             file.truncate(self.end.offset).map_err(ShardError::io)?;
         }
-        if let Some(last) = self.groups.last().filter(|g| Arc::ptr_eq(&g.segment, &self.current)) {
-            // Written once more, because a system that failed to write a page marks it as written.
-            let mut at = last.start;
-            while at < last.end.offset {
-                let mut bytes = vec![0; (last.end.offset - at).min(1 << 20) as usize];
+        // Written once more, because a system that failed to write a page marks it as written: the last group, or the
+        // header of a segment that has no group yet, whose maker may have ended before it was synced.
+        let last = self.groups.last().filter(|g| Arc::ptr_eq(&g.segment, &self.current));
+        let begun = (self.end.offset == SEGMENT_HEADER).then_some(0);
+        if let Some(mut at) = last.map(|g| g.start).or(begun) {
+            while at < self.end.offset {
+                let mut bytes = vec![0; (self.end.offset - at).min(1 << 20) as usize];
                 file.read_at(&mut bytes, at).map_err(ShardError::io)?;
                 file.write_at(&bytes, at).map_err(ShardError::io)?;
                 at += bytes.len() as u64;
             }
         }
-        if self.torn || !self.groups.is_empty() {
-            file.sync_data().map_err(ShardError::io)?;
-        }
-        Ok(())
+        file.sync_data().map_err(ShardError::io)
     }
 
     /// Applies the groups to the index, in order.

@@ -2,15 +2,39 @@
 
 use super::special_use_number;
 use crate::error::Fail;
-use crate::open::Inner;
+use crate::open::{Inner, Switches};
 use catalog::events::ms;
 use mail::id::{FolderId, MailboxId};
 use roles::store::{SpecialUse, StoreError, Subscription};
 use storage::mailboxes::{FolderName, FolderRow, Writer};
 use storage::shard::Transaction;
 
-/// Most folders of a mailbox.
-const MAX_FOLDERS: usize = 10_000;
+/// How many folders a mailbox may have, and how deep they may lie: `maxFolders`, `maxFolderDepth`.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Limits {
+    folders: usize,
+    levels: usize,
+}
+
+impl Limits {
+    pub(crate) fn of(switches: &Switches) -> Self {
+        Self { folders: switches.max_folders, levels: switches.max_depth }
+    }
+
+    fn check_depth(self, name: &FolderName) -> Result<(), StoreError> {
+        if name.levels() <= self.levels {
+            return Ok(());
+        }
+        Err(StoreError::Limit(format!("a folder may have at most {} levels", self.levels)))
+    }
+
+    fn check_count(self, there: usize, more: usize) -> Result<(), StoreError> {
+        if there.saturating_add(more) <= self.folders {
+            return Ok(());
+        }
+        Err(StoreError::Limit(format!("a mailbox may have at most {} folders", self.folders)))
+    }
+}
 
 impl Inner {
     pub(crate) async fn create_folder(
@@ -20,12 +44,12 @@ impl Inner {
         special_use: Option<SpecialUse>,
     ) -> Result<FolderId, StoreError> {
         let name = parse(name)?;
-        let when = self.when();
+        let (when, limits) = (self.when(), Limits::of(&self.switches.get()));
         let task = move |tx: &mut Transaction<'_>| {
             let mut writer = Writer::open(tx, mailbox, when)?.ok_or(StoreError::NoMailbox)?;
             let number = special_use.map_or(0, special_use_number);
-            check_room(&writer, number)?;
-            let mut folder = create(&mut writer, &name)?;
+            check_free(&writer, number)?;
+            let mut folder = create(&mut writer, &name, limits)?;
             if number != 0 {
                 folder.special_use = number;
                 writer.save_folder(&folder)?;
@@ -72,16 +96,16 @@ impl Inner {
     ) -> Result<(), StoreError> {
         let from = FolderName::parse(from).map_err(|_| StoreError::NoFolder)?;
         let to = parse(to)?;
-        let when = self.when();
+        let (when, limits) = (self.when(), Limits::of(&self.switches.get()));
         let task = move |tx: &mut Transaction<'_>| {
             let mut writer = Writer::open(tx, mailbox, when)?.ok_or(StoreError::NoMailbox)?;
             let mut folder = writer.mailbox().folder_named(&from)?.ok_or(StoreError::NoFolder)?;
             if from.is_inbox() {
                 // RFC 9051 6.3.6: the messages go, the Inbox and the folders below it stay.
-                let mut taker = create(&mut writer, &to)?;
+                let mut taker = create(&mut writer, &to, limits)?;
                 writer.hand_over(&mut folder, &mut taker)?;
             } else {
-                rename(&mut writer, folder, &from, &to)?;
+                rename(&mut writer, folder, (&from, &to), limits)?;
             }
             writer.save()?;
             Ok::<_, Fail>(())
@@ -120,36 +144,55 @@ fn refused(why: &str) -> Fail {
 }
 
 /// RFC 6154 3: a server may refuse a special use that another folder has.
-fn check_room(writer: &Writer<'_, '_>, special_use: u8) -> Result<(), Fail> {
-    let folders = writer.mailbox().folders()?;
-    if folders.len() >= MAX_FOLDERS {
-        return Err(refused("the mailbox has too many folders"));
-    }
-    if special_use != 0 && folders.iter().any(|f| f.special_use == special_use) {
+fn check_free(writer: &Writer<'_, '_>, special_use: u8) -> Result<(), Fail> {
+    if special_use != 0 && writer.mailbox().folders()?.iter().any(|f| f.special_use == special_use) {
         return Err(refused("another folder has that special use"));
     }
     Ok(())
 }
 
 /// Makes a folder and those above it. RFC 9051 6.3.4.
-pub(crate) fn create(writer: &mut Writer<'_, '_>, name: &FolderName) -> Result<FolderRow, Fail> {
+pub(crate) fn create(
+    writer: &mut Writer<'_, '_>,
+    name: &FolderName,
+    limits: Limits,
+) -> Result<FolderRow, Fail> {
     if writer.mailbox().folder_named(name)?.is_some() {
         return Err(StoreError::FolderExists.into());
     }
-    for parent in name.parents() {
-        if writer.mailbox().folder_named(&parent)?.is_none() {
-            writer.create_folder(&parent)?;
-        }
-    }
+    limits.check_depth(name)?;
+    create_parents(writer, name, 1, limits)?;
     writer.next_modseq();
     Ok(writer.create_folder(name)?)
+}
+
+/// Makes the folders above a name, where `besides` more are to be made.
+fn create_parents(
+    writer: &mut Writer<'_, '_>,
+    name: &FolderName,
+    besides: usize,
+    limits: Limits,
+) -> Result<(), Fail> {
+    let mut missing = Vec::new();
+    for parent in name.parents() {
+        if writer.mailbox().folder_named(&parent)?.is_none() {
+            missing.push(parent);
+        }
+    }
+    if missing.len() + besides > 0 {
+        limits.check_count(writer.mailbox().folders()?.len(), missing.len() + besides)?;
+    }
+    for parent in missing {
+        writer.create_folder(&parent)?;
+    }
+    Ok(())
 }
 
 fn rename(
     writer: &mut Writer<'_, '_>,
     mut folder: FolderRow,
-    from: &FolderName,
-    to: &FolderName,
+    (from, to): (&FolderName, &FolderName),
+    limits: Limits,
 ) -> Result<(), Fail> {
     if to.is_below(from) {
         return Err(refused("a folder cannot be moved below itself"));
@@ -157,16 +200,15 @@ fn rename(
     if writer.mailbox().folder_named(to)?.is_some() {
         return Err(StoreError::FolderExists.into());
     }
-    for parent in to.parents() {
-        if writer.mailbox().folder_named(&parent)?.is_none() {
-            writer.create_folder(&parent)?;
-        }
-    }
+    limits.check_depth(to)?;
+    create_parents(writer, to, 0, limits)?;
     // The names below are free: their parent did not exist until now.
     for mut below in writer.mailbox().folders()? {
         let name = FolderName::parse(&below.name)?;
         if name.is_below(from) {
-            writer.rename_folder(&mut below, &name.moved(from, to)?)?;
+            let moved = name.moved(from, to)?;
+            limits.check_depth(&moved)?;
+            writer.rename_folder(&mut below, &moved)?;
         }
     }
     Ok(writer.rename_folder(&mut folder, to)?)

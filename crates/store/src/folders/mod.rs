@@ -2,7 +2,7 @@
 
 mod change;
 
-pub(crate) use change::create;
+pub(crate) use change::{Limits, create};
 
 use crate::error::Fail;
 use crate::open::Inner;

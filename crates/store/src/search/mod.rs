@@ -8,13 +8,14 @@ mod text;
 
 pub(crate) use narrow::changed_after;
 
+use crate::damage::Place;
 use crate::error::Fail;
 use crate::flags::from;
 use crate::open::Inner;
-use crate::read::folder;
+use crate::read::{folder, is_there};
 use mail::flags::{Keyword, SystemFlags};
 use mail::id::{FolderId, MailboxId, ModSeq, Uid};
-use mail::search::{Criterion, Day, Facts, Needle, Place};
+use mail::search::{self, Criterion, Day, Facts, Needle};
 use mail::sequence::NumberSet;
 use mail::time::Timestamp;
 use roles::Call;
@@ -22,7 +23,7 @@ use roles::store::StoreError;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use storage::mailboxes::{Keywords, Mailbox, MessageRow};
-use storage::shard::View;
+use storage::shard::{Damage, ShardError, View};
 use text::Text;
 
 /// Rows that one piece looks at.
@@ -34,6 +35,7 @@ const BYTES: u64 = 8 << 20;
 struct Piece {
     found: NumberSet,
     next: Option<Uid>,
+    damaged: Vec<(Place, Damage)>,
 }
 
 impl Inner {
@@ -57,6 +59,9 @@ impl Inner {
             let (piece_of, criterion) = (uids.clone(), Arc::clone(&criterion));
             let job = move |view: &View<'_>| piece(view, mailbox, folder, &piece_of, &criterion);
             let piece = self.look(mailbox, job).await?;
+            for (place, damage) in piece.damaged {
+                self.notices.notice(Place { shard: self.shard_number(mailbox), ..place }, damage);
+            }
             piece.found.ranges().for_each(|range| found.insert_range(range));
             let Some(next) = piece.next else { break };
             if self.env.clock.moment() >= end {
@@ -75,7 +80,7 @@ fn piece(
     uids: &NumberSet,
     criterion: &Criterion,
 ) -> Result<Piece, Fail> {
-    let mailbox = Mailbox::new(view, mailbox);
+    let (owner, mailbox) = (mailbox, Mailbox::new(view, mailbox));
     let folder = folder(mailbox, id)?;
     let keywords = mailbox.keywords()?;
     let (mut found, mut open, mut next, mut rows, mut bytes) = (NumberSet::new(), Vec::new(), None, 0, 0);
@@ -95,16 +100,44 @@ fn piece(
         }
         Ok(ControlFlow::Continue(()))
     })?;
+    let mut damaged = Vec::new();
     for row in open {
-        let text = Text::new(view.blob(&row.blob)?)?;
-        let known = Known { row: &row, keywords: &keywords, text: Some(&text) };
-        let fulfilled = criterion.judge(&known) == Some(true);
-        text.failure()?;
-        if fulfilled {
-            found.insert(row.uid.0);
+        match judge_text(view, &row, &keywords, criterion)? {
+            Ok(true) => found.insert(row.uid.0),
+            Ok(false) => {}
+            // ITS 13587: what cannot be read is not found, and hides nothing else.
+            Err(damage) => {
+                let (volume, uid) = (folder.volume, row.uid);
+                let place = Place { shard: 0, mailbox: owner, folder: folder.id, volume, uid };
+                if damage != Damage::Widow || is_there(view, place, &row)? {
+                    damaged.push((place, damage));
+                }
+            }
         }
     }
-    Ok(Piece { found, next })
+    Ok(Piece { found, next, damaged })
+}
+
+/// Whether a message fulfils a criterion that its text has to answer; or what is wrong with it.
+fn judge_text(
+    view: &View<'_>,
+    row: &MessageRow,
+    keywords: &Keywords,
+    criterion: &Criterion,
+) -> Result<Result<bool, Damage>, ShardError> {
+    let blob = match view.examine(&row.blob)? {
+        Ok(blob) => blob,
+        Err(damage) => return Ok(Err(damage)),
+    };
+    let judged = Text::new(blob).and_then(|text| {
+        let known = Known { row, keywords, text: Some(&text) };
+        let fulfilled = criterion.judge(&known) == Some(true);
+        text.failure().map(|()| fulfilled)
+    });
+    match judged {
+        Ok(fulfilled) => Ok(Ok(fulfilled)),
+        Err(error) => Damage::told_by(&error).map(Err).ok_or(error),
+    }
 }
 
 /// What is known of one message.
@@ -143,7 +176,7 @@ impl Facts for Known<'_> {
         self.row.modseq
     }
 
-    fn has_text(&self, place: &Place, needle: &Needle) -> Option<bool> {
+    fn has_text(&self, place: &search::Place, needle: &Needle) -> Option<bool> {
         self.text.map(|text| text.has(place, needle))
     }
 }

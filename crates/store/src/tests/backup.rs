@@ -62,7 +62,7 @@ async fn a_mailbox_comes_back_with_folders_flags_and_dates() {
         store.folder_delete(&call(1), BOX, name.into()).await.unwrap();
     }
     let now = seen(&store).await;
-    let done = store.recover(recover(&folder, BOX, "Restored/Monday")).await.unwrap();
+    let done = store.recover(&call(1), recover(&folder, BOX, "Restored/Monday")).await.unwrap();
     let messages: usize = before.values().map(Vec::len).sum();
     assert_eq!((done.generation, done.damaged), (1, 0));
     assert_eq!((done.folders, done.messages), (before.len() as u64, messages as u64));
@@ -76,12 +76,18 @@ async fn a_mailbox_comes_back_with_folders_flags_and_dates() {
     let read = store.message_read(&call(1), read).await.unwrap().messages;
     assert!(!read.is_empty() && read.iter().all(|m| m.received == Timestamp::from_secs(77)));
     // Only once below that name; not where it does not fit; not what is not there.
-    let again = store.recover(recover(&folder, BOX, "Restored/Monday")).await;
+    let again = store.recover(&call(1), recover(&folder, BOX, "Restored/Monday")).await;
     assert!(matches!(again, Err(BackupError::Refused(_))));
-    let quota = Quota { bytes: 0, messages: after.values().map(Vec::len).sum::<usize>() as u64 + 1 };
+    let quota = Quota {
+        bytes: 0,
+        messages: after.values().map(Vec::len).sum::<usize>() as u64 + 1,
+        ..Quota::default()
+    };
     let small = Recover { quota, ..recover(&folder, BOX, "More") };
-    assert!(matches!(store.recover(small).await, Err(BackupError::Refused(why)) if why.contains("room")));
-    let none = store.recover(recover(&folder, MailboxId(77), "More")).await;
+    assert!(
+        matches!(store.recover(&call(1), small).await, Err(BackupError::Refused(why)) if why.contains("room"))
+    );
+    let none = store.recover(&call(1), recover(&folder, MailboxId(77), "More")).await;
     assert!(matches!(none, Err(BackupError::Refused(why)) if why.contains("77")));
     assert_eq!(seen(&store).await, after);
     store.close().await;
@@ -102,7 +108,7 @@ async fn a_damaged_message_in_a_backup_hides_no_other() {
     let at = bytes.windows(14).position(|w| w == b"two-is-damaged").unwrap();
     bytes[at] ^= 1;
     std::fs::write(&segment, bytes).unwrap();
-    let done = store.recover(recover(&folder, BOX, "Back")).await.unwrap();
+    let done = store.recover(&call(1), recover(&folder, BOX, "Back")).await.unwrap();
     assert_eq!((done.messages, done.damaged), (2, 1));
     assert_eq!(seen(&store).await["Back/INBOX"].len(), 2);
     store.close().await;
@@ -130,7 +136,7 @@ async fn mailboxes_that_move_are_in_every_backup() {
         for number in 0..6 {
             let generation = back_up(&store, &folder).await;
             assert_whole(&generation).await;
-            let done = store.recover(recover(&folder, BOX, &format!("Back {number}"))).await;
+            let done = store.recover(&call(1), recover(&folder, BOX, &format!("Back {number}"))).await;
             // A mailbox that is on its way takes its time; the backup has it.
             let done = done.unwrap();
             assert_eq!(done.messages, 40 << number, "backup {number}");

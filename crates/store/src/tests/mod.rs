@@ -1,10 +1,13 @@
 //! Tests of the store as a whole: the promises of the role, and what only this implementation has.
 
 mod backup;
+mod its;
+mod maintenance;
 mod model;
 mod moving;
 mod restore;
 mod size;
+mod together;
 
 use super::*;
 use catalog::tree::Tree;
@@ -19,7 +22,7 @@ use storage::shard::ShardOptions;
 
 /// A store that keeps nothing of what is taken away.
 fn open(path: &Path, shards: u32) -> Result<Store, OpenError> {
-    open_with(path, shards, "/*/mss/restoreWindowInMinutes: [0]\n")
+    open_with(path, shards, "/*/mss/restoreWindowInMinutes: [0]\n/*/mss/scrubPeriodInDays: [0]\n")
 }
 
 /// A store with this configuration.

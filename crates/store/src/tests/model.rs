@@ -1,6 +1,7 @@
 //! Random histories of one mailbox, against a plain model, with the store closed and opened in between.
 
 use super::*;
+use mail::attribute::AttributeName;
 use mail::flags::{FlagAction, Flags, SystemFlags};
 use mail::id::{FolderId, ModSeq, Uid};
 use mail::search::Criterion;
@@ -9,9 +10,11 @@ use mail::time::Timestamp;
 use proptest::prelude::*;
 use roles::Body;
 use roles::store::{
-    Append, Deliver, DeliverTo, FlagsChange, Need, Quota, Read, Repeatable, StoreError, Usage,
+    Append, Deliver, DeliverTo, Expire, Expired, FlagsChange, Need, Quota, Read, Repeatable, StoreError,
+    Unread, Usage, Warning,
 };
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 const BOX: MailboxId = MailboxId(7);
 const NAMES: [&str; 4] = ["INBOX", "a", "a/b", "c"];
@@ -22,6 +25,7 @@ enum Step {
         request: u8,
         size: u16,
         limit: u16,
+        percent: u8,
     },
     Append {
         folder: usize,
@@ -49,6 +53,15 @@ enum Step {
         uids: Vec<u32>,
         target: usize,
     },
+    /// What was delivered in 1970 goes.
+    Expire {
+        folder: usize,
+        unread: bool,
+    },
+    Attribute {
+        name: usize,
+        size: u16,
+    },
     Create(usize),
     Delete(usize),
     Rename(usize, usize),
@@ -61,6 +74,8 @@ enum Step {
 struct Mail {
     size: u64,
     flags: Flags,
+    /// It is in the folder since 1970.
+    old: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -90,6 +105,7 @@ impl Folder {
 struct Model {
     folders: BTreeMap<&'static str, Folder>,
     requests: BTreeMap<u8, u32>,
+    attributes: BTreeMap<&'static str, u16>,
 }
 
 impl Model {
@@ -134,7 +150,9 @@ impl Run {
 
     async fn step(&mut self, step: Step) {
         match step {
-            Step::Deliver { request, size, limit } => self.deliver(request, size, limit).await,
+            Step::Deliver { request, size, limit, percent } => {
+                self.deliver(request, size, limit, percent).await;
+            }
             Step::Append { folder, size, flags: bits } => self.append(NAMES[folder], size, bits).await,
             Step::Flags { folder, uids, action, flags: bits, keyword } => {
                 self.flags(NAMES[folder], uids, action, flags(bits, keyword)).await;
@@ -142,6 +160,8 @@ impl Run {
             Step::Expunge { folder, uids } => self.expunge(NAMES[folder], uids).await,
             Step::Copy { folder, uids, target } => self.copy(NAMES[folder], uids, NAMES[target], false).await,
             Step::Move { folder, uids, target } => self.copy(NAMES[folder], uids, NAMES[target], true).await,
+            Step::Expire { folder, unread } => self.expire(NAMES[folder], unread).await,
+            Step::Attribute { name, size } => self.attribute(["autoreplytxt", "x"][name], size).await,
             Step::Create(name) => self.create(NAMES[name]).await,
             Step::Delete(name) => self.delete(NAMES[name]).await,
             Step::Rename(from, to) => self.rename(NAMES[from], NAMES[to]).await,
@@ -159,8 +179,11 @@ impl Run {
         }
     }
 
-    async fn deliver(&mut self, request: u8, size: u16, limit: u16) {
-        let quota = Quota { bytes: u64::from(limit), messages: 0 };
+    async fn deliver(&mut self, request: u8, size: u16, limit: u16, percent: u8) {
+        let (to, from, text) = (String::new(), String::new(), String::new());
+        let warning = Some(Arc::new(Warning { percent, to, from, text }));
+        let quota = Quota { bytes: u64::from(limit), messages: 0, warning };
+        let before = self.model.bytes();
         let to = vec![DeliverTo { mailbox: BOX, folder: None, quota, flags: Flags::default() }];
         let deliver =
             Deliver { to, body: body(size), received: Timestamp::default(), repeatable: Repeatable::Yes };
@@ -171,12 +194,56 @@ impl Run {
             Some(uid) => Ok(*uid),
             None if over => Err(StoreError::OverQuota),
             None => {
-                let uid = inbox.add(Mail { size: u64::from(size), flags: Flags::default() });
+                let uid = inbox.add(Mail { size: u64::from(size), flags: Flags::default(), old: true });
                 self.model.requests.insert(request, uid);
                 Ok(uid)
             }
         };
         assert_eq!(placed[0].clone().map(|p| p.uid.0), expected);
+        let (limit, percent) = (u64::from(limit), u64::from(percent));
+        let above = |bytes| limit > 0 && bytes * 100 >= limit * percent;
+        if !above(before) && above(self.model.bytes()) {
+            self.warned(limit).await;
+        }
+    }
+
+    /// The Inbox has one message more, unless that would not have fitted.
+    async fn warned(&mut self, limit: u64) {
+        let bytes = self.model.bytes();
+        let inbox = self.model.folders.get_mut("INBOX").unwrap();
+        let mut uids = NumberSet::new();
+        uids.insert_range(inbox.next..=u32::MAX);
+        let (need, changed_since) = (Need::Flags, None);
+        let read = Read { mailbox: BOX, folder: FolderId::INBOX, uids, need, changed_since, limit: 9 };
+        let new = self.store.message_read(&call(1), read).await.unwrap().messages;
+        if new.is_empty() {
+            assert!(bytes + 1000 > limit, "there was room for a warning");
+        } else {
+            assert!(new.len() == 1 && bytes + new[0].size <= limit);
+            inbox.add(Mail { size: new[0].size, flags: Flags::default(), old: false });
+        }
+    }
+
+    async fn expire(&mut self, name: &'static str, unread: bool) {
+        let Some(folder) = self.id(name).await else { return };
+        let before = Timestamp::from_secs(1000);
+        let goes = |m: &Mail| m.old && (unread || m.flags.system.contains(SystemFlags::SEEN));
+        let mail = &mut self.model.folders.get_mut(name).unwrap().mail;
+        let gone: Vec<_> = mail.values().filter(|m| goes(m)).map(|m| m.size).collect();
+        let old = mail.values().filter(|m| m.old).count();
+        mail.retain(|_, m| !goes(m));
+        let unread = if unread { Unread::Goes } else { Unread::Stays };
+        let expire = Expire { mailbox: BOX, folder, before, unread, run: roles::store::Run::Real };
+        let expired = self.store.message_expire(&call(1), expire).await.unwrap();
+        let (messages, bytes) = (gone.len() as u64, gone.iter().sum());
+        assert_eq!(expired, Expired { messages, bytes, protected: (old - gone.len()) as u64 });
+    }
+
+    async fn attribute(&mut self, name: &'static str, size: u16) {
+        let value = (size > 0).then(|| bytes::Bytes::from(vec![b'a'; usize::from(size)]));
+        let parsed = AttributeName::parse(name).unwrap();
+        self.store.attribute_set(&call(1), BOX, parsed, value).await.unwrap();
+        self.model.attributes.insert(name, size);
     }
 
     async fn append(&mut self, name: &'static str, size: u16, bits: u8) {
@@ -189,7 +256,7 @@ impl Run {
             quota: Quota::default(),
         };
         let placed = self.store.message_append(&call(1), append).await;
-        let mail = Mail { size: u64::from(size), flags: flags(bits, true) };
+        let mail = Mail { size: u64::from(size), flags: flags(bits, true), old: false };
         let expected = self.model.folders.get_mut(name).map(|f| f.add(mail));
         assert_eq!(placed.map(|p| p.uid.0), expected.ok_or(StoreError::NoFolder));
     }
@@ -246,7 +313,8 @@ impl Run {
             from.retain(|uid, _| !uids.contains(*uid));
         }
         let to = self.model.folders.get_mut(target).unwrap();
-        let pairs: Vec<_> = mail.into_iter().map(|(uid, m)| (Uid(uid), Uid(to.add(m)))).collect();
+        let pairs: Vec<_> =
+            mail.into_iter().map(|(uid, m)| (Uid(uid), Uid(to.add(Mail { old: false, ..m })))).collect();
         let done = done.unwrap();
         assert_eq!(done.from.into_iter().zip(done.to).collect::<Vec<_>>(), pairs);
     }
@@ -301,6 +369,11 @@ impl Run {
         let messages = self.model.folders.values().map(|f| f.mail.len() as u64).sum();
         let usage = self.store.mailbox_usage(&call(1), BOX).await.unwrap();
         assert_eq!(usage, Usage { bytes: self.model.bytes(), messages });
+        for (name, size) in &self.model.attributes {
+            let name = AttributeName::parse(name).unwrap();
+            let value = self.store.attribute_get(&call(1), BOX, name).await.unwrap();
+            assert_eq!(value.map_or(0, |v| v.len()), usize::from(*size));
+        }
         for folder in list.folders {
             let name = NAMES.into_iter().find(|n| *n == folder.name).unwrap();
             let model = self.model.folders.get_mut(name).unwrap();
@@ -352,9 +425,10 @@ async fn check_messages(store: &Store, folder: FolderId, model: &Folder) {
     for message in page.messages {
         let body = message.body.unwrap().read(0, 100_000).await.unwrap();
         assert_eq!(body.len() as u64, message.size);
-        found.insert(message.uid.0, Mail { size: message.size, flags: message.flags });
+        found.insert(message.uid.0, (message.size, message.flags));
     }
-    assert_eq!(found, model.mail);
+    let expected: BTreeMap<_, _> = model.mail.iter().map(|(u, m)| (*u, (m.size, m.flags.clone()))).collect();
+    assert_eq!(found, expected);
 }
 
 /// A session that hears only of changes knows the same as one that reads everything.
@@ -412,6 +486,19 @@ fn copy_once(from: &Path, to: &Path) {
     }
 }
 
+/// ITS 16025, 22350, 23506: every body is referred to as often as is counted, nothing else is stored, every counter is what
+/// it counts.
+async fn adds_up(store: &Store) {
+    for (shard, audit) in store.inner().shards.iter().zip(store.audit().await.unwrap()) {
+        assert!(audit.is_clean(), "{audit:?}");
+        let counted = shard.read(|view| storage::mailboxes::counted(view, BOX)).await.unwrap();
+        let Some((folders, should)) = counted else { continue };
+        folders.iter().for_each(|one| assert!(one.is_right(), "{}", one.differences()));
+        let is = shard.read(|view| storage::mailboxes::Mailbox::new(view, BOX).row()).await.unwrap();
+        assert_eq!(is, Some(should));
+    }
+}
+
 /// When nothing is left, nothing is counted as left.
 async fn leaves_nothing(store: &Store) {
     store.mailbox_delete(&call(1), BOX).await.unwrap();
@@ -429,8 +516,10 @@ fn step() -> impl Strategy<Value = Step> {
     let folder = || 0..NAMES.len();
     let uids = || prop::collection::vec(1..12u32, 1..5);
     prop_oneof![
-        4 => (2..12u8, 0..2000u16, prop_oneof![Just(0u16), 500..9000u16])
-            .prop_map(|(request, size, limit)| Step::Deliver { request, size, limit }),
+        4 => (2..12u8, 0..2000u16, prop_oneof![Just(0u16), 500..9000u16], 20..=100u8)
+            .prop_map(|(request, size, limit, percent)| Step::Deliver { request, size, limit, percent }),
+        1 => (folder(), any::<bool>()).prop_map(|(folder, unread)| Step::Expire { folder, unread }),
+        1 => (0..2usize, 0..20_000u16).prop_map(|(name, size)| Step::Attribute { name, size }),
         4 => (folder(), 0..2000u16, 0..32u8).prop_map(|(folder, size, flags)| Step::Append { folder, size, flags }),
         4 => (folder(), uids(), 0..3u8, 0..32u8, any::<bool>())
             .prop_map(|(folder, uids, action, flags, keyword)| Step::Flags { folder, uids, action, flags, keyword }),
@@ -465,7 +554,9 @@ proptest! {
                 run.step(step).await;
                 run.check().await;
             }
+            adds_up(&run.store).await;
             leaves_nothing(&run.store).await;
+            adds_up(&run.store).await;
             run.store.close().await;
         });
     }

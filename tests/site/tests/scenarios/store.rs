@@ -121,3 +121,25 @@ fn its_47356_stored_mail_outlives_a_kill_byte_for_byte() -> Result<()> {
     }
     Ok(())
 }
+
+#[test]
+fn its_46244_descriptors_run_out_for_new_clients_and_not_for_files() -> Result<()> {
+    let site = Wish::default().descriptors(100, 240).start()?;
+    let limits = fs::read_to_string(format!("/proc/{}/limits", site.pid().unwrap_or(0)))?;
+    let raised = limits.lines().find(|l| l.starts_with("Max open files")).unwrap_or_default();
+    ensure!(raised.split_whitespace().nth(3) == Some("240"), "{raised}");
+    let (mut imap, mut smtp) = (Imap::login(&site, ALICE)?, Smtp::connect(&site, Service::Smtp)?);
+    let mut crowd = Vec::new();
+    while site.logged("NioAcceptFail")?.is_empty() {
+        ensure!(crowd.len() < 240, "{} connections were taken", crowd.len());
+        crowd.push(site.connect(Service::Imap)?);
+    }
+    // Who is in goes on, with all the files that takes.
+    for _ in 0..5 {
+        smtp.deliver("a@remote.test", &[ALICE.address], MESSAGE)?;
+    }
+    ensure!(imap.select("INBOX")? == 5);
+    ensure!(imap.fetch(5)?.ends_with(b"body\r\n"));
+    drop(crowd);
+    site::tools::until("there is room again", || Ok(Imap::login(&site, BOB).is_ok()))
+}

@@ -2,6 +2,7 @@
 
 mod flags;
 mod folders;
+mod keeping;
 mod messages;
 
 use mail::flags::Flags;
@@ -19,6 +20,7 @@ pub async fn all(store: &dyn MessageStore, first: MailboxId) {
     messages::all(store, &mut fresh).await;
     flags::all(store, &mut fresh).await;
     folders::all(store, &mut fresh).await;
+    keeping::all(store, &mut fresh).await;
 }
 
 /// Hands out mailbox ids.
@@ -38,7 +40,7 @@ pub(crate) struct Client<'a> {
 }
 
 const INBOX: FolderId = FolderId::INBOX;
-const NO_LIMIT: Quota = Quota { bytes: 0, messages: 0 };
+const NO_LIMIT: Quota = Quota { bytes: 0, messages: 0, warning: None };
 
 impl<'a> Client<'a> {
     async fn new(store: &'a dyn MessageStore, fresh: &mut Fresh) -> Self {

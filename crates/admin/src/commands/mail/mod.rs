@@ -1,3 +1,7 @@
 //! Handing in mail.
 
+mod bulk;
+
+pub mod imbroadcast;
+pub mod immsgmassmail;
 pub mod sendmail;

@@ -11,8 +11,12 @@ use roles::store::{Folder, Message, Need, Page, Read};
 const PAGE: usize = 500;
 
 /// The account that the first argument names.
-pub(super) async fn account(context: &Context) -> Result<Account, Failure> {
-    let name = context.arguments.word(0).unwrap_or_default().to_owned();
+pub(in crate::commands) async fn account(context: &Context) -> Result<Account, Failure> {
+    account_named(context, context.arguments.word(0).unwrap_or_default().to_owned()).await
+}
+
+/// The account of this name.
+pub(super) async fn account_named(context: &Context, name: String) -> Result<Account, Failure> {
     context.roles()?.directory.account_find(&context.call(), name).await.map_err(Failure::because)
 }
 

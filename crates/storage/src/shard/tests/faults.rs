@@ -1,8 +1,10 @@
 //! A full disk, a disk that fails, damaged bytes.
 
+use super::super::record::SegmentHeader;
 use super::super::recover;
 use super::*;
 use crate::sim::SimDisk;
+use env::random::Random;
 
 const SEGMENT: &str = "0000000001.seg";
 
@@ -195,7 +197,7 @@ async fn a_log_cut_anywhere_ends_with_its_last_whole_group() {
         let tail = recover::tail(&disk, &index, None).unwrap();
         let groups = ends.iter().filter(|&&end| end <= len as u64).count() - 1;
         assert_eq!((tail.len(), tail.end.offset), (groups, ends[groups]), "cut at {len}");
-        tail.secure().unwrap();
+        tail.secure(&disk).unwrap();
         assert_eq!(disk.content(SEGMENT).unwrap().len() as u64, ends[groups]);
     }
 }
@@ -256,9 +258,6 @@ async fn pieces_that_recovery_needs_are_missed_at_the_start_and_others_when_they
             let found = shard.read(move |view| view.examine(&blob)).await.unwrap();
             assert_eq!(found.err(), (other == number).then_some(Damage::Missing), "{gone}");
         }
-        // Its messages can be deleted, and then it is missed no longer.
-        let blob = blobs[number];
-        shard.commit(move |tx| tx.release(&blob)).await.unwrap();
         shard.close().await;
     }
     let damaged = disk.after_kill();
@@ -275,4 +274,19 @@ async fn pieces_that_recovery_needs_are_missed_at_the_start_and_others_when_they
     disk.remove(&names[0]).unwrap();
     let empty = tempfile::tempdir().unwrap();
     assert!(matches!(open_on(&disk, empty.path()), Err(ShardError::Corrupt(_))));
+}
+
+#[tokio::test]
+async fn a_segment_made_just_before_a_kill_outlives_a_later_loss_of_power() {
+    let (disk, index, _dir, _) = fixture().await;
+    let first = recover::tail(&disk, &index, None).unwrap();
+    // Killed between making the second segment and making its header and its name durable.
+    let header = SegmentHeader { segment: 2, first_group: first.end.group + 1, ..first.current.header };
+    let second = segments::file_name(2);
+    disk.create(&second).unwrap().write_at(&header.encode(), 0).unwrap();
+    recover::tail(&disk, &index, None).unwrap().secure(&disk).unwrap();
+    for seed in 0..20 {
+        let after = disk.after_power_loss(&Random::seeded(seed));
+        assert_eq!(after.content(&second).as_deref(), Some(&header.encode()[..]), "seed {seed}");
+    }
 }

@@ -88,15 +88,16 @@ async fn quotas_are_kept(store: &dyn MessageStore, fresh: &mut Fresh) {
     let client = Client::new(store, fresh).await;
     let mailbox = client.mailbox;
     let size = TEXT.len() as u64;
-    let limited = |bytes, messages| DeliverTo { quota: Quota { bytes, messages }, ..to(mailbox) };
+    let limited =
+        |bytes, messages| DeliverTo { quota: Quota { bytes, messages, warning: None }, ..to(mailbox) };
     let two =
         deliver(vec![limited(2 * size, 0), limited(2 * size, 0), limited(2 * size, 0)], TEXT, Repeatable::No);
     let placed = store.message_deliver(&call(5), two).await.unwrap();
     assert_eq!((uid(&placed[0]), uid(&placed[1])), (Uid(1), Uid(2)));
     assert_eq!(placed[2], Err(StoreError::OverQuota));
-    let refused = client.try_append("INBOX", "x", &[], Quota { bytes: 0, messages: 2 }).await;
+    let refused = client.try_append("INBOX", "x", &[], Quota { messages: 2, ..NO_LIMIT }).await;
     assert_eq!(refused, Err(StoreError::OverQuota));
-    let little = Quota { bytes: 3 * size, messages: 0 };
+    let little = Quota { bytes: 3 * size, ..NO_LIMIT };
     let copy = store.message_copy(&call(5), mailbox, INBOX, NumberSet::all(), "INBOX".into(), little).await;
     assert_eq!(copy.unwrap_err(), StoreError::OverQuota);
     assert_eq!(client.usage().await, (2, 2 * size));

@@ -1,14 +1,17 @@
 //! Answering what a line asks for. Lists go out page by page, whatever their length.
 
 use super::print::{self, Printed};
-use super::table::{self, Act, List, SUBS};
+use super::table::{self, Act, AutoReply, List, SUBS};
 use super::unknown;
 use crate::context::{Failure, Roles};
 use crate::output::{Console, Format};
 use mail::address::Domain;
+use mail::attribute::AttributeName;
+use mail::id::MailboxId;
 use roles::Call;
 use roles::directory::DirectoryError;
 use roles::directory::provision::{PAGE, Reply, Request};
+use roles::store::StoreError;
 use serde_json::json;
 
 /// What came of one line; `Err`: why it failed, not yet said.
@@ -27,11 +30,18 @@ pub(super) struct Answers<'a> {
 enum Broken {
     Console(Failure),
     Refused(DirectoryError),
+    Store(StoreError),
 }
 
 impl From<Failure> for Broken {
     fn from(failure: Failure) -> Self {
         Self::Console(failure)
+    }
+}
+
+impl From<StoreError> for Broken {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
     }
 }
 
@@ -57,6 +67,7 @@ impl<'a> Answers<'a> {
         match self.answer(roles, call, act).await {
             Ok(()) => Ok(Ok(())),
             Err(Broken::Refused(error)) => Ok(Err(explain(&error))),
+            Err(Broken::Store(error)) => Ok(Err(error.to_string())),
             Err(Broken::Console(failure)) => Err(failure),
         }
     }
@@ -71,6 +82,13 @@ impl<'a> Answers<'a> {
                 Reply::Account(view) => Ok(self.whole(print::part(&view, part)).await?),
                 reply => Ok(self.whole(print::reply(&reply)).await?),
             },
+            Act::AutoReply(user, what) => {
+                let Reply::Account(view) = ask(roles, call, Request::ShowAccount(user)).await? else {
+                    return Err(DirectoryError::Broken("the directory gave no account".into()).into());
+                };
+                let text = autoreply(roles, call, view.line.mailbox, what).await?;
+                Ok(self.whole(print::autoreply(&view.line, text.as_deref())).await?)
+            }
             Act::Help(name) => Ok(self.whole(help(name.as_deref())?).await?),
             Act::List(what) => {
                 self.list(roles, call, what).await?;
@@ -192,6 +210,33 @@ impl<'a> Answers<'a> {
             self.console.line(line).await?;
         }
         Ok(())
+    }
+}
+
+/// Does it; returns the text that is there then. A mailbox that is not there yet is made for a text to be kept in.
+async fn autoreply(
+    roles: &Roles,
+    call: &Call,
+    mailbox: MailboxId,
+    what: AutoReply,
+) -> Result<Option<String>, StoreError> {
+    let (store, name) = (&roles.store, AttributeName::autoreply());
+    let done = match what {
+        AutoReply::Get => Ok(()),
+        AutoReply::Unset => store.attribute_set(call, mailbox, name.clone(), None).await,
+        AutoReply::Set(text) => {
+            store.mailbox_create(call, mailbox).await?;
+            store.attribute_set(call, mailbox, name.clone(), Some(text.into())).await
+        }
+    };
+    let found = match done {
+        Ok(()) => store.attribute_get(call, mailbox, name).await,
+        Err(error) => Err(error),
+    };
+    match found {
+        Ok(text) => Ok(text.map(|text| String::from_utf8_lossy(&text).into_owned())),
+        Err(StoreError::NoMailbox) => Ok(None),
+        Err(error) => Err(error),
     }
 }
 

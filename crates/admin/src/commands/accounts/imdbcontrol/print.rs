@@ -75,6 +75,16 @@ pub(super) fn part(view: &AccountView, part: Part) -> Printed {
     Printed { lines: whole.lines.into_iter().filter(fits).collect(), value }
 }
 
+/// The autoreply of an account, in the form in which a batch line would set it again.
+pub(super) fn autoreply(line: &AccountLine, text: Option<&str>) -> Printed {
+    let user = user(&line.user);
+    let shown = text.map_or_else(
+        || format!("autoreply: {user} none"),
+        |text| format!("autoreply: {user} {}", quoted(&text.trim_end().replace("\r\n", "\\n"))),
+    );
+    Printed::one(shown, json!({ "account": user, "autoreply": text }))
+}
+
 fn created(line: &AccountLine, domain: Option<&str>) -> Printed {
     let user = user(&line.user);
     let mut text = format!("created: {user} id={} mailbox={} host={}", line.id, line.mailbox, line.home);

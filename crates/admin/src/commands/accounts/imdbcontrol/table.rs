@@ -11,10 +11,23 @@ pub(super) enum Act {
     Ask(Box<Request>),
     /// The account, of which only a part is shown.
     Part(User, Part),
+    /// The autoreply of an account.
+    AutoReply(User, AutoReply),
     /// A list in pages.
     List(List),
     /// The sub-commands, or one.
     Help(Option<String>),
+}
+
+/// What to do with an autoreply.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum AutoReply {
+    /// Show it.
+    Get,
+    /// Store this text.
+    Set(String),
+    /// Take it away.
+    Unset,
 }
 
 /// Which part of an account is shown.
@@ -123,6 +136,16 @@ subs! {
     "ListForwards" ["lf"] "USER DOMAIN",
         "lists the forwards of an account",
         |a| Ok(Act::Part(a.user(0)?, Part::Forwards));
+
+    "SetAutoReply" ["sar"] "USER DOMAIN TEXT",
+        "stores the text that is sent back while the user is away; \\n in TEXT begins a new line",
+        |a| Ok(Act::AutoReply(a.user(0)?, AutoReply::Set(autoreply_text(a.text(2))?)));
+    "GetAutoReply" ["gar"] "USER DOMAIN",
+        "shows the autoreply of an account",
+        |a| Ok(Act::AutoReply(a.user(0)?, AutoReply::Get));
+    "UnsetAutoReply" ["uar"] "USER DOMAIN",
+        "takes the autoreply of an account away",
+        |a| Ok(Act::AutoReply(a.user(0)?, AutoReply::Unset));
 
     "CreateDomain" ["cd"] "DOMAIN [KIND [TARGET]]",
         "creates a domain: local, nonauth HOST[:PORT], relay [HOST[:PORT]], rewrite DOMAIN; without KIND: local",
@@ -235,6 +258,16 @@ fn create_account(a: Args<'_>) -> Parsed<Act> {
         },
         cos: a.get(9).map(str::to_owned),
     })))
+}
+
+/// Lines end as in mail; what stands behind the last one is dropped (ITS 18794).
+fn autoreply_text(text: &str) -> Parsed<String> {
+    let text = text.replace("\\n", "\n").replace("\r\n", "\n");
+    let text = text.trim_end();
+    if text.is_empty() {
+        return Err("the autoreply is empty: UnsetAutoReply takes it away".into());
+    }
+    Ok(text.replace('\n', "\r\n") + "\r\n")
 }
 
 fn modify_account(a: Args<'_>) -> Parsed<Act> {

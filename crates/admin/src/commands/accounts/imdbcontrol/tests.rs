@@ -13,12 +13,14 @@ use mail::secret::Secret;
 use roles::Call;
 use roles::directory::{Directory as _, Login, Origin, Proof, Protocol, Transport};
 use std::sync::Arc;
+use testkit::memory_store::MemoryStore;
 
 const SEED: &str = "ca testman venus 432234 testman testman clear software.com A S default";
 
 struct Site {
     _folder: tempfile::TempDir,
     directory: DirectoryServer,
+    store: Arc<MemoryStore>,
 }
 
 /// What a run said and how it ended.
@@ -33,12 +35,13 @@ impl Site {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("directory.db");
         let directory = DirectoryServer::open(Env::for_test("imdircacheserv"), &file).await.unwrap();
-        Self { _folder: folder, directory }
+        Self { _folder: folder, directory, store: Arc::default() }
     }
 
     fn roles(&self) -> Roles {
         let directory = Arc::new(self.directory.clone());
-        Roles { provisioning: directory.clone(), directory, ..Double::default().roles() }
+        let store = Arc::clone(&self.store);
+        Roles { provisioning: directory.clone(), directory, store, ..Double::default().roles() }
     }
 
     async fn run_with(&self, line: &[&str], input: &[&str]) -> Run {
@@ -106,57 +109,61 @@ async fn the_seed_lines_on_classes_work_in_any_case() {
     assert!(gone.contains("SetAccountCos"), "{gone}");
 }
 
-/// ITS 13370 and 13376: every sub-command once, in an order in which each can succeed; output line by line.
+/// Every sub-command once, in an order in which each can succeed, with what it prints.
+const EVERY: &[(&str, &str)] = &[
+    ("cd a.test", "done"),
+    ("CreateDomain mx.test relay mail.far.test:2525", "done"),
+    ("chd mx.test relay mail.far.test", "done"),
+    ("ld", "domain: a.test kind=local\ndomain: mx.test kind=relay target=mail.far.test:25"),
+    ("dd mx.test", "done"),
+    ("cc Gold", "done"),
+    ("cca colour A S red", "done"),
+    ("sca gold colour blue", "done"),
+    ("lcn", "cos: default numusers=0\ncos: Gold numusers=0"),
+    ("ca bob - - bob secret clear a.test A S gold", "created: bob@a.test id=1 mailbox=1 host=localhost"),
+    ("la a.test", "account: bob@a.test status=A cos=Gold mailbox=1 host=localhost"),
+    ("1a", "account: bob@a.test status=A cos=Gold mailbox=1 host=localhost"),
+    ("sac bob a.test colour green", "done"),
+    ("uac bob a.test colour", "done"),
+    ("cal bob a.test robert", "done"),
+    ("cal bob a.test o'neil&sons@a.test", "done"),
+    ("dal bob a.test o'neil&sons", "done"),
+    ("cla bob a.test rob", "done"),
+    ("lal bob a.test", "Address: bob@a.test\nAlias: robert@a.test\nLoginAlias: rob@a.test"),
+    ("dla bob a.test rob", "done"),
+    ("crf bob a.test Bob@far.test", "done"),
+    ("clf bob a.test postmaster", "done"),
+    ("ef bob a.test off", "done"),
+    ("lf bob a.test", "Forwarding: off\nRemoteForward: Bob@far.test\nLocalForward: postmaster@a.test"),
+    ("dlf bob a.test postmaster", "done"),
+    ("drf bob a.test bob@far.test", "done"),
+    ("sar bob a.test Away", "autoreply: bob@a.test Away"),
+    ("gar bob a.test", "autoreply: bob@a.test Away"),
+    ("uar bob a.test", "autoreply: bob@a.test none"),
+    ("sp bob a.test other", "done"),
+    ("sas bob a.test S", "done"),
+    ("ma bob a.test cos default", "done"),
+    ("ma bob a.test host venus", "done"),
+    ("gfm 1", "change: 2 "),
+    ("uca gold colour", "done"),
+    ("dca colour confirm", "done"),
+    ("dc gold", "done"),
+    ("lca", "attribute: pref_popaccess rule=A type=S default=all"),
+    ("sc default", "cos: default numusers=1\nattribute: pref_popaccess=all source=default"),
+    (
+        "gaf bob a.test",
+        "Account: bob@a.test\nId: 1\nMailbox: 1\nHost: venus\nStatus: S\nType: S\nCos: default\nPassword: argon2id\nAddress: bob@a.test\nAlias: robert@a.test\nForwarding: off\n",
+    ),
+    ("gac bob a.test", "Account: bob@a.test\nCos: default\nattribute: pref_popaccess=all source=default"),
+    ("da bob a.test", "done"),
+    ("la a.test", ""),
+    ("help ca", "CreateAccount (ca) LOGIN HOST"),
+];
+
 #[tokio::test]
 async fn its_13370_and_13376_every_sub_command_does_its_work() {
     let site = Site::new().await;
-    let lines = [
-        ("cd a.test", "done"),
-        ("CreateDomain mx.test relay mail.far.test:2525", "done"),
-        ("chd mx.test relay mail.far.test", "done"),
-        ("ld", "domain: a.test kind=local\ndomain: mx.test kind=relay target=mail.far.test:25"),
-        ("dd mx.test", "done"),
-        ("cc Gold", "done"),
-        ("cca colour A S red", "done"),
-        ("sca gold colour blue", "done"),
-        ("lcn", "cos: default numusers=0\ncos: Gold numusers=0"),
-        ("ca bob - - bob secret clear a.test A S gold", "created: bob@a.test id=1 mailbox=1 host=localhost"),
-        ("la a.test", "account: bob@a.test status=A cos=Gold mailbox=1 host=localhost"),
-        ("1a", "account: bob@a.test status=A cos=Gold mailbox=1 host=localhost"),
-        ("sac bob a.test colour green", "done"),
-        ("uac bob a.test colour", "done"),
-        ("cal bob a.test robert", "done"),
-        ("cal bob a.test o'neil&sons@a.test", "done"),
-        ("dal bob a.test o'neil&sons", "done"),
-        ("cla bob a.test rob", "done"),
-        ("lal bob a.test", "Address: bob@a.test\nAlias: robert@a.test\nLoginAlias: rob@a.test"),
-        ("dla bob a.test rob", "done"),
-        ("crf bob a.test Bob@far.test", "done"),
-        ("clf bob a.test postmaster", "done"),
-        ("ef bob a.test off", "done"),
-        ("lf bob a.test", "Forwarding: off\nRemoteForward: Bob@far.test\nLocalForward: postmaster@a.test"),
-        ("dlf bob a.test postmaster", "done"),
-        ("drf bob a.test bob@far.test", "done"),
-        ("sp bob a.test other", "done"),
-        ("sas bob a.test S", "done"),
-        ("ma bob a.test cos default", "done"),
-        ("ma bob a.test host venus", "done"),
-        ("gfm 1", "change: 2 "),
-        ("uca gold colour", "done"),
-        ("dca colour confirm", "done"),
-        ("dc gold", "done"),
-        ("lca", "attribute: pref_popaccess rule=A type=S default=all"),
-        ("sc default", "cos: default numusers=1\nattribute: pref_popaccess=all source=default"),
-        (
-            "gaf bob a.test",
-            "Account: bob@a.test\nId: 1\nMailbox: 1\nHost: venus\nStatus: S\nType: S\nCos: default\nPassword: argon2id\nAddress: bob@a.test\nAlias: robert@a.test\nForwarding: off\n",
-        ),
-        ("gac bob a.test", "Account: bob@a.test\nCos: default\nattribute: pref_popaccess=all source=default"),
-        ("da bob a.test", "done"),
-        ("la a.test", ""),
-        ("help ca", "CreateAccount (ca) LOGIN HOST"),
-    ];
-    for (line, expected) in lines {
+    for &(line, expected) in EVERY {
         let output = site.ok(line).await;
         let whole = output.strip_suffix('\n').unwrap_or(&output);
         assert!(
@@ -170,7 +177,7 @@ async fn its_13370_and_13376_every_sub_command_does_its_work() {
             serde_json::from_str(if json.exit == Exit::OK { &json.output } else { "null" });
         assert!(value.is_ok(), "{line}: {last}");
     }
-    let used: std::collections::BTreeSet<_> = lines
+    let used: std::collections::BTreeSet<_> = EVERY
         .iter()
         .filter_map(|(line, _)| super::table::find(line.split(' ').next().unwrap()))
         .map(|sub| sub.name)
@@ -322,4 +329,25 @@ async fn a_file_is_read_where_the_command_was_started() {
     let (exit, _, errors) = run(&folder.path().join("missing")).await;
     assert_eq!(exit, Exit::FAILED);
     assert!(errors.contains("neither a sub-command nor a file that can be read"), "{errors}");
+}
+
+#[tokio::test]
+async fn its_18258_an_autoreply_is_read_back_as_it_was_stored() {
+    let site = Site::new().await;
+    site.ok(SEED).await;
+    assert_eq!(site.ok("gar testman software.com").await, "autoreply: testman@software.com none\n");
+    let text = r"I am away.\nBack on Monday."; // two lines
+    let said = site.run_with(&["SetAutoReply", "testman", "software.com", text], &[]).await;
+    assert_eq!((said.exit, said.errors.as_str()), (Exit::OK, ""));
+    let again = site.ok("gar testman software.com").await;
+    assert_eq!(again, format!("autoreply: testman@software.com \"{}\"\n", text.replace('\\', "\\\\")));
+    let value: serde_json::Value =
+        serde_json::from_str(&site.ok("--json gar testman software.com").await).unwrap();
+    assert_eq!(value["autoreply"], "I am away.\r\nBack on Monday.\r\n");
+    assert!(site.ok("uar testman software.com").await.ends_with("none\n"));
+    let empty = site.run_with(&["sar", "testman", "software.com", " "], &[]).await;
+    assert_eq!(empty.exit, Exit::USAGE);
+    let long = "x".repeat((32 << 10) + 1);
+    let refused = site.run_with(&["sar", "testman", "software.com", &long], &[]).await;
+    assert!(refused.exit == Exit::FAILED && refused.errors.contains("too large"), "{}", refused.errors);
 }

@@ -3,7 +3,7 @@ use crate::Said;
 use crate::args::Args;
 use crate::deliver::Opened;
 use crate::messages::Messages;
-use crate::meter::{Meter, memory_mb};
+use crate::meter::{Meter, disk_use, memory_mb};
 use mail::id::MailboxId;
 use serde_json::json;
 use std::sync::Arc;
@@ -26,5 +26,6 @@ pub(crate) async fn run(args: &Args) -> Result<Said, String> {
     said.insert("per_s".into(), json!((count as f64 / took.time.as_secs_f64()).round()));
     said.insert("cpu_us_each".into(), json!(took.cpu_micros / count.max(1)));
     said.insert("anon_mb".into(), json!(memory));
+    said.insert("disk_bytes_each".into(), json!(disk_use(&folder) / count.max(1)));
     Ok(said)
 }

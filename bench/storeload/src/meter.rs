@@ -62,3 +62,14 @@ pub(crate) fn memory_mb() -> u64 {
     let line = status.lines().find(|l| l.starts_with("RssAnon:")).unwrap_or_default();
     line.split_whitespace().nth(1).and_then(|kb| kb.parse::<u64>().ok()).unwrap_or(0) / 1024
 }
+
+/// Bytes of blocks below a folder.
+pub(crate) fn disk_use(folder: &Path) -> u64 {
+    use std::os::unix::fs::MetadataExt as _;
+    let mut sum = 0;
+    for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+        let Ok(data) = entry.metadata() else { continue };
+        sum += if data.is_dir() { disk_use(&entry.path()) } else { data.blocks() * SECTOR };
+    }
+    sum
+}

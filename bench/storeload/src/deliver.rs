@@ -1,5 +1,6 @@
 //! Deliveries through the role of the store, as the MTA makes them.
 use crate::messages::{Message, Messages};
+use catalog::tree::Tree;
 use env::Env;
 use env::random::Random;
 use mail::flags::Flags;
@@ -25,8 +26,14 @@ pub(crate) struct Opened {
 
 impl Opened {
     pub(crate) fn open(folder: &Path) -> Result<Self, String> {
+        Self::open_with(folder, "")
+    }
+
+    /// With these lines of `config.db`.
+    pub(crate) fn open_with(folder: &Path, configuration: &str) -> Result<Self, String> {
         // Another chance each time: a request id of an earlier run would be a repeat.
         let env = Env { random: Random::system(), ..Env::for_test("mss") };
+        env.settings.replace(Tree::parse(configuration).map_err(|_| "a bad configuration")?);
         let store = Store::open(folder, SHARDS, &ShardOptions::default(), &env);
         Ok(Self { store: store.map_err(|e| e.to_string())?, env })
     }

@@ -1,0 +1,9 @@
+//! Commands for the message store as a whole.
+
+pub mod imbadmsglist;
+pub mod imdbplaygcjrn;
+pub mod immsgverify;
+pub mod immssgc;
+pub mod imorphanrm;
+pub mod scan_mss;
+mod task;

@@ -1,0 +1,69 @@
+//! One history: several callers use a store at the same time, all of it recorded.
+
+use crate::caller::{Caller, World};
+use crate::finding::{Finding, Kind};
+use crate::ledger::{Ledger, Resolved};
+use crate::site::{Remains, Setup, Site, Watch};
+use crate::tape::Fault;
+use anyhow::Result;
+use env::random::Random;
+use mail::id::MailboxId;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// The mailboxes, one a caller; two in each shard.
+pub(crate) const MAILBOXES: [MailboxId; 4] = [MailboxId(-3), MailboxId(2), MailboxId(7), MailboxId(40)];
+
+/// A history that has come to its end.
+pub(crate) struct History {
+    pub(crate) setup: Setup,
+    pub(crate) world: Arc<World>,
+    pub(crate) site: Site,
+    pub(crate) fault: Option<Fault>,
+    /// What was found wrong before anything crashed.
+    pub(crate) findings: Vec<Finding>,
+    /// What there is after an orderly end.
+    pub(crate) end: Remains,
+}
+
+/// Runs the history of a seed. With a fault, that strikes somewhere in its middle.
+pub(crate) async fn run(setup: Setup, steps: usize, fault: Option<Fault>) -> Result<History> {
+    let seed = setup.seed;
+    let chance = Random::seeded(seed);
+    let site = Site::open(&Remains::nothing(), &setup, Watch::Index)?;
+    let ledger = Ledger::new(&site, BTreeMap::new(), BTreeMap::new(), Vec::new());
+    // Tokens of different seeds differ, and so do the lengths of messages.
+    let world = Arc::new(World::new(&site, ledger, &MAILBOXES, 1 + (chance.below(1 << 40) << 16)));
+    if let Some(fault) = fault {
+        site.tape.arm(site.tape.len() + chance.below(FAULT_WITHIN) as usize, fault);
+    }
+    let mut callers = tokio::task::JoinSet::new();
+    for id in MAILBOXES {
+        let mut caller = Caller::new(&world, vec![id], chance.number());
+        callers.spawn(async move { caller.run(steps).await });
+    }
+    while let Some(ended) = callers.join_next().await {
+        ended?;
+    }
+    site.tape.make_room();
+    let mut findings = world.ledger.findings();
+    findings.extend(judge(&site, &world.ledger, site.tape.len()).await.findings);
+    site.close().await;
+    let end = site.remains();
+    Ok(History { setup, world, site, fault, findings, end })
+}
+
+/// Compares what is there with what was told by this moment of the ledger.
+pub(crate) async fn judge(site: &Site, ledger: &Ledger, at: usize) -> Resolved {
+    match site.look(&MAILBOXES, &ledger.shown(at)).await {
+        Ok(seen) => ledger.resolve(at, &seen),
+        Err(error) => {
+            let mut resolved = ledger.resolve(at, &BTreeMap::new());
+            resolved.findings.push(Finding::new(Kind::Refused, format!("cannot be read: {error}")));
+            resolved
+        }
+    }
+}
+
+/// A fault strikes within this many actions of the disks.
+const FAULT_WITHIN: u64 = 400;
