@@ -160,7 +160,7 @@ impl Backups {
     /// As [`Backups::generations`].
     pub fn prunable(&self, keep: usize) -> Result<Vec<u32>, BackupError> {
         let mut numbers = self.numbers()?;
-        numbers.truncate(numbers.len().saturating_sub(keep.max(1)));
+        numbers.truncate(numbers.len().saturating_sub(keep));
         Ok(numbers)
     }
 
@@ -170,7 +170,7 @@ impl Backups {
     /// # Errors
     /// Where something cannot be read or removed.
     pub fn prune(&self, keep: usize) -> Result<Vec<u32>, BackupError> {
-        let old = self.prunable(keep)?;
+        let old = self.prunable(keep.max(1))?;
         for number in &old {
             let (from, to) = (self.path.join(folder_name(*number)), self.path.join(unfinished_name(*number)));
             fs::rename(&from, &to).map_err(BackupError::file(&from))?;

@@ -2,6 +2,7 @@
 //! the recorded item that each covers.
 
 mod accounts;
+mod backup;
 mod control;
 mod damage;
 mod imap;

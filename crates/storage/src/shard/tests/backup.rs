@@ -110,7 +110,7 @@ async fn all(shard: &Shard) -> Content {
 /// Gives back what can be.
 async fn reclaim(shard: &Shard) {
     for one in shard.segment_uses().await.unwrap() {
-        if shard.punch(one.segment).await.is_ok() && one.segment % 2 == 0 {
+        if shard.punch(one.segment).await.is_ok() && one.segment.is_multiple_of(2) {
             let _ = shard.copy_out(one.segment, 0, u64::MAX).await;
         }
     }
