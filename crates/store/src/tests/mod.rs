@@ -1,5 +1,7 @@
 //! Tests of the store as a whole: the promises of the role, and what only this implementation has.
 
+mod backup;
+mod its;
 mod maintenance;
 mod model;
 mod moving;

@@ -195,7 +195,7 @@ async fn use_mailbox(store: Store, n: u32) -> Vec<(u32, bool)> {
     let mut mine = Vec::new();
     for round in 0..12 {
         let uid = deliver(&store, MailboxId(9), &format!("{n} {round}")).await.uid;
-        let goes = (n + round) % 3 == 0;
+        let goes = (n + round).is_multiple_of(3);
         if goes {
             let change = FlagsChange {
                 mailbox: MailboxId(9),
