@@ -176,7 +176,7 @@ impl Site {
         let folder = tempfile::tempdir()?;
         make(&folder.path().join("site"))?;
         let accounts = [ALICE, BOB].iter().map(|a| format!("{}:{}", a.address, a.password)).collect();
-        let mut site = Self { folder, base: 0, accounts, process: None };
+        let mut site = Self { folder, base: 0, accounts, descriptors: None, process: None };
         site.start()?;
         Ok(site)
     }
