@@ -3,6 +3,7 @@
 //! The row says all that a user can be told without running anything; [`crate::arguments`] reads a command line
 //! by it and [`crate::render`] turns it into text. A row holds no behaviour.
 
+use crate::arguments::Arguments;
 use crate::context::{Context, Failure};
 use std::future::Future;
 use std::pin::Pin;
@@ -52,6 +53,8 @@ pub enum Group {
     Mailboxes,
     /// The message store as a whole.
     Store,
+    /// Backups of the site and of its mail.
+    Backup,
     /// Handing in and queueing mail.
     Mail,
     /// About the commands themselves.
@@ -67,6 +70,7 @@ impl Group {
             Self::Directory => "Directory and provisioning",
             Self::Mailboxes => "Mailboxes and messages",
             Self::Store => "Message store",
+            Self::Backup => "Backup",
             Self::Mail => "Mail",
             Self::General => "General",
         }
@@ -127,6 +131,20 @@ pub enum Place {
     Daemon,
     /// In the daemon; with none running, here over a site that is opened for this one command.
     Site,
+    /// As [`Place::Site`], but as [`Place::Here`] where one of these options is given, also where the site that is named
+    /// cannot be opened.
+    SiteUnless(&'static [&'static str]),
+}
+
+impl Place {
+    /// Whether this command line runs in the process that was started, whatever else is there.
+    pub fn is_here(self, arguments: &Arguments) -> bool {
+        match self {
+            Self::Here => true,
+            Self::SiteUnless(options) => options.iter().any(|option| arguments.has(option)),
+            Self::Daemon | Self::Site => false,
+        }
+    }
 }
 
 /// How a command line is read.

@@ -102,8 +102,11 @@ async fn place(
     opener: &dyn Opener,
     mut terminal: Box<dyn Terminal>,
 ) -> Exit {
+    let here = row.place.is_here(&arguments);
     let site = match find_site(arguments.value("site")) {
         Ok(site) => site.map(Arc::new),
+        // What is to become a site is none yet.
+        Err(_) if here && row.place != Place::Here => None,
         Err(error) => return cannot(row, terminal, error).await,
     };
     if let Some(InputFile { path, then }) = commands::input_file(row, &arguments) {
@@ -112,12 +115,10 @@ async fn place(
             Err((terminal, error)) => return cannot(row, terminal, error).await,
         };
     }
-    let (Some(site), Place::Daemon | Place::Site) = (&site, row.place) else {
-        return match row.place {
-            Place::Here => run(row, arguments, site, None, terminal).await,
-            Place::Daemon | Place::Site => cannot(row, terminal, anyhow::anyhow!(NO_SITE)).await,
-        };
-    };
+    if here {
+        return run(row, arguments, site, None, terminal).await;
+    }
+    let Some(site) = &site else { return cannot(row, terminal, anyhow::anyhow!(NO_SITE)).await };
     let request = Request { revision: REVISION, name: row.name.into(), line, colour: terminal.colour() };
     match Daemon::call(site, request).await {
         Ok(Some(daemon)) => match daemon.attend(terminal.as_mut()).await {

@@ -7,6 +7,7 @@ use crate::site::Site;
 use env::random::Random;
 use mail::id::TraceId;
 use roles::Call;
+use roles::backup::Backup;
 use roles::directory::Directory;
 use roles::directory::provision::Provisioning;
 use roles::maintenance::Maintenance;
@@ -47,6 +48,8 @@ pub struct Roles {
     pub maintenance: Arc<dyn Maintenance>,
     /// The servers themselves.
     pub manager: Arc<dyn Manager>,
+    /// Backups of all of it.
+    pub backup: Arc<dyn Backup>,
 }
 
 /// Why a command has no exit code of its own.

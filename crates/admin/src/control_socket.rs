@@ -5,7 +5,7 @@
 //! its connection or with the daemon. Dropping a command never tears a change: what a server has begun it finishes.
 
 use crate::arguments::{self, Asked};
-use crate::command::{Command, Place};
+use crate::command::Command;
 use crate::connect::{self, Near};
 use crate::context::Roles;
 use crate::frame::{self, Frame, REVISION, Request};
@@ -143,7 +143,7 @@ fn understand(
         .find(|row| row.name == request.name)
         .ok_or_else(|| format!("there is no command {}", request.name))?;
     match arguments::read(row, &request.line) {
-        Ok(Asked::Run(arguments)) if row.place != Place::Here => Ok((row, arguments)),
+        Ok(Asked::Run(arguments)) if !row.place.is_here(&arguments) => Ok((row, arguments)),
         Ok(_) => Err(format!("{} does not run in the daemon", row.name)),
         Err(bad) => Err(bad.to_string()),
     }

@@ -102,6 +102,10 @@ fn place(place: Place) -> &'static str {
         Place::Site => {
             "Runs in the daemon of the site; where none is running, opens the site for as long as it takes."
         }
+        Place::SiteUnless(_) => {
+            "Runs in the daemon of the site (where none is running, opens the site for as long as it takes), but for \
+             the forms that only read a backup: those need no site."
+        }
     }
 }
 

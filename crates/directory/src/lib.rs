@@ -10,6 +10,7 @@
 
 mod access;
 mod authenticate;
+mod backup;
 mod cache;
 mod card;
 mod changes;

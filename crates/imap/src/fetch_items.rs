@@ -6,7 +6,7 @@
 
 use crate::replies::Failed;
 use crate::session::End;
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 use mail::message::header::{Keep, filter};
 use mail::message::{Head, Outline, SectionText as Place};
 use mail::text::transfer::{Encoding, Unwrap};
@@ -122,18 +122,31 @@ fn broken() -> StoreError {
     StoreError::Broken("a message without its outline or body".into())
 }
 
-/// Sends one message.
+/// How much of a message was sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Sent {
+    /// What was asked for.
+    Whole,
+    /// What could be read.
+    InPart,
+}
+
+/// Sends one message. Of one that is damaged, what its row says, and nothing for what cannot be read.
 ///
 /// # Errors
-/// What is wrong with the message, before anything of it was written; or the end of the session.
+/// Why it cannot be sent as asked, before anything of it was written; or the end of the session.
 pub(crate) async fn send(
     connection: &mut Connection,
     number: u32,
     message: &Message,
     plan: &Plan,
-) -> Result<(), Failed> {
-    let known = Known::of(message, plan.outline)?;
+) -> Result<Sent, Failed> {
+    let known = match Known::of(message, plan.outline) {
+        Ok(known) if plan.need < Need::Body || message.body.is_some() => known,
+        _ => return send_row(connection, number, message, plan).await,
+    };
     check_encodings(&known, plan)?;
+    let mut sent = Sent::Whole;
     let mut writer = FetchWriter::begin(connection.output(), number);
     for item in &plan.items {
         if put_simple(&mut writer, &known, item) {
@@ -141,11 +154,33 @@ pub(crate) async fn send(
         }
         // Octets of the body: the buffer is flushed between its pieces, so the writer lets go of it.
         let gap = writer.gap();
-        Box::pin(send_octets(connection, gap, &known, item)).await?;
+        if Box::pin(send_octets(connection, gap, &known, item)).await? == Sent::InPart {
+            sent = Sent::InPart;
+        }
         writer = FetchWriter::resume(connection.output(), Gap::Space);
     }
     writer.end();
-    Ok(connection.flush_if_full().await.map_err(End::from)?)
+    connection.flush_if_full().await.map_err(End::from)?;
+    Ok(sent)
+}
+
+/// Sends what is known of a damaged message without reading it, where any of that was asked for.
+async fn send_row(
+    connection: &mut Connection,
+    number: u32,
+    message: &Message,
+    plan: &Plan,
+) -> Result<Sent, Failed> {
+    let known = Known { message, head: None, outline: None };
+    if plan.items.iter().any(|item| need(item) == Need::Flags) {
+        let mut writer = FetchWriter::begin(connection.output(), number);
+        plan.items.iter().filter(|item| need(item) == Need::Flags).for_each(|item| {
+            put_simple(&mut writer, &known, item);
+        });
+        writer.end();
+        connection.flush_if_full().await.map_err(End::from)?;
+    }
+    Ok(Sent::InPart)
 }
 
 /// Writes an item that is not part of the body.
@@ -165,43 +200,71 @@ fn put_simple(writer: &mut FetchWriter<'_>, known: &Known<'_>, item: &FetchItem)
     true
 }
 
+/// RFC 9051 7.5.2: what cannot be read is NIL. Once octets have been announced there is no way back.
 async fn send_octets(
     connection: &mut Connection,
     gap: Gap,
     known: &Known<'_>,
     item: &FetchItem,
-) -> Result<(), Failed> {
+) -> Result<Sent, Failed> {
     let body = known.body()?;
-    let mut writer = FetchWriter::resume(connection.output(), gap);
     match item {
-        FetchItem::Section(item) => match &item.section.text {
-            SectionText::HeaderFields(names) => {
-                let picked =
-                    pick(body, known.range(&item.section.part, Place::Header), names, Keep::Named).await?;
-                put_picked(connection, gap, item, picked);
-            }
-            SectionText::HeaderFieldsNot(names) => {
-                let picked =
-                    pick(body, known.range(&item.section.part, Place::Header), names, Keep::Others).await?;
-                put_picked(connection, gap, item, picked);
-            }
-            text => {
-                let range = known.range(&item.section.part, place(text)).map(|r| cut(r, item.partial));
-                writer.section(item, range.as_ref().map(length));
-                stream(connection, body, range.unwrap_or(0..0)).await?;
-            }
-        },
-        FetchItem::Binary(item) => return send_binary(connection, gap, known, item).await,
+        FetchItem::Section(item) => {
+            let header = || known.range(&item.section.part, Place::Header);
+            let picked = match &item.section.text {
+                SectionText::HeaderFields(names) => pick(body, header(), names, Keep::Named).await,
+                SectionText::HeaderFieldsNot(names) => pick(body, header(), names, Keep::Others).await,
+                text => {
+                    let range = known.range(&item.section.part, place(text)).map(|r| cut(r, item.partial));
+                    return send_section(connection, gap, body, item, range).await;
+                }
+            };
+            let sent = if picked.is_ok() { Sent::Whole } else { Sent::InPart };
+            put_picked(connection, gap, item, picked.ok().flatten());
+            Ok(sent)
+        }
+        FetchItem::Binary(item) => send_binary(connection, gap, known, item).await,
         FetchItem::BinarySize(part) => {
             let size = match known.range(part, Place::Whole) {
-                Some(range) => decoded_length(body, range, encoding(known, part)).await?,
-                None => 0,
+                Some(range) => decoded_length(body, range, encoding(known, part)).await,
+                None => Ok(0),
             };
-            FetchWriter::resume(connection.output(), gap).binary_size(part, size);
+            let sent = if size.is_ok() { Sent::Whole } else { Sent::InPart };
+            FetchWriter::resume(connection.output(), gap).binary_size(part, size.unwrap_or(0));
+            Ok(sent)
         }
-        _ => {}
+        _ => Ok(Sent::Whole),
     }
-    Ok(())
+}
+
+/// Sends octets as they are. The first of them are read before it is said how many will come.
+async fn send_section(
+    connection: &mut Connection,
+    gap: Gap,
+    body: &Body,
+    item: &SectionItem,
+    range: Option<Range<u64>>,
+) -> Result<Sent, Failed> {
+    let Some(range) = range else {
+        FetchWriter::resume(connection.output(), gap).section(item, None);
+        return Ok(Sent::Whole);
+    };
+    let Ok(first) = first(body, &range).await else {
+        FetchWriter::resume(connection.output(), gap).section(item, None);
+        return Ok(Sent::InPart);
+    };
+    FetchWriter::resume(connection.output(), gap).section(item, Some(length(&range)));
+    connection.output().raw(&first);
+    stream(connection, body, range.start + first.len() as u64..range.end).await?;
+    Ok(Sent::Whole)
+}
+
+/// The first octets of a range.
+async fn first(body: &Body, range: &Range<u64>) -> std::io::Result<Bytes> {
+    match usize::try_from(length(range)).unwrap_or(PIECE).min(PIECE) {
+        0 => Ok(Bytes::new()),
+        wanted => body.read(range.start, wanted).await,
+    }
 }
 
 fn place(text: &SectionText) -> Place {
@@ -247,14 +310,14 @@ async fn pick(
     header: Option<Range<u64>>,
     names: &[Box<str>],
     keep: Keep,
-) -> Result<Option<Vec<u8>>, Failed> {
+) -> std::io::Result<Option<Vec<u8>>> {
     let Some(range) = header else { return Ok(None) };
     let end = range.end.min(range.start.saturating_add(MAX_HEADER as u64));
     let mut block = Vec::new();
     while range.start + (block.len() as u64) < end {
         let at = range.start + block.len() as u64;
         let wanted = usize::try_from(end - at).unwrap_or(PIECE).min(PIECE);
-        let piece = body.read(at, wanted).await.map_err(|_| StoreError::Unavailable)?;
+        let piece = body.read(at, wanted).await?;
         if piece.is_empty() {
             break;
         }
@@ -308,19 +371,26 @@ async fn send_binary(
     gap: Gap,
     known: &Known<'_>,
     item: &BinaryItem,
-) -> Result<(), Failed> {
+) -> Result<Sent, Failed> {
     let body = known.body()?;
     let Some(range) = known.range(&item.part, Place::Whole) else {
         FetchWriter::resume(connection.output(), gap).binary(&item.part, item.partial, None);
-        return Ok(());
+        return Ok(Sent::Whole);
     };
     let encoding = encoding(known, &item.part);
-    let size = decoded_length(body, range.clone(), encoding).await?;
+    let size = match first(body, &range).await {
+        Ok(_) => decoded_length(body, range.clone(), encoding).await,
+        Err(error) => Err(error),
+    };
+    let Ok(size) = size else {
+        FetchWriter::resume(connection.output(), gap).binary(&item.part, item.partial, None);
+        return Ok(Sent::InPart);
+    };
     let wanted = cut(0..size, item.partial);
     FetchWriter::resume(connection.output(), gap).binary(&item.part, item.partial, Some(length(&wanted)));
     if encoding == Encoding::Identity {
         stream(connection, body, range.start + wanted.start..range.start + wanted.end).await?;
-        return Ok(());
+        return Ok(Sent::Whole);
     }
     let mut decoded = Decoded::new(body, range, encoding);
     let mut at = 0;
@@ -330,7 +400,7 @@ async fn send_binary(
         at += piece.len() as u64;
         connection.flush_if_full().await.map_err(End::from)?;
     }
-    Ok(())
+    Ok(Sent::Whole)
 }
 
 /// Appends what of a piece at this offset lies within the range.
@@ -340,13 +410,13 @@ fn put_within(out: &mut BytesMut, piece: &[u8], at: u64, wanted: &Range<u64>) {
     out.raw(piece.get(skip..end).unwrap_or_default());
 }
 
-async fn decoded_length(body: &Body, range: Range<u64>, encoding: Encoding) -> Result<u64, Failed> {
+async fn decoded_length(body: &Body, range: Range<u64>, encoding: Encoding) -> std::io::Result<u64> {
     if encoding == Encoding::Identity {
         return Ok(length(&range));
     }
     let mut decoded = Decoded::new(body, range, encoding);
     let mut length = 0;
-    while let Some(piece) = decoded.next().await.map_err(|_| StoreError::Unavailable)? {
+    while let Some(piece) = decoded.next().await? {
         length += piece.len() as u64;
     }
     Ok(length)

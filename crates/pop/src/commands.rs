@@ -137,7 +137,12 @@ async fn send(session: &mut Session<'_>, number: Number, limit: Option<TopLimit>
         return Ok(());
     };
     let body = match find(session.pop, held, uid).await {
-        Ok(body) => body,
+        // ITS 13587: its beginning is read before it is promised.
+        Ok(body) if body.is_empty() || body.read(0, PIECE).await.is_ok() => body,
+        Ok(_) | Err(StoreError::Broken(_)) => {
+            replies::damaged(session.connection.output());
+            return Ok(());
+        }
         Err(why) => {
             replies::store_failed(session.connection.output(), &why);
             return Ok(());
@@ -155,8 +160,9 @@ async fn send(session: &mut Session<'_>, number: Number, limit: Option<TopLimit>
 
 async fn find(pop: &Pop, held: &Held, uid: Uid) -> Result<Body, StoreError> {
     let page = page(pop, held, NumberSet::one(uid.0), Need::Body).await?;
-    let found = page.messages.into_iter().next().and_then(|message| Some((message.size, message.body?)));
-    let (size, body) = found.ok_or(StoreError::NoMessage)?;
+    let message = page.messages.into_iter().next().ok_or(StoreError::NoMessage)?;
+    let damaged = || StoreError::Broken("the message cannot be read".into());
+    let (size, body) = (message.size, message.body.ok_or_else(damaged)?);
     if body.len() != size {
         let detail = "the size is not the one that was listed";
         pop.env.log.emit(&PopSyncError { mailbox: held.mailbox, detail });

@@ -90,6 +90,11 @@ pub(crate) fn login_refused(out: &mut BytesMut, why: &DirectoryError) {
     }
 }
 
+/// The answer for a message that cannot be read. RFC 3206 4: trying again is no use.
+pub(crate) fn damaged(out: &mut BytesMut) {
+    err_code(out, Code::SysPerm, "this message cannot be read, the others can");
+}
+
 /// The store did not do it.
 pub(crate) fn store_failed(out: &mut BytesMut, why: &StoreError) {
     match why {

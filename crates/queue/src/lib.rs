@@ -37,6 +37,7 @@ use schedule::Plan;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
+use storage::backup::{BackupError, Joining, Name, Work, servers};
 use storage::deferred::Deferred;
 use storage::shard::{Shard, ShardError, ShardOptions, ShardStatus, keep_collected};
 use tokio::sync::Notify;
@@ -93,6 +94,20 @@ impl Queue {
     /// Numbers of the shard beneath, for operators and load tests.
     pub fn status(&self) -> ShardStatus {
         self.shared.deferred.shard().status()
+    }
+
+    /// Adds everything that was taken before to the generation of a backup that is being made in this folder, while the
+    /// queue works. Where the future is dropped, it ends.
+    ///
+    /// # Errors
+    /// [`BackupError`]; the generation must not be finished then.
+    pub async fn back_up(&self, generation: &Path, work: &Work) -> Result<(), BackupError> {
+        let mut joining = Joining::new(generation, servers::QUEUE)?;
+        let name = Name::parse(servers::QUEUE).ok_or_else(|| BackupError::Refused(servers::QUEUE.into()))?;
+        let (to, number, earlier) = joining.shard(&name)?;
+        let copy = self.shared.deferred.shard().back_up(to, number, earlier, work).await?;
+        joining.add_shard(name, copy);
+        work.run(move |_| joining.finish()).await.map(|_| ())
     }
 
     /// Waits for what has begun and closes the queue's files.

@@ -4,6 +4,7 @@
 //! No logic, no default answers, no knowledge of hosts, frames or connections. A trait is implemented by its server,
 //! by the wire's client, and by a scripted double in `testkit`; `server::wiring` holds the only choice between them.
 
+pub mod backup;
 pub mod body;
 pub mod call;
 pub mod directory;

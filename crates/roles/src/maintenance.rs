@@ -4,6 +4,7 @@
 //! [`Summary`] at the end. Another kind of work is one more variant of [`Task`] and of [`Summary`], and a file in the
 //! server that does it.
 
+use crate::whole::{Moved, Restore, Restored};
 use crate::{Answer, Call, Kind};
 use mail::id::{MailboxId, Uid};
 use mail::time::Timestamp;
@@ -419,4 +420,27 @@ pub trait Maintenance: Send + Sync {
         mailbox: Option<MailboxId>,
         after: Option<DamagedAfter>,
     ) -> Answer<'a, DamagedPage, MaintenanceError>;
+
+    /// Moves a mailbox to the shard of this number while it is used. Where it fails the mailbox is where it was.
+    fn mailbox_move<'a>(
+        &'a self,
+        call: &'a Call,
+        mailbox: MailboxId,
+        shard: u32,
+    ) -> Answer<'a, Moved, MaintenanceError>;
+
+    /// Copies a mailbox with all that it has, also UIDs, to one without messages.
+    fn mailbox_copy<'a>(
+        &'a self,
+        call: &'a Call,
+        from: MailboxId,
+        to: MailboxId,
+    ) -> Answer<'a, Moved, MaintenanceError>;
+
+    /// Brings a mailbox back to what it was at a moment of the window that is kept.
+    fn mailbox_restore<'a>(
+        &'a self,
+        call: &'a Call,
+        restore: Restore,
+    ) -> Answer<'a, Restored, MaintenanceError>;
 }

@@ -16,6 +16,7 @@ const FOLDERS: [&str; 8] = ["config", "log", "run", "tmp", "lib/certs", "directo
 /// # Errors
 /// Where something cannot be made: names it.
 pub(crate) fn create(folder: &Path, host: &str) -> anyhow::Result<Site> {
+    check_restored(folder)?;
     for part in FOLDERS {
         make(&folder.join(part))?;
     }
@@ -25,6 +26,17 @@ pub(crate) fn create(folder: &Path, host: &str) -> anyhow::Result<Site> {
     write_new(&folder.join("config/hostname"), &format!("{host}\n"))?;
     write_new(&folder.join("config/config.db"), "# /<host>/<server>/<key>: [value]\n")?;
     Site::open(folder)
+}
+
+/// A site that was only restored in part must not be taken for one that has lost its mail.
+fn check_restored(folder: &Path) -> anyhow::Result<()> {
+    let mark = folder.join(storage::backup::UNFINISHED);
+    anyhow::ensure!(
+        !mark.exists(),
+        "the restore into {} has not come to its end: empty the folder and restore again",
+        folder.display()
+    );
+    Ok(())
 }
 
 fn make(folder: &Path) -> anyhow::Result<()> {
@@ -65,8 +77,9 @@ pub(crate) fn run_folder(site: &Site, server: &str, configured: &str) -> PathBuf
 /// Takes the site for this process, until the returned lock is dropped.
 ///
 /// # Errors
-/// Where another process has it: says which.
+/// Where another process has it: says which. Where it was only restored in part.
 pub(crate) fn lock(site: &Site) -> anyhow::Result<LockFile> {
+    check_restored(site.folder())?;
     LockFile::take(&site.pid_file()).map_err(|error| match error {
         TakeError::Held(_) => anyhow::anyhow!(
             "the site {} is {error}: stop it with `imservctrl stop`, or wait until it has ended",
@@ -90,6 +103,14 @@ mod tests {
         std::fs::write(path.join("config/config.db"), "# mine\n").unwrap();
         assert_eq!(create(&path, "mars").unwrap().host().as_str(), "venus");
         assert_eq!(std::fs::read_to_string(path.join("config/config.db")).unwrap(), "# mine\n");
+    }
+
+    #[test]
+    fn a_site_that_was_restored_in_part_is_not_opened() {
+        let folder = tempfile::tempdir().unwrap();
+        let site = create(folder.path(), "venus").unwrap();
+        std::fs::write(folder.path().join(storage::backup::UNFINISHED), "").unwrap();
+        assert!(create(folder.path(), "venus").is_err() && lock(&site).is_err());
     }
 
     #[test]

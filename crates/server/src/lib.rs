@@ -4,6 +4,7 @@
 //! `wiring` builds the servers and holds the only choice of who talks to whom, `lifecycle` binds, gives up rights,
 //! serves and drains, `manager` answers for the servers of this host, `newcomer` is `intermail try`.
 
+mod backup;
 mod certificate;
 mod folder;
 mod lifecycle;

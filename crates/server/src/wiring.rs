@@ -3,6 +3,7 @@
 //! Every role is served in this process, so every `Arc<dyn Role>` is the server itself: no hop, no encoding, no copy.
 //! Roles on other hosts will be chosen here, and nowhere else.
 
+use crate::backup::SiteBackup;
 use crate::folder;
 use admin::context::Roles;
 use admin::site::Site;
@@ -95,6 +96,7 @@ pub(crate) struct Servers {
     dns: Arc<dyn Dns>,
     /// Takes mail of the house itself; the MTA of the ports is made with them.
     own: Arc<Mta>,
+    backup: SiteBackup,
 }
 
 impl Servers {
@@ -121,7 +123,9 @@ impl Servers {
         let dns: Arc<dyn Dns> = Arc::new(dns);
         let (of_mta, tls) = (env.for_server("mta"), None);
         let own = Mta::new(of_mta.clone(), parts(site, &of_mta, &directory, &store, &queue, &dns, tls));
-        Ok(Self { site: Arc::clone(site), directory, store, queue, dns, own })
+        let of_site = (Arc::clone(site), directory.clone(), store.clone(), queue.clone());
+        let backup = SiteBackup::new(env.clone(), of_site.0, of_site.1, of_site.2, of_site.3);
+        Ok(Self { site: Arc::clone(site), directory, store, queue, dns, own, backup })
     }
 
     /// The directory.
@@ -154,6 +158,7 @@ impl Servers {
             submission: self.own.clone(),
             maintenance: Arc::new(self.store.clone()),
             manager: Arc::new(manager),
+            backup: Arc::new(self.backup.clone()),
         }
     }
 

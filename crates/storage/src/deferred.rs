@@ -80,6 +80,19 @@ pub struct Left {
     pub due: Option<Timestamp>,
 }
 
+/// All references to bodies that the rows of a queue have. An item that cannot be read: its body looks like an orphan.
+///
+/// # Errors
+/// Where the index cannot be read.
+pub fn references(rows: &dyn Rows) -> Result<References, ShardError> {
+    let mut references = References::default();
+    rows.scan(KeyRange::prefix([rows::ITEMS]), &mut |_, value| {
+        rows::read_item(value).iter().for_each(|item| references.add(&item.body));
+        ControlFlow::Continue(())
+    })?;
+    Ok(references)
+}
+
 impl Deferred {
     /// Opens the queue's shard in a folder, or makes one.
     ///
@@ -236,17 +249,7 @@ impl Deferred {
     /// # Errors
     /// What reading may say.
     pub async fn audit(&self) -> Result<Audit, ShardError> {
-        self.shard
-            .read(|view| {
-                let mut references = References::default();
-                view.scan(KeyRange::prefix([rows::ITEMS]), &mut |_, value| {
-                    // An item that cannot be read: its body is found as an orphan.
-                    rows::read_item(value).iter().for_each(|item| references.add(&item.body));
-                    ControlFlow::Continue(())
-                })?;
-                view.audit(&references)
-            })
-            .await
+        self.shard.read(|view| view.audit(&references(view)?)).await
     }
 
     /// The shard, for reading bodies.

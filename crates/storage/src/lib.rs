@@ -4,6 +4,7 @@
 //! tasks of a [`shard::Shard`] or as statements. Code here is synchronous and runs on threads of its own behind one
 //! async door each.
 
+pub mod backup;
 mod codec;
 pub mod deferred;
 pub mod directory;

@@ -6,7 +6,7 @@ use crate::open::Inner;
 use crate::source::{Incoming, note};
 use roles::Call;
 use roles::store::{Append, Placed, StoreError, Usage};
-use storage::mailboxes::{FolderName, NewMessage, Writer};
+use storage::mailboxes::{AgesFrom, FolderName, NewMessage, Writer};
 
 impl Inner {
     pub(crate) async fn append(&self, call: &Call, append: Append) -> Result<Placed, StoreError> {
@@ -25,7 +25,7 @@ impl Inner {
             let keywords = writer.keyword_places(&append.flags)?;
             let (system, received, sent) = (append.flags.system, append.received, noted.sent);
             let modseq = writer.next_modseq();
-            let new = NewMessage { system, keywords, received, sent, blob };
+            let new = NewMessage { system, keywords, received, ages_from: AgesFrom::Added, sent, blob };
             let uid = writer.add(&mut folder, new, modseq)?;
             let warned = arrival::warn(&mut writer, &mut folder, before, &append.quota, &switches, when.now)?;
             writer.save_folder(&folder)?;

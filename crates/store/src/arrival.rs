@@ -12,7 +12,7 @@ use mail::flags::SystemFlags;
 use mail::id::{FolderId, Uid};
 use mail::time::Timestamp;
 use roles::store::{Quota, Usage, Warning};
-use storage::mailboxes::{FolderRow, NewMessage, Writer};
+use storage::mailboxes::{AgesFrom, FolderRow, NewMessage, Writer};
 use storage::shard::ShardError;
 
 /// What a mailbox holds in the middle of a change.
@@ -69,7 +69,8 @@ pub(crate) fn put(
     let noted = note_bytes(&letter);
     let blob = writer.transaction().store(&noted.outline, &Bytes::from(letter))?;
     let (system, keywords) = (SystemFlags::NONE, Vec::new());
-    let new = NewMessage { system, keywords, received: now, sent: noted.sent, blob };
+    let new =
+        NewMessage { system, keywords, received: now, ages_from: AgesFrom::Received, sent: noted.sent, blob };
     let modseq = writer.next_modseq();
     writer.add(folder, new, modseq)
 }

@@ -11,7 +11,7 @@ use mail::sequence::NumberSet;
 use mail::time::Timestamp;
 use roles::store::{Copied, Quota, StoreError, Usage};
 use std::sync::Arc;
-use storage::mailboxes::{FolderName, MessageRow, NewMessage, When, Writer};
+use storage::mailboxes::{AgesFrom, FolderName, MessageRow, NewMessage, When, Writer};
 use storage::shard::Transaction;
 
 /// What becomes of the originals.
@@ -101,6 +101,7 @@ fn piece_of(tx: &mut Transaction<'_>, copy: &Copy, when: When) -> Result<Done, F
                 system: row.system,
                 keywords: row.keywords.clone(),
                 received: row.received,
+                ages_from: AgesFrom::Added,
                 sent: row.sent,
                 blob: row.blob,
             };

@@ -19,7 +19,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use storage::mailboxes::transfer::is_away;
 use storage::mailboxes::{
-    Earlier, FolderName, FolderRow, Mailbox, NewMessage, When, Writer, earlier, remember,
+    AgesFrom, Earlier, FolderName, FolderRow, Mailbox, NewMessage, When, Writer, earlier, remember,
 };
 use storage::shard::{BlobRef, ShardError, Transaction};
 
@@ -232,7 +232,14 @@ fn place(
     };
     let keywords = writer.keyword_places(&to.flags)?;
     let (received, sent) = (common.received, common.noted.sent);
-    let new = NewMessage { system: to.flags.system, keywords, received, sent, blob: reference };
+    let new = NewMessage {
+        system: to.flags.system,
+        keywords,
+        received,
+        ages_from: AgesFrom::Received,
+        sent,
+        blob: reference,
+    };
     let modseq = writer.next_modseq();
     let uid = writer.add(&mut folder, new, modseq)?;
     notes.warned =

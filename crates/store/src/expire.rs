@@ -131,7 +131,7 @@ fn walk(mailbox: Mailbox<'_>, volume: Volume, expire: &Expire, first: Uid) -> Re
 
 /// ITS 22344: all that is older goes, nothing that is newer. ITS 13904: unread mail may be protected.
 fn judge(row: &MessageRow, before: Timestamp, unread: Unread) -> Fate {
-    match (row.added < before, unread) {
+    match (row.ages_from() < before, unread) {
         (false, _) => Fate::Stays,
         (true, Unread::Stays) if !row.system.contains(SystemFlags::SEEN) => Fate::Protected,
         (true, _) => Fate::Goes,

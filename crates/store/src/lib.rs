@@ -9,6 +9,7 @@
 mod append;
 mod arrival;
 mod attributes;
+mod backup;
 mod changes;
 mod copy;
 mod damage;
@@ -27,6 +28,7 @@ mod open;
 mod placement;
 mod quota;
 mod read;
+mod recovery;
 mod restore;
 mod scrub;
 mod search;

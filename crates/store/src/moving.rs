@@ -101,6 +101,7 @@ impl Inner {
     ) -> Result<(), ShardError> {
         let mailbox = way.source;
         self.passes(way, moved).await?;
+        let _deciding = self.placement.decide().await;
         let frozen = self.env.clock.moment();
         write(way.from, move |tx| transfer::set_departure(tx, mailbox, Some(Departure::Frozen { to })))
             .await?;

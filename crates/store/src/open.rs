@@ -31,7 +31,7 @@ use tokio::runtime::Handle;
 use tokio::sync::Notify;
 
 /// The file that says how the store is divided.
-const FORMAT: &str = "format";
+pub(crate) const FORMAT: &str = "format";
 const TITLE: &str = "intermail store 2";
 
 /// How long a change waits before it looks again for a mailbox that changes its place.
@@ -143,6 +143,7 @@ pub(crate) struct Inner {
     /// Long work that operators have started.
     pub(crate) jobs: Jobs,
     pub(crate) placement: Arc<Placement>,
+    pub(crate) folder: PathBuf,
 }
 
 impl Store {
@@ -158,7 +159,8 @@ impl Store {
         options: &ShardOptions,
         env: &Env,
     ) -> Result<Self, OpenError> {
-        Self::start(open_shards(path, shards.get(), &|_, path| Shard::open(path, options.clone(), env)), env)
+        let open = |_, path: &Path| Shard::open(path, options.clone(), env);
+        Self::start(path, open_shards(path, shards.get(), &open), env)
     }
 
     /// As [`Store::open`], with the segments of each shard on the disk that `disk` gives for its number: for whoever
@@ -174,10 +176,14 @@ impl Store {
         disk: &(dyn Fn(u32) -> Arc<dyn Disk> + Sync),
     ) -> Result<Self, OpenError> {
         let open = |number, path: &Path| Shard::open_on(disk(number), path, options.clone(), env);
-        Self::start(open_shards(path, shards.get(), &open), env)
+        Self::start(path, open_shards(path, shards.get(), &open), env)
     }
 
-    fn start(opened: Result<(Vec<Shard>, Placement), OpenError>, env: &Env) -> Result<Self, OpenError> {
+    fn start(
+        path: &Path,
+        opened: Result<(Vec<Shard>, Placement), OpenError>,
+        env: &Env,
+    ) -> Result<Self, OpenError> {
         let (shards, placement) = opened.inspect_err(|error| {
             env.log.emit(&ms::MsInitFailure { step: "open", error: chain(error) });
         })?;
@@ -194,6 +200,7 @@ impl Store {
             purge: Arc::default(),
             restores: Arc::default(),
             placement: Arc::new(placement),
+            folder: path.to_path_buf(),
         };
         upkeep::start(&inner);
         let store = Self(Arc::new(inner));
@@ -271,6 +278,11 @@ impl Inner {
 /// Opens one shard: its number and its folder.
 type OpenShard<'a> = &'a (dyn Fn(u32, &Path) -> Result<Shard, ShardError> + Sync);
 
+/// The name of a shard's folder.
+pub(crate) fn shard_name(number: u32) -> String {
+    format!("shard-{number:03}")
+}
+
 /// Opens all shards that there are, and those that are to be the homes of new mailboxes.
 fn open_shards(path: &Path, homes: u32, open: OpenShard<'_>) -> Result<(Vec<Shard>, Placement), OpenError> {
     let folder = |source| OpenError::Folder { path: path.into(), source };
@@ -283,7 +295,7 @@ fn open_shards(path: &Path, homes: u32, open: OpenShard<'_>) -> Result<(Vec<Shar
         }
         Err(e) => return Err(folder(e)),
     };
-    let shard_folder = |number: u32| path.join(format!("shard-{number:03}"));
+    let shard_folder = |number: u32| path.join(shard_name(number));
     let count = (made.max(homes)..).find(|&n| !shard_folder(n).exists()).unwrap_or(homes);
     let open_one = &|number: u32| {
         let shard = open(number, &shard_folder(number));

@@ -9,6 +9,7 @@ use mail::id::MailboxId;
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
+use tokio::sync::{RwLockReadGuard, RwLockWriteGuard};
 
 /// Where the mailboxes of a store are.
 pub(crate) struct Placement {
@@ -18,6 +19,9 @@ pub(crate) struct Placement {
     /// How many have moved a short time ago or are about to: tasks that were handed in before may still come to the
     /// place that the mailbox has left.
     stirring: AtomicUsize,
+    /// Held by each move from its freeze to its arrival; whoever waits until nobody holds it finds every mailbox in one
+    /// place.
+    deciding: tokio::sync::RwLock<()>,
 }
 
 /// The move of one mailbox; ends when it is dropped.
@@ -30,7 +34,8 @@ impl Placement {
     /// With this many homes, and the mailboxes that do not live at home.
     pub(crate) fn new(homes: u32, elsewhere: HashMap<MailboxId, u32>) -> Self {
         let (moving, stirring) = (Mutex::default(), AtomicUsize::default());
-        Self { homes, elsewhere: RwLock::new(elsewhere), moving, stirring }
+        let deciding = tokio::sync::RwLock::default();
+        Self { homes, elsewhere: RwLock::new(elsewhere), moving, stirring, deciding }
     }
 
     /// The shard that has a mailbox, or will have it when it is made.
@@ -58,6 +63,16 @@ impl Placement {
     pub(crate) fn begin(&self, mailbox: MailboxId) -> Option<Moving<'_>> {
         let new = self.moving().insert(mailbox);
         new.then_some(Moving { placement: self, mailbox })
+    }
+
+    /// A mailbox is about to leave one place for another, as long as this is held.
+    pub(crate) async fn decide(&self) -> RwLockReadGuard<'_, ()> {
+        self.deciding.read().await
+    }
+
+    /// No mailbox leaves its place as long as this is held.
+    pub(crate) async fn stay(&self) -> RwLockWriteGuard<'_, ()> {
+        self.deciding.write().await
     }
 
     /// Whether any mailbox may be found to have left its place.

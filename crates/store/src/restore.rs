@@ -194,8 +194,12 @@ fn put_back(
         for row in page.messages {
             writer.transaction().retain(&row.blob, 1)?;
             let keywords = writer.keyword_places(&page.keywords.flags(&row))?;
-            let MessageRow { system, received, sent, blob, .. } = row;
-            writer.add(&mut folder, NewMessage { system, keywords, received, sent, blob }, modseq)?;
+            let MessageRow { system, received, ages_from, sent, blob, .. } = row;
+            writer.add(
+                &mut folder,
+                NewMessage { system, keywords, received, ages_from, sent, blob },
+                modseq,
+            )?;
         }
         writer.save_folder(&folder)?;
     }

@@ -99,6 +99,7 @@ impl Caller {
             75..82 => self.move_messages(id).await,
             82..88 => self.catch_up(id).await,
             88..90 => self.subscribe(id).await,
+            93..96 => self.collect(id).await,
             90..93 if self.world.moves == Moves::Some => self.resettle(id).await,
             _ => self.reshape(id).await,
         }

@@ -56,13 +56,27 @@ pub(crate) async fn run(setup: Setup, steps: usize, fault: Option<Fault>) -> Res
 /// Compares what is there with what was told by this moment of the ledger.
 pub(crate) async fn judge(site: &Site, ledger: &Ledger, at: usize) -> Resolved {
     match site.look(&MAILBOXES, &ledger.shown(at)).await {
-        Ok(seen) => ledger.resolve(at, &seen),
+        Ok(seen) => {
+            let mut resolved = ledger.resolve(at, &seen);
+            resolved.findings.extend(audit(site).await);
+            resolved
+        }
         Err(error) => {
             let mut resolved = ledger.resolve(at, &BTreeMap::new());
             resolved.findings.push(Finding::new(Kind::Refused, format!("cannot be read: {error}")));
             resolved
         }
     }
+}
+
+/// Whether every byte that is kept belongs to something, and everything has its bytes.
+async fn audit(site: &Site) -> Vec<Finding> {
+    let audits = match site.store.audit().await {
+        Ok(audits) => audits,
+        Err(error) => return vec![Finding::new(Kind::Refused, format!("cannot be audited: {error}"))],
+    };
+    let unclean = audits.into_iter().filter(|audit| !audit.is_clean());
+    unclean.map(|audit| Finding::new(Kind::Leaked, format!("{audit:?}"))).collect()
 }
 
 /// A fault strikes within this many actions of the disks.

@@ -113,7 +113,8 @@ impl Seen {
     fn token(&mut self, folder: &str, message: &Message) -> u64 {
         let uid = message.uid.0;
         let Some(stored) = &message.body else {
-            self.wrong.push(format!("UID {uid} without a body"));
+            // Told as damaged: right where reads fail, and nowhere else.
+            self.unreadable.insert((folder.to_owned(), uid), "it has no body".into());
             return 0;
         };
         let mut bytes = vec![0; usize::try_from(stored.len()).unwrap_or(0)];

@@ -168,6 +168,19 @@ impl Site {
         Wish::default().start()
     }
 
+    /// A site in a folder that the closure makes: it is given the path, at which there is nothing yet.
+    ///
+    /// # Errors
+    /// What the closure says; as [`Wish::start`].
+    pub fn made_by(make: impl FnOnce(&Path) -> Result<()>) -> Result<Self> {
+        let folder = tempfile::tempdir()?;
+        make(&folder.path().join("site"))?;
+        let accounts = [ALICE, BOB].iter().map(|a| format!("{}:{}", a.address, a.password)).collect();
+        let mut site = Self { folder, base: 0, accounts, descriptors: None, process: None };
+        site.start()?;
+        Ok(site)
+    }
+
     /// Starts it again after [`Site::stop`] or [`Site::kill`], on the ports it had; the mail is still there.
     ///
     /// # Errors
@@ -405,6 +418,16 @@ impl<E: Into<anyhow::Error>> From<E> for Unready {
     fn from(error: E) -> Self {
         Self::Failed(format!("{:#}", error.into()))
     }
+}
+
+/// Runs an administrative command that needs no site and must succeed.
+///
+/// # Errors
+/// Where it fails: with what it printed.
+pub fn must(words: &[&str]) -> Result<String> {
+    let mut command = Command::new(program()?);
+    command.args(words).env_remove("INTERMAIL").stdin(Stdio::null());
+    crate::tools::succeeded(&words.join(" "), crate::tools::output(command)?)
 }
 
 /// Where the program is.

@@ -25,6 +25,7 @@ const FIGURES: &[Figure] = &[
     less("device.engine_written_per_byte", "the same, bare engine"),
     less("reclaim.written_per_byte", "the same, with 30 % deleted and reclaimed"),
     less("reclaim.disk_per_live_byte", "bytes on the disk per byte alive, after that"),
+    more("reclaim.meanwhile_ratio", "deliveries/s while 30 % deleted are reclaimed, against before"),
     more("million.fill.per_s", "deliveries/s into one folder up to a million"),
     less("million.fill.disk_bytes_each", "bytes on the disk a message of 0.6 KB, a million in one folder"),
     less("million.big.select_p50_ms", "SELECT of a million, p50 ms"),

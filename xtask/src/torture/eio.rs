@@ -8,7 +8,7 @@ use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 
 /// Every how manieth read of a thread fails, after the first few.
-const FAILING: [&str; 3] = ["error=EIO:when=20+40", "error=EIO:when=5+7", "error=EIO:when=1+2"];
+const FAILING: [&str; 3] = ["error=EIO:when=400+900", "error=EIO:when=60+150", "error=EIO:when=5+7"];
 /// The calls that read files at a place.
 const READS: &str = "pread64,preadv";
 

@@ -23,21 +23,18 @@ pub(super) fn run(rack: &Rack) -> Result<String> {
     let folder = rack.folder.path().join("power");
     fs::create_dir_all(&folder)?;
     let mut power = Power { rack, folder, cuts: 0 };
-    let mut disk = match Loop::fresh(&power.folder) {
+    let control = match Loop::fresh(&power.folder, "control") {
         Ok(disk) => disk,
         Err(error) => return Ok(format!("SKIPPED, no loop mount on this machine: {error:#}")),
     };
-    Ours::new(rack.program.clone(), disk.site(), USERS).reset()?;
-    // What an operator has written by hand is not what is tested.
-    must(Command::new("sync").arg("-f").arg(&disk.at))?;
-    let lying = power.cut(&disk, "control", Syncs::DoNothing)?;
-    let lost = match lying.open(rack, &power.ledger("control")) {
-        Ok(lost) => lost,
-        // A site that does not even start has lost everything.
-        Err(_) => u64::MAX,
-    };
-    drop(lying);
+    power.found(&control)?;
+    // Where a site does not even start, all is lost.
+    let lying = power.cut(&control, "control", Syncs::DoNothing)?;
+    let lost = lying.open(rack, &power.ledger("control")).unwrap_or(u64::MAX);
+    drop((control, lying));
     ensure!(lost > 0, "syncs that did nothing lost nothing: this shows nothing");
+    let mut disk = Loop::fresh(&power.folder, "first")?;
+    power.found(&disk)?;
     let mut there = 0;
     for _ in 0..CUTS {
         disk = power.cut(&disk, "power", Syncs::Real)?;
@@ -69,6 +66,13 @@ struct Power<'a> {
 impl Power<'_> {
     fn ledger(&self, run: &str) -> PathBuf {
         self.rack.ledger(run)
+    }
+
+    /// Makes a site on a disk.
+    fn found(&self, disk: &Loop) -> Result<()> {
+        Ours::new(self.rack.program.clone(), disk.site(), USERS).reset()?;
+        // What an operator has written by hand is not what is tested.
+        must(Command::new("sync").arg("-f").arg(&disk.at))
     }
 
     /// Loads the site on a disk and takes the power away; returns the disk as it is found then.
@@ -104,8 +108,8 @@ struct Loop {
 }
 
 impl Loop {
-    fn fresh(folder: &Path) -> Result<Self> {
-        let file = folder.join("first.img");
+    fn fresh(folder: &Path, name: &str) -> Result<Self> {
+        let file = folder.join(name).with_extension("img");
         fs::File::create(&file)?.set_len(SIZE_MB << 20)?;
         must(
             Command::new("mkfs.ext4").args(["-q", "-E", "lazy_itable_init=0,lazy_journal_init=0"]).arg(&file),

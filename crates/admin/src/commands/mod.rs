@@ -1,6 +1,7 @@
 //! All commands, one file each under the folder of its group.
 
 pub mod accounts;
+pub mod backup;
 pub mod configuration;
 pub mod general;
 pub mod mail;
@@ -32,12 +33,17 @@ pub const ALL: &[&Command] = &[
     &mailboxes::imfolderlist::COMMAND,
     &mailboxes::immsgdelete::COMMAND,
     &mailboxes::imoldmsgdel::COMMAND,
+    &mailboxes::imboxmove::COMMAND,
+    &mailboxes::imimapboxcopy::COMMAND,
+    &mailboxes::imboxrestore::COMMAND,
     &store::immssgc::COMMAND,
     &store::immsgverify::COMMAND,
     &store::imorphanrm::COMMAND,
     &store::imbadmsglist::COMMAND,
     &store::scan_mss::COMMAND,
     &store::imdbplaygcjrn::COMMAND,
+    &backup::imdbhotbackup::COMMAND,
+    &backup::imdbmsgbackup::COMMAND,
     &mail::sendmail::COMMAND,
     &mail::imbroadcast::COMMAND,
     &mail::immsgmassmail::COMMAND,

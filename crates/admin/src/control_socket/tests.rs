@@ -1,5 +1,5 @@
 use super::*;
-use crate::command::{Exit, Grammar, Group, Outcome};
+use crate::command::{Exit, Grammar, Group, Outcome, Place};
 use crate::connect::Daemon;
 use crate::context::{Context, Failure};
 use crate::output::PIECE;

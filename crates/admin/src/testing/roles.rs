@@ -10,6 +10,7 @@ use mail::message::{Limits, Scanner};
 use mail::search::{Criterion, Place};
 use mail::sequence::NumberSet;
 use mail::time::Timestamp;
+use roles::backup::{Backup, BackupError, Made, Make, Progress, Recover, Recovered};
 use roles::directory::provision::{Provisioning, Reply, Request};
 use roles::directory::{Account, Directory, DirectoryError, Login, Origin, Route, ScramKeys};
 use roles::maintenance::{
@@ -22,6 +23,7 @@ use roles::queue::{
 };
 use roles::store::*;
 use roles::submission::{Submission, Submit, SubmitError};
+use roles::whole::{Moved, Restore, Restored};
 use roles::{Answer, Body, Call};
 use std::future::ready;
 use std::sync::{Arc, Mutex};
@@ -45,6 +47,7 @@ struct State {
     reload: Mutex<Option<Result<Reloaded, ManagerError>>>,
     /// Tasks that were started, and what every one of them comes to.
     started: Mutex<Vec<(Task, Keep)>>,
+    whole: Mutex<Vec<String>>,
     ends: Mutex<Option<(Summary, Vec<Finding>)>>,
     damaged: Mutex<Vec<Damaged>>,
 }
@@ -121,6 +124,7 @@ impl Double {
             submission: Arc::new(self.clone()),
             maintenance: Arc::new(self.clone()),
             manager: Arc::new(self.clone()),
+            backup: Arc::new(self.clone()),
         }
     }
 
@@ -442,6 +446,49 @@ impl Maintenance for Double {
         let next = (at + 1 < damaged.len()).then(|| DamagedAfter { shard: at as u32 + 1, last: None });
         answer(Ok(DamagedPage { messages: damaged.get(at).cloned().into_iter().collect(), next }))
     }
+
+    fn mailbox_move<'a>(
+        &'a self,
+        _: &'a Call,
+        mailbox: MailboxId,
+        shard: u32,
+    ) -> Answer<'a, Moved, MaintenanceError> {
+        answer(self.whole(format!("move {mailbox} to {shard}")))
+    }
+
+    fn mailbox_copy<'a>(
+        &'a self,
+        _: &'a Call,
+        from: MailboxId,
+        to: MailboxId,
+    ) -> Answer<'a, Moved, MaintenanceError> {
+        answer(self.whole(format!("copy {from} to {to}")))
+    }
+
+    fn mailbox_restore<'a>(
+        &'a self,
+        _: &'a Call,
+        restore: Restore,
+    ) -> Answer<'a, Restored, MaintenanceError> {
+        let done = Restored { folders: 2, messages: 5, bytes: 50, unchanged: 1 };
+        answer(self.whole(format!("restore {restore:?}")).map(|_| done))
+    }
+}
+
+impl Double {
+    /// Notes a request about a whole mailbox; refuses those about shard 9.
+    fn whole(&self, asked: String) -> Result<Moved, MaintenanceError> {
+        let refused = asked.ends_with("to 9");
+        self.0.whole.lock().unwrap().push(asked);
+        let pause = Duration::from_millis(12);
+        let moved = Moved { from: 0, to: 1, bodies: 3, bytes: 300, pause };
+        if refused { Err(MaintenanceError::Refused("there are shards 0 to 1".into())) } else { Ok(moved) }
+    }
+
+    /// What was asked about whole mailboxes.
+    pub(crate) fn asked_of_whole(&self) -> Vec<String> {
+        self.0.whole.lock().unwrap().clone()
+    }
 }
 
 impl Double {
@@ -461,5 +508,24 @@ impl Double {
             findings: findings.into_iter().skip(usize::try_from(from).unwrap()).take(1).collect(),
             summary: Some(summary),
         })
+    }
+}
+
+/// Says what it was asked for in the numbers of its answers.
+impl Backup for Double {
+    fn backup_make<'a>(&'a self, _: &'a Call, make: Make) -> Answer<'a, Made, BackupError> {
+        let progress = Progress { done: make.rate, total: make.rate, written: make.keep as u64 };
+        let (generation, taken) = (4, Timestamp::from_secs(1_800_000_000));
+        let left_out = vec!["config/x: gone".to_owned()];
+        Box::pin(ready(Ok(Made { generation, taken, progress, removed: vec![1], left_out })))
+    }
+
+    fn backup_progress<'a>(&'a self, _: &'a Call) -> Answer<'a, Option<Progress>, BackupError> {
+        Box::pin(ready(Ok(None)))
+    }
+
+    fn mailbox_recover<'a>(&'a self, _: &'a Call, recover: Recover) -> Answer<'a, Recovered, BackupError> {
+        let generation = u32::try_from(recover.from.0.unsigned_abs()).unwrap();
+        Box::pin(ready(Ok(Recovered { generation, folders: 2, messages: 5, bytes: 50, damaged: 1 })))
     }
 }

@@ -1,10 +1,11 @@
 //! FETCH. RFC 9051 6.4.5, RFC 3501 6.4.5, RFC 7162 3.1.4.
 //!
 //! Messages come from the store a page at a time, with as much of each as the items need, and leave as they
-//! are written. What the fetch has read is marked `\Seen` in one change after the last message.
+//! are written. What the fetch has read is marked `\Seen` in one change after the last message. A message that cannot be
+//! read hides no other (ITS 13587): the others are sent, and the answer at the end says that some could not be.
 
 use super::session::enable_condstore;
-use crate::fetch_items::{self, Plan};
+use crate::fetch_items::{self, Plan, Sent};
 use crate::replies::{Failed, Outcome, Reply};
 use crate::session::Session;
 use crate::updates::{self, WithUid};
@@ -14,6 +15,7 @@ use mail::sequence::NumberSet;
 use roles::store::{FlagsChange, Message, Need, Page, Read};
 use std::num::NonZeroU32;
 use wire::imap::command::{Access, By, Fetch, FetchItem, Tag};
+use wire::imap::response::Code;
 
 /// UIDs asked for in one request: of a set with many gaps only a part goes with each.
 const PIECE: NonZeroU32 = NonZeroU32::new(1000).expect("not zero");
@@ -26,21 +28,33 @@ pub(super) async fn fetch(session: &mut Session<'_>, tag: &Tag, fetch: Fetch) ->
         enable_condstore(session);
     }
     let plan = Plan::new(&fetch);
-    let unseen = send(session, &fetch, &plan, uids).await?;
+    let Done { unseen, damaged } = send(session, &fetch, &plan, uids).await?;
     if access == Access::ReadWrite && plan.marks_seen {
         mark_seen(session, fetch.by, unseen).await?;
     }
-    Ok(Reply::ok(tag, "fetched"))
+    match damaged {
+        0 => Ok(Reply::ok(tag, "fetched")),
+        _ => Err(Failed::No(Some(Code::Corruption), "some of the messages cannot be read")),
+    }
 }
 
-/// Sends what is asked of each message; returns those that were not `\Seen`.
+/// What a fetch has met.
+#[derive(Default)]
+struct Done {
+    /// Messages that were sent and had no `\Seen`.
+    unseen: NumberSet,
+    /// How many messages could not be read.
+    damaged: u64,
+}
+
+/// Sends what is asked of each message.
 async fn send(
     session: &mut Session<'_>,
     fetch: &Fetch,
     plan: &Plan,
     uids: NumberSet,
-) -> Result<NumberSet, Failed> {
-    let mut unseen = NumberSet::new();
+) -> Result<Done, Failed> {
+    let mut done = Done::default();
     // What has changed is few of many: the store finds it for the whole set at once.
     let most = if fetch.changed_since.is_some() { NonZeroU32::MAX } else { PIECE };
     for mut piece in uids.pieces(most) {
@@ -48,14 +62,16 @@ async fn send(
             let page = read(session, fetch, plan, &piece).await?;
             for message in &page.messages {
                 let Some(number) = session.selected()?.number(message.uid) else { continue };
-                fetch_items::send(&mut session.connection, number, message, plan).await?;
-                note_unseen(&mut unseen, message);
+                match fetch_items::send(&mut session.connection, number, message, plan).await? {
+                    Sent::Whole => note_unseen(&mut done.unseen, message),
+                    Sent::InPart => done.damaged += 1,
+                }
             }
             let Some(Uid(next)) = page.next else { break };
             piece = super::search::from(&piece, next);
         }
     }
-    Ok(unseen)
+    Ok(done)
 }
 
 fn note_unseen(unseen: &mut NumberSet, message: &Message) {

@@ -52,6 +52,14 @@ impl DirectoryTables {
         Ok(Self { database: Database::open(path, STEPS, now)? })
     }
 
+    /// Writes all tables as they are now to a new file. Blocks.
+    ///
+    /// # Errors
+    /// As [`Database::copy_to`].
+    pub fn copy_to(&self, path: &Path) -> Result<(), SqlError> {
+        self.database.copy_to(path)
+    }
+
     /// Runs the closure on one snapshot.
     ///
     /// # Errors

@@ -36,5 +36,5 @@ pub use reading::{Mailbox, mailboxes};
 pub use recount::{Counted, counted, message_page, recount};
 pub use references::{next_mailbox, references};
 pub use requests::{Earlier, earlier, expire, remember};
-pub use rows::{FolderRow, Keywords, MAX_MAILBOX_KEYWORDS, MailboxRow, MessageRow, Volume};
+pub use rows::{AgesFrom, FolderRow, Keywords, MAX_MAILBOX_KEYWORDS, MailboxRow, MessageRow, Volume};
 pub use writing::{NewMessage, Writer};

@@ -15,7 +15,7 @@ const VERSION: u8 = 1;
 /// Bits of the first byte of a message row beside the five system flags.
 const HAS_KEYWORDS: u8 = 1 << 5;
 const HAS_SENT: u8 = 1 << 6;
-const RESERVED: u8 = 1 << 7;
+const AGES_FROM_RECEIVED: u8 = 1 << 7;
 
 /// Where the messages of a folder lie; never used twice in a mailbox.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -155,6 +155,15 @@ impl FolderRow {
     }
 }
 
+/// What the age of a message is counted from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AgesFrom {
+    /// From INTERNALDATE: it was delivered.
+    Received,
+    /// From when it was put into its folder: its INTERNALDATE is what a client says.
+    Added,
+}
+
 /// A message: about 25 bytes without keywords.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MessageRow {
@@ -170,6 +179,8 @@ pub struct MessageRow {
     pub received: Timestamp,
     /// When it was put into its folder.
     pub added: Timestamp,
+    /// What its age is counted from.
+    pub ages_from: AgesFrom,
     /// The day in its Date header.
     pub sent: Option<Day>,
     /// Its outline and body.
@@ -177,6 +188,14 @@ pub struct MessageRow {
 }
 
 impl MessageRow {
+    /// The time that its age is counted from.
+    pub fn ages_from(&self) -> Timestamp {
+        match self.ages_from {
+            AgesFrom::Received => self.received,
+            AgesFrom::Added => self.added,
+        }
+    }
+
     /// Its size in bytes.
     pub fn size(&self) -> u64 {
         self.blob.body_len()
@@ -186,7 +205,8 @@ impl MessageRow {
         let mut out = Vec::with_capacity(40);
         let flag = |set: bool, bit: u8| if set { bit } else { 0 };
         let has_keywords = flag(!self.keywords.is_empty(), HAS_KEYWORDS);
-        out.push(self.system.bits() | has_keywords | flag(self.sent.is_some(), HAS_SENT));
+        let ages = flag(self.ages_from == AgesFrom::Received, AGES_FROM_RECEIVED);
+        out.push(self.system.bits() | has_keywords | flag(self.sent.is_some(), HAS_SENT) | ages);
         put_number(&mut out, self.modseq.0);
         put_signed(&mut out, self.received.as_micros());
         put_signed(&mut out, self.added.as_micros().saturating_sub(self.received.as_micros()));
@@ -205,7 +225,11 @@ impl MessageRow {
     pub(super) fn decode(uid: Uid, row: &[u8]) -> Result<Self, ShardError> {
         let mut r = Reader::new(row);
         let mut decode = || {
-            let first = r.byte().filter(|b| b & RESERVED == 0)?;
+            let first = r.byte()?;
+            let ages_from = match first & AGES_FROM_RECEIVED {
+                0 => AgesFrom::Added,
+                _ => AgesFrom::Received,
+            };
             let modseq = ModSeq(r.number()?);
             let received = Timestamp::from_micros(r.signed()?);
             let added = Timestamp::from_micros(received.as_micros().checked_add(r.signed()?)?);
@@ -231,6 +255,7 @@ impl MessageRow {
                 modseq,
                 received,
                 added,
+                ages_from,
                 sent,
                 blob,
             })
@@ -347,6 +372,7 @@ mod tests {
                 modseq: ModSeq(modseq),
                 received: Timestamp::from_micros(micros),
                 added: Timestamp::from_micros(added),
+                ages_from: if bits % 2 == 0 { AgesFrom::Added } else { AgesFrom::Received },
                 sent: day.and_then(|(y, m)| Day::new(y, m, 17)),
                 blob: BlobRef::decode(&blob).unwrap().0,
             };

@@ -34,7 +34,7 @@ fn add(w: &mut Writer<'_, '_>, folder: &mut FolderRow, count: u32) -> Result<(),
     for _ in 0..count {
         let blob = w.transaction().store(b"o", &Bytes::from_static(b"body"))?;
         let (system, keywords, received) = (SystemFlags::NONE, Vec::new(), now());
-        let new = NewMessage { system, keywords, received, sent: None, blob };
+        let new = NewMessage { system, keywords, received, ages_from: AgesFrom::Received, sent: None, blob };
         let modseq = w.next_modseq();
         w.add(folder, new, modseq)?;
     }

@@ -9,7 +9,7 @@ use super::history::{BodyOf, Chronicle, Was, When};
 use super::keys;
 use super::names::FolderName;
 use super::reading::Mailbox;
-use super::rows::{FolderRow, Keywords, MailboxRow, MessageRow, Volume, encode_set};
+use super::rows::{AgesFrom, FolderRow, Keywords, MailboxRow, MessageRow, Volume, encode_set};
 use crate::codec::put_number;
 use crate::shard::{BlobRef, KeyRange, Rows, ShardError, Transaction};
 use mail::flags::{Flags, SystemFlags};
@@ -32,6 +32,8 @@ pub struct NewMessage {
     pub keywords: Vec<u32>,
     /// INTERNALDATE.
     pub received: Timestamp,
+    /// What its age is counted from.
+    pub ages_from: AgesFrom,
     /// The day in its Date header.
     pub sent: Option<Day>,
     /// Its outline and body. The reference is the message's own: retain it before where others have it too.
@@ -155,11 +157,11 @@ impl<'t, 's> Writer<'t, 's> {
         new: NewMessage,
         modseq: ModSeq,
     ) -> Result<Uid, ShardError> {
-        let NewMessage { system, keywords, received, sent, blob } = new;
+        let NewMessage { system, keywords, received, ages_from, sent, blob } = new;
         let uid = folder.uid_next;
         folder.uid_next = Uid(uid.0.checked_add(1).ok_or(ShardError::TooLarge("the folder"))?);
         let added = self.chronicle.at;
-        let row = MessageRow { uid, system, keywords, modseq, received, added, sent, blob };
+        let row = MessageRow { uid, system, keywords, modseq, received, added, ages_from, sent, blob };
         self.put_message(folder.volume, &row)?;
         count(folder, &row, Sign::Plus);
         folder.highest_modseq = modseq;

@@ -162,7 +162,7 @@ impl View<'_> {
     }
 
     /// What lives in a segment, up to its end.
-    fn living(&self, segment: &Segment, end: Option<u64>) -> Result<Vec<Stored>, ShardError> {
+    pub(super) fn living(&self, segment: &Segment, end: Option<u64>) -> Result<Vec<Stored>, ShardError> {
         let number = segment.header.segment;
         let mut stored = match layout::read(self, number)? {
             Some(stored) => stored,

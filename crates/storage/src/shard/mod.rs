@@ -11,12 +11,15 @@
 //! business.
 //!
 //! The path goes on in `commit` (groups), `log` and `record` (bytes), `index` and `places` (rows), `recover`, `keeper`,
-//! `reclaim` (space) and `collect` (which space, when), `audit` (does it all add up).
+//! `reclaim` (space) and `collect` (which space, when), `audit` (does it all add up), `backup` (a copy while it works),
+//! `copied` and `table` (what can be done with one).
 
 mod audit;
+mod backup;
 mod blob;
 mod collect;
 mod commit;
+mod copied;
 mod damage;
 mod disk;
 mod error;
@@ -35,13 +38,17 @@ mod record;
 mod recover;
 mod rows;
 mod segments;
+mod table;
 #[cfg(test)]
 mod tests;
 mod transaction;
 
 pub use audit::{Audit, Orphan, References};
+pub use backup::{CopyFolder, RowsTaken, SegmentCopy, ShardCopy};
 pub use blob::{Blob, BlobRef, BlobSource, MAX_RANGE};
 pub use collect::{Collectable, Collected, Collecting, keep_collected};
+pub(crate) use copied::sum_of;
+pub use copied::{CopiedShard, Finding, restore};
 pub use damage::Damage;
 pub use disk::{Disk, Folder, SegmentFile, Space};
 pub use error::ShardError;
@@ -59,6 +66,7 @@ use env::Env;
 use env::compute::Compute;
 use index::{Index, Position};
 use keeper::Keeper;
+use read::RowsAt;
 use rows::Seen;
 use rustix::fs::{FlockOperation, flock};
 use segments::Segments;
@@ -135,6 +143,7 @@ impl Shard {
             keeping: Mutex::new(Keeping::new(index.position()?.unwrap_or_default())),
             index: RwLock::new(Held::Open(index)),
             counters: Counters::default(),
+            reclaimed: Notify::new(),
             enough_died: Notify::new(),
             lock: Mutex::new(Some(lock)),
         });
@@ -192,7 +201,7 @@ impl Shard {
         let run = move || {
             let held = shared.index();
             let seen = Seen::new(&shared.counters.rows_read);
-            job(&View { rows: held.get()?.snapshot(), segments: &shared.segments, seen })
+            job(&View { rows: RowsAt::Index(held.get()?.snapshot()), segments: &shared.segments, seen })
         };
         self.readers.run(run).await.unwrap_or(Err(ShardError::Panicked.into()))
     }
@@ -300,6 +309,8 @@ pub(crate) struct Shared {
     index: RwLock<Held>,
     keeping: Mutex<Keeping>,
     counters: Counters,
+    /// Rung when a step of reclaiming has ended.
+    reclaimed: Notify,
     /// Rung when so much has died that it is worth collecting.
     enough_died: Notify,
     lock: Mutex<Option<File>>,
@@ -343,10 +354,25 @@ struct Keeping {
     removed: Vec<u32>,
     /// How many want all segments to stay as they are.
     holds: usize,
+    /// How many steps of reclaiming are being taken.
+    reclaiming: usize,
 }
 
 /// While it is held no segment is removed and no space in one is given back: for who copies them.
 pub struct Hold(Arc<Shared>);
+
+impl Hold {
+    /// Waits until what had begun before has ended, too.
+    pub async fn settled(&self) {
+        loop {
+            let ended = self.0.reclaimed.notified();
+            if self.0.keeping().reclaiming == 0 {
+                return;
+            }
+            ended.await;
+        }
+    }
+}
 
 impl Drop for Hold {
     fn drop(&mut self) {
@@ -356,7 +382,14 @@ impl Drop for Hold {
 
 impl Keeping {
     fn new(applied: Position) -> Self {
-        Self { applied, persisted: Position::default(), dead: BTreeSet::new(), removed: Vec::new(), holds: 0 }
+        Self {
+            applied,
+            persisted: Position::default(),
+            dead: BTreeSet::new(),
+            removed: Vec::new(),
+            holds: 0,
+            reclaiming: 0,
+        }
     }
 }
 

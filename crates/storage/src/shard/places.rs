@@ -7,6 +7,7 @@
 //! ```text
 //! 0 c segment offset    references of a blob, by name, where there is more than one
 //! 0 d segment offset    a dead record, by place: its length
+//! 0 i                   which history this is (`backup`): another one after each restore
 //! 0 l segment part      what was stored in a segment, once holes were made in it (`layout`)
 //! 0 m segment offset    a blob that was copied, by name: the place where it is
 //! 0 p                   the position of the log (`index`)

@@ -21,6 +21,7 @@ use crate::codec::{Reader, put_number};
 use std::collections::BTreeSet;
 use std::io;
 use std::ops::{ControlFlow, Range};
+use std::sync::Arc;
 
 /// The unit in which file systems give space back.
 const PAGE: u64 = 4096;
@@ -97,7 +98,7 @@ impl Shard {
     /// [`ShardError::Gone`] where it is not one of [`Shard::segment_uses`] (any more), or the shard is held;
     /// [`ShardError::Corrupt`] where its records cannot be told apart; [`ShardError::Full`], [`ShardError::Io`].
     pub async fn punch(&self, segment: u32) -> Result<SegmentUse, ShardError> {
-        self.may_reclaim(segment)?;
+        let step = self.may_reclaim(segment)?;
         let (known, stored, dead) = self.read(move |view| look(view, segment)).await?;
         if !known {
             let rows = layout::encode(segment, &stored);
@@ -107,7 +108,12 @@ impl Shard {
             self.commit(write).await?;
         }
         let dead_bytes = dead.bytes;
-        self.job(move |shared| make_holes(shared, segment, &stored, &dead)).await?;
+        let holes = move |shared: &Shared| {
+            // It goes on where nobody waits for it any more.
+            let _step = step;
+            make_holes(shared, segment, &stored, &dead)
+        };
+        self.job(holes).await?;
         let note = move |tx: &mut Transaction<'_>| {
             let mut value = Vec::with_capacity(4);
             put_number(&mut value, dead_bytes);
@@ -127,7 +133,7 @@ impl Shard {
     /// # Errors
     /// As [`Shard::punch`].
     pub async fn copy_out(&self, segment: u32, from: u64, budget: u64) -> Result<CopiedOut, ShardError> {
-        self.may_reclaim(segment)?;
+        let _step = self.may_reclaim(segment)?;
         let job = move |view: &View<'_>| next_live(view, segment, from, budget);
         let (moves, damaged, next) = self.read(job).await?;
         let copy = move |tx: &mut Transaction<'_>| {
@@ -160,10 +166,22 @@ impl Shard {
         }
     }
 
-    fn may_reclaim(&self, segment: u32) -> Result<(), ShardError> {
-        let keeping = self.shared.keeping();
+    fn may_reclaim(&self, segment: u32) -> Result<Step, ShardError> {
+        let mut keeping = self.shared.keeping();
         let may = segment < keeping.persisted.segment && keeping.holds == 0;
-        may.then_some(()).ok_or(ShardError::Gone)
+        may.then_some(()).ok_or(ShardError::Gone)?;
+        keeping.reclaiming += 1;
+        Ok(Step(Arc::clone(&self.shared)))
+    }
+}
+
+/// A step that is being taken: whoever wants to hold the shard waits for its end.
+struct Step(Arc<Shared>);
+
+impl Drop for Step {
+    fn drop(&mut self) {
+        self.0.keeping().reclaiming -= 1;
+        self.0.reclaimed.notify_waiters();
     }
 }
 

@@ -5,11 +5,11 @@
 use super::blob::{Blob, BlobRef};
 use super::disk::{Disk, SegmentFile};
 use super::error::ShardError;
-use super::index::Index;
 use super::live;
 use super::pins::Pins;
 use super::places::Location;
 use super::record::{Place, SEGMENT_HEADER, SegmentHeader};
+use super::rows::Rows;
 use std::collections::HashMap;
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -46,6 +46,11 @@ impl Segments {
         Self { disk, salt, open: Mutex::default(), pins: Arc::default() }
     }
 
+    /// The seed of the shard's sums.
+    pub(crate) fn salt(&self) -> u64 {
+        self.salt
+    }
+
     /// The segment with this number, opened where it is not open yet.
     pub(crate) fn get(&self, number: u32) -> Result<Arc<Segment>, ShardError> {
         if let Some(segment) = self.lock().get(&number) {
@@ -61,7 +66,7 @@ impl Segments {
     }
 
     /// Opens the blob of this name, wherever it is by now.
-    pub(crate) fn blob(&self, newest: &Index, name: &BlobRef) -> Result<Blob, ShardError> {
+    pub(crate) fn blob(&self, newest: &dyn Rows, name: &BlobRef) -> Result<Blob, ShardError> {
         let mut at = *name;
         for _ in 0..MAX_MOVES {
             match self.blob_at(newest, at) {
@@ -76,7 +81,7 @@ impl Segments {
     }
 
     /// Opens the blob at this place. Pinned first and looked at then: what lives after it is pinned keeps its space.
-    fn blob_at(&self, newest: &Index, at: BlobRef) -> Result<Blob, ShardError> {
+    fn blob_at(&self, newest: &dyn Rows, at: BlobRef) -> Result<Blob, ShardError> {
         let segment = match self.get(at.segment) {
             Err(ShardError::Gone) => return Err(without_file(newest, at.segment)?),
             other => other?,
@@ -119,7 +124,7 @@ impl Segments {
 }
 
 /// What it means that a segment has no file. The keeper removes only what holds nothing, as the newest rows have it.
-fn without_file(newest: &Index, segment: u32) -> Result<ShardError, ShardError> {
+fn without_file(newest: &dyn Rows, segment: u32) -> Result<ShardError, ShardError> {
     let row = newest.get(&live::key(segment))?;
     let live = row.and_then(|row| live::Live::decode(&row)).unwrap_or_default().live;
     Ok(match live {

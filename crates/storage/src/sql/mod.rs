@@ -68,6 +68,7 @@ pub struct Database {
 }
 
 struct Shared {
+    source: Source,
     writes: SyncSender<WriteJob>,
     reads: SyncSender<ReadJob>,
 }
@@ -85,8 +86,24 @@ impl Database {
         let shared = Shared {
             writes: threads::start_writer(source.clone(), connection, WAITING_WRITES)?,
             reads: threads::start_readers(&source, READERS, WAITING_READS)?,
+            source,
         };
         Ok(Self { shared: Arc::new(shared) })
+    }
+
+    /// Writes the database as it is now to a new file, while it is in use; the caller makes that durable. Blocks for as
+    /// long as that takes, on a connection of its own: neither writer nor readers wait for it.
+    ///
+    /// # Errors
+    /// Where the file is there already or cannot be written.
+    pub fn copy_to(&self, path: &Path) -> Result<(), SqlError> {
+        let text = path.to_str().ok_or_else(|| SqlError::Unavailable("the path is not UTF-8".into()))?;
+        if path.exists() {
+            return Err(SqlError::Unavailable(format!("{text} exists")));
+        }
+        make_private(path)?;
+        let connection = self.shared.source.connect(Access::Write)?;
+        connection.execute("VACUUM INTO ?1", [text]).map(|_| ()).map_err(SqlError::from)
     }
 
     /// Runs the closure on a reader, in one snapshot.
@@ -122,6 +139,20 @@ impl Database {
         send(&self.shared.writes, threads::write_job(job, answer))?;
         wait.await.unwrap_or_else(|_| Err(lost().into()))
     }
+}
+
+/// Reads a database file that nobody uses from end to end; what is wrong with it, where something is.
+///
+/// # Errors
+/// Where it cannot be opened at all.
+pub fn check_file(path: &Path) -> Result<Option<String>, SqlError> {
+    let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+    let check = || {
+        let said = |row: &rusqlite::Row<'_>| row.get::<_, String>(0);
+        let said = connection.query_row("PRAGMA integrity_check(1)", [], said)?;
+        Ok((said != "ok").then_some(said))
+    };
+    check().or_else(|e: rusqlite::Error| Ok(Some(e.to_string())))
 }
 
 /// Most writes that wait for the writer.

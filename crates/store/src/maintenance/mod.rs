@@ -20,6 +20,7 @@ use roles::maintenance::{
     DamagedAfter, DamagedPage, Keep, Maintenance, MaintenanceError, Order, Summary, Task, TaskId, TaskStatus,
 };
 use roles::store::StoreError;
+use roles::whole::{Moved, Restore, Restored};
 use roles::{Answer, Call};
 use std::sync::Arc;
 use std::time::Duration;
@@ -59,6 +60,28 @@ impl Maintenance for Store {
             let page = self.inner().damaged_list(mailbox, after).await;
             page.map_err(|error| tell(Fail::from(error), self.inner()))
         })
+    }
+
+    fn mailbox_move<'a>(&'a self, _: &'a Call, mailbox: MailboxId, shard: u32) -> Of<'a, Moved> {
+        Box::pin(async move { self.move_mailbox(mailbox, shard).await.map_err(said) })
+    }
+
+    fn mailbox_copy<'a>(&'a self, _: &'a Call, from: MailboxId, to: MailboxId) -> Of<'a, Moved> {
+        Box::pin(async move { self.copy_mailbox(from, to).await.map_err(said) })
+    }
+
+    fn mailbox_restore<'a>(&'a self, _: &'a Call, restore: Restore) -> Of<'a, Restored> {
+        Box::pin(async move { self.restore(restore).await.map_err(said) })
+    }
+}
+
+/// What a request of one mailbox failed of, in the words of this role.
+fn said(error: StoreError) -> MaintenanceError {
+    match error {
+        StoreError::Busy => MaintenanceError::Busy,
+        StoreError::Unavailable => MaintenanceError::Unavailable,
+        StoreError::Broken(why) => MaintenanceError::Broken(why),
+        other => MaintenanceError::Refused(other.to_string()),
     }
 }
 

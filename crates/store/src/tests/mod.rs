@@ -1,11 +1,13 @@
 //! Tests of the store as a whole: the promises of the role, and what only this implementation has.
 
+mod backup;
 mod its;
 mod maintenance;
 mod model;
 mod moving;
 mod restore;
 mod size;
+mod together;
 
 use super::*;
 use catalog::tree::Tree;

@@ -10,8 +10,13 @@ use mail::flags::Flags;
 use mail::id::{FolderId, MailboxId, RequestId};
 use mail::time::Timestamp;
 use roles::Body;
+use roles::maintenance::{Collect, Keep, Maintenance, MaintenanceError, Mode, Summary, Task};
 use roles::store::{Deliver, DeliverTo, MessageStore, Quota, Repeatable, StoreError, Subscription};
 use std::sync::Arc;
+use std::time::Duration;
+
+/// Between two questions how far a task is.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 const NAMES: [&str; 6] = ["a", "a/b", "a/b/c", "x", "y/z", "INBOX/sub"];
 
@@ -117,6 +122,29 @@ impl Caller {
         let to = (self.world.store.shard_of(id) + 1) % SHARDS as u32;
         let outcome = self.world.store.move_mailbox(id, to).await;
         self.settle(id, entry, outcome.map(|_| Vec::new()));
+    }
+
+    /// Has the space of what was removed given back, while others go on.
+    pub(super) async fn collect(&mut self, id: MailboxId) {
+        let (store, call) = (&self.world.store, call(self.request()));
+        let task = Task::Collect(Collect { mode: Mode::Apply, rate: 0 });
+        let followed = async {
+            let task = store.task_start(&call, task, Keep::ToTheEnd).await?;
+            loop {
+                let status = store.task_status(&call, task, 0, PATIENCE).await?;
+                if status.state.is_over() {
+                    return Ok(status.summary);
+                }
+            }
+        };
+        match followed.await {
+            Ok(Some(Summary::Collected(done))) if done.damaged > 0 => {
+                self.wrong(id, Kind::Altered, format!("the collector found damage: {done:?}"));
+            }
+            // Where the disk fails or is full it ends without a summary.
+            Ok(_) | Err(MaintenanceError::Unavailable | MaintenanceError::Busy) => {}
+            Err(error) => self.wrong(id, Kind::Refused, error),
+        }
     }
 
     pub(super) async fn subscribe(&mut self, id: MailboxId) {

@@ -2,7 +2,9 @@
 //! the recorded item that each covers.
 
 mod accounts;
+mod backup;
 mod control;
+mod damage;
 mod imap;
 mod keeping;
 mod mta;

@@ -258,9 +258,6 @@ async fn pieces_that_recovery_needs_are_missed_at_the_start_and_others_when_they
             let found = shard.read(move |view| view.examine(&blob)).await.unwrap();
             assert_eq!(found.err(), (other == number).then_some(Damage::Missing), "{gone}");
         }
-        // Its messages can be deleted, and then it is missed no longer.
-        let blob = blobs[number];
-        shard.commit(move |tx| tx.release(&blob)).await.unwrap();
         shard.close().await;
     }
     let damaged = disk.after_kill();

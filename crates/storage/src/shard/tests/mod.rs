@@ -1,5 +1,6 @@
 //! Tests of the whole shard: what it promises, without faults.
 
+mod backup;
 mod collect;
 mod crash;
 mod faults;

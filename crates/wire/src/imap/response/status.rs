@@ -49,6 +49,8 @@ pub enum Code<'a> {
     Capability(&'a str),
     /// The selected mailbox has been left. RFC 9051 7.1.
     Closed,
+    /// Something that is stored cannot be read. RFC 5530 3.
+    Corruption,
     /// Where messages went: epoch, from, to; as many on each side and in the same order.
     CopyUid(UidValidity, &'a [Uid], &'a [Uid]),
     /// The mailbox has mailboxes below it. RFC 9051 7.1.
@@ -167,6 +169,7 @@ impl Code<'_> {
             Self::BadCharset => "BADCHARSET (US-ASCII UTF-8)",
             Self::Cannot => "CANNOT",
             Self::Closed => "CLOSED",
+            Self::Corruption => "CORRUPTION",
             Self::HasChildren => "HASCHILDREN",
             Self::InUse => "INUSE",
             Self::Limit => "LIMIT",

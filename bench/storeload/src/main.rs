@@ -10,6 +10,7 @@ mod deliver;
 mod engine;
 mod fill;
 mod grown;
+mod meanwhile;
 mod messages;
 mod meter;
 mod pair;

@@ -1,0 +1,206 @@
+//! Backups of this host: the queue, the store, the directory and the site's own files, in one generation.
+//!
+//! In this order: mail goes from the queue to the store, so what is in neither copy was in neither place, and what is in
+//! both is known by its request when it is delivered again. A mailbox whose account came later is of nobody; an account
+//! whose mailbox comes later gets it at its first use.
+
+use crate::folder;
+use admin::site::Site;
+use directory::DirectoryServer;
+use env::Env;
+use queue::Queue;
+use roles::backup::{Backup, BackupError, Made, Make, Progress, Recover, Recovered, What};
+use roles::{Answer, Call};
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use storage::backup::{self, Backups, Current, Joining, Kind, Name, New, Steps, Work, servers};
+use storage::pace::{Pace, Rate};
+use store::Store;
+
+/// Folders of a site whose files belong to its backup.
+const FOLDERS: [&str; 2] = ["config", "lib"];
+/// Folders in folders there.
+const MAX_DEPTH: usize = 8;
+/// Files there.
+const MAX_FILES: usize = 10_000;
+
+/// Makes the backups of a site. Clones share it.
+#[derive(Clone)]
+pub(crate) struct SiteBackup(Arc<Inner>);
+
+struct Inner {
+    env: Env,
+    site: Arc<Site>,
+    directory: DirectoryServer,
+    store: Store,
+    queue: Queue,
+    current: Current,
+}
+
+impl SiteBackup {
+    /// Of these servers.
+    pub(crate) fn new(
+        env: Env,
+        site: Arc<Site>,
+        directory: DirectoryServer,
+        store: Store,
+        queue: Queue,
+    ) -> Self {
+        Self(Arc::new(Inner { env, site, directory, store, queue, current: Current::default() }))
+    }
+}
+
+impl Inner {
+    async fn make(&self, make: Make) -> Result<Made, BackupError> {
+        let Make { folder, what, rate, keep } = make;
+        let pace = Pace::new(&self.env.clock, move || Rate::per_second(rate));
+        let (work, _begun) = self.current.begin(pace).ok_or(BackupError::Busy)?;
+        let (host, now) = (self.site.host().as_str().to_owned(), self.env.clock.now());
+        let begin = move |_: &Steps| {
+            let backups = Backups::create(Path::new(&folder))?;
+            let new = backups.begin(kind(what), &host, now)?;
+            Ok((backups, new))
+        };
+        let (backups, new) = work.run(begin).await.map_err(tell)?;
+        let left_out = self.add_all(&new, what, &work).await.map_err(tell)?;
+        let generation = new.number();
+        let finish = move |_: &Steps| {
+            new.finish()?;
+            if keep == 0 { Ok(Vec::new()) } else { backups.prune(keep) }
+        };
+        let removed = work.run(finish).await.map_err(tell)?;
+        Ok(Made { generation, taken: now, progress: shown(work.progress()), removed, left_out })
+    }
+
+    /// What every server has; returns which files could not be read.
+    async fn add_all(&self, new: &New, what: What, work: &Work) -> Result<Vec<String>, backup::BackupError> {
+        let folder = new.folder();
+        if what == What::Messages {
+            self.store.back_up(folder, work).await?;
+            return Ok(Vec::new());
+        }
+        self.queue.back_up(folder, work).await?;
+        self.store.back_up(folder, work).await?;
+        let name = name_in(&self.site, &folder::directory_file(&self.site));
+        let name = name.ok_or_else(|| backup::BackupError::Refused("the name of the directory".into()))?;
+        self.directory.back_up(folder, &name, work).await?;
+        let mut joining = Joining::new(folder, servers::SITE)?;
+        let site = Arc::clone(&self.site);
+        let copy = move |steps: &Steps| {
+            let left_out = add_files(&site, &mut joining, steps)?;
+            joining.finish()?;
+            Ok(left_out)
+        };
+        work.run(copy).await
+    }
+}
+
+impl Backup for SiteBackup {
+    fn backup_make<'a>(&'a self, _: &'a Call, make: Make) -> Answer<'a, Made, BackupError> {
+        Box::pin(self.0.make(make))
+    }
+
+    fn backup_progress<'a>(&'a self, _: &'a Call) -> Answer<'a, Option<Progress>, BackupError> {
+        Box::pin(std::future::ready(Ok(self.0.current.progress().map(shown))))
+    }
+
+    fn mailbox_recover<'a>(&'a self, call: &'a Call, recover: Recover) -> Answer<'a, Recovered, BackupError> {
+        Box::pin(self.0.store.recover(call, recover))
+    }
+}
+
+/// Copies the site's own files. Links are followed, also to folders; one that leads nowhere is told and left out (ITS
+/// 22698).
+fn add_files(site: &Site, joining: &mut Joining, steps: &Steps) -> Result<Vec<String>, backup::BackupError> {
+    let (mut left_out, mut seen, mut files) = (Vec::new(), BTreeSet::new(), 0);
+    let mut folders: Vec<(PathBuf, usize)> =
+        FOLDERS.iter().map(|name| (site.folder().join(name), 0)).collect();
+    while let Some((folder, depth)) = folders.pop() {
+        let real = folder.canonicalize();
+        if depth > MAX_DEPTH || real.as_ref().is_ok_and(|real| !seen.insert(real.clone())) {
+            left_out.push(format!("{}: a folder in itself", folder.display()));
+            continue;
+        }
+        let entries = match fs::read_dir(&folder) {
+            Ok(entries) => entries,
+            Err(error) => {
+                left_out.push(format!("{}: {error}", folder.display()));
+                continue;
+            }
+        };
+        for path in entries.filter_map(|entry| Some(entry.ok()?.path())) {
+            match fs::metadata(&path) {
+                Ok(data) if data.is_dir() => folders.push((path, depth + 1)),
+                Ok(data) if data.is_file() && files < MAX_FILES => {
+                    files += 1;
+                    match name_in(site, &path) {
+                        Some(name) => joining.copy_file(name, &path, steps)?,
+                        None => left_out.push(format!("{}: not a name for a file", path.display())),
+                    }
+                }
+                Ok(_) => left_out.push(format!("{}: not a file", path.display())),
+                Err(error) => left_out.push(format!("{}: {error}", path.display())),
+            }
+        }
+    }
+    Ok(left_out)
+}
+
+/// What a file of the site is called in it.
+fn name_in(site: &Site, path: &Path) -> Option<Name> {
+    Name::parse(path.strip_prefix(site.folder()).ok()?.to_str()?)
+}
+
+fn kind(what: What) -> Kind {
+    match what {
+        What::Site => Kind::Site,
+        What::Messages => Kind::Messages,
+    }
+}
+
+fn shown(progress: backup::Progress) -> Progress {
+    let backup::Progress { done, total, written } = progress;
+    Progress { done, total, written }
+}
+
+fn tell(error: backup::BackupError) -> BackupError {
+    match error {
+        backup::BackupError::Refused(why) => BackupError::Refused(why),
+        backup::BackupError::Ended => BackupError::Ended,
+        other => BackupError::Failed(other.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use env::clock::Clock;
+    use std::os::unix::fs::symlink;
+
+    #[tokio::test]
+    async fn its_22698_links_are_followed_and_what_leads_nowhere_is_told() {
+        let dir = tempfile::tempdir().unwrap();
+        let site = Arc::new(folder::create(&dir.path().join("site"), "venus").unwrap());
+        let at = |name: &str| site.folder().join(name);
+        fs::create_dir_all(dir.path().join("outside/deep")).unwrap();
+        fs::write(dir.path().join("outside/deep/text"), "linked").unwrap();
+        symlink(dir.path().join("outside"), at("config/linked")).unwrap();
+        symlink(dir.path().join("nowhere"), at("config/dangling")).unwrap();
+        symlink(at("config"), at("config/deeper")).unwrap();
+        let work = Work::new(Pace::new(&Clock::system(), || Rate::Unlimited));
+        let backups = Backups::create(&dir.path().join("backups")).unwrap();
+        let new = backups.begin(Kind::Site, "venus", Clock::system().now()).unwrap();
+        let (mut joining, of) = (Joining::new(new.folder(), "site").unwrap(), Arc::clone(&site));
+        let add = move |steps: &Steps| Ok((add_files(&of, &mut joining, steps)?, joining.finish()?));
+        let (left_out, part) = work.run(add).await.unwrap();
+        let names: Vec<_> = part.files.iter().map(|file| file.name.as_str()).collect();
+        assert!(
+            names.contains(&"config/linked/deep/text") && names.contains(&"config/config.db"),
+            "{names:?}"
+        );
+        let told = |word: &str| left_out.iter().any(|line| line.contains(word));
+        assert!(left_out.len() == 2 && told("dangling") && told("deeper"), "{left_out:?}");
+    }
+}
