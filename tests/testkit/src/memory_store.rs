@@ -7,7 +7,6 @@ mod keeping;
 
 use bytes::Bytes;
 use facts::Seen;
-use keeping::SetClock;
 use mail::attribute::{AUTOREPLY, AttributeName, MAX_VALUE};
 use mail::flags::{Flags, Keyword, SystemFlags};
 use mail::id::{FolderId, MailboxId, ModSeq, RequestId, Uid, UidValidity};
@@ -45,11 +44,9 @@ struct State {
     epoch: u32,
     repeatable: HashMap<(RequestId, MailboxId), Placed>,
     fails: Option<StoreError>,
-    clock: SetClock,
 }
 
 struct Mailbox {
-    clock: SetClock,
     modseq: ModSeq,
     epoch: u32,
     last_folder: u32,
@@ -78,8 +75,6 @@ struct Item {
     flags: Flags,
     modseq: ModSeq,
     received: Timestamp,
-    /// When it came into its folder.
-    added: Timestamp,
     body: Body,
     outline: Bytes,
 }
@@ -97,11 +92,6 @@ impl MemoryStore {
         for mailbox in state.boxes.values() {
             mailbox.changed.send_modify(|n| *n += 1);
         }
-    }
-
-    /// What its clock says from now on.
-    pub fn set_clock(&self, now: Timestamp) {
-        self.lock().clock.set(now);
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -162,8 +152,8 @@ fn now<'a, T: Send + 'a>(result: Result<T, StoreError>) -> Answer<'a, T, StoreEr
 
 impl State {
     fn make(&mut self, mailbox: MailboxId) {
-        let (epoch, clock) = (self.epoch, self.clock.clone());
-        let made = self.boxes.entry(mailbox).or_insert_with(|| Mailbox::new(epoch, clock));
+        let epoch = self.epoch;
+        let made = self.boxes.entry(mailbox).or_insert_with(|| Mailbox::new(epoch));
         self.epoch = self.epoch.max(made.epoch);
     }
 }
@@ -190,9 +180,8 @@ fn check_name(name: &str) -> Result<(), StoreError> {
 }
 
 impl Mailbox {
-    fn new(epoch: u32, clock: SetClock) -> Self {
+    fn new(epoch: u32) -> Self {
         let mut new = Self {
-            clock,
             modseq: ModSeq(0),
             epoch,
             last_folder: 0,
@@ -247,17 +236,17 @@ impl Mailbox {
         body: Body,
     ) -> Result<Placed, StoreError> {
         let outline = outline(&body)?;
-        self.add(folder, Item { flags, modseq: ModSeq(0), received, added: received, body, outline })
+        self.add(folder, Item { flags, modseq: ModSeq(0), received, body, outline })
     }
 
     fn add(&mut self, folder: &str, item: Item) -> Result<Placed, StoreError> {
         let id = self.named(folder)?.id;
-        let (modseq, added) = (self.next(), self.clock.now());
+        let modseq = self.next();
         let folder = self.by_id(id)?;
         let uid = folder.uid_next;
         folder.uid_next = Uid(uid.0 + 1);
         folder.highest = modseq;
-        folder.messages.insert(uid, Item { modseq, added, ..item });
+        folder.messages.insert(uid, Item { modseq, ..item });
         Ok(Placed { folder: folder.id, uid_validity: folder.uid_validity, uid })
     }
 

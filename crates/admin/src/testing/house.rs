@@ -76,11 +76,10 @@ impl House {
         self.directory.account_find(&call(&self.random), address).await.unwrap().mailbox
     }
 
-    /// Puts a message into the Inbox that has been there since then.
+    /// Puts a message of this age in seconds into the Inbox.
     pub(crate) async fn deliver(&self, mailbox: MailboxId, text: &str, received: Timestamp) {
         let to = vec![DeliverTo { mailbox, folder: None, quota: Quota::default(), flags: Flags::default() }];
         let body = Body::from_bytes(text.to_owned());
-        self.store.set_clock(received);
         let deliver = Deliver { to, body, received, repeatable: Repeatable::No };
         self.store.message_deliver(&call(&self.random), deliver).await.unwrap().remove(0).unwrap();
     }

@@ -10,3 +10,4 @@ mod keeping;
 mod mta;
 mod pop;
 mod store;
+mod whole;

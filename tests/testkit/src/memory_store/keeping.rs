@@ -1,29 +1,12 @@
-//! The warning of the quota, and the age of mail.
+//! The warning of the quota, and the age of mail. All mail is as old as its date here.
 
 use super::{Item, Mailbox};
 use bytes::Bytes;
-use env::clock::Clock;
 use mail::attribute::AttributeName;
 use mail::flags::{Flags, SystemFlags};
 use mail::time::Timestamp;
 use roles::Body;
 use roles::store::{Expire, Expired, Quota, Run, StoreError, Unread, Usage};
-use std::sync::{Arc, Mutex, PoisonError};
-
-/// The system's clock, until a test sets it.
-#[derive(Clone, Default)]
-pub(super) struct SetClock(Arc<Mutex<Option<Timestamp>>>);
-
-impl SetClock {
-    pub(super) fn set(&self, now: Timestamp) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(now);
-    }
-
-    pub(super) fn now(&self) -> Timestamp {
-        let set = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        set.unwrap_or_else(|| Clock::system().now())
-    }
-}
 
 impl Mailbox {
     /// Warns the user where the threshold has been crossed since then.
@@ -41,7 +24,7 @@ impl Mailbox {
     }
 
     pub(super) fn expire(&mut self, expire: &Expire) -> Result<Expired, StoreError> {
-        let old = |item: &Item| item.added < expire.before;
+        let old = |item: &Item| item.received < expire.before;
         let safe =
             |item: &Item| expire.unread == Unread::Stays && !item.flags.system.contains(SystemFlags::SEEN);
         let mut expired = Expired::default();

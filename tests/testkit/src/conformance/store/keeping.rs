@@ -1,12 +1,10 @@
 //! Lists of mailboxes, attributes, warnings of the quota, and the age of mail.
 
 use super::*;
-use env::clock::Clock;
 use mail::attribute::AttributeName;
 use mail::flags::FlagAction;
 use roles::store::{Expire, Expired, FlagsChange, Run, Unread, Warning};
 use std::sync::Arc;
-use std::time::Duration;
 
 pub(super) async fn all(store: &dyn MessageStore, fresh: &mut Fresh) {
     mailboxes_are_listed_in_pages(store, fresh).await;
@@ -145,18 +143,9 @@ async fn every_way_in_can_cross(store: &dyn MessageStore, fresh: &mut Fresh) {
 async fn old_mail_goes_and_new_mail_stays(store: &dyn MessageStore, fresh: &mut Fresh) {
     let client = Client::new(store, fresh).await;
     let mailbox = client.mailbox;
-    let clock = Clock::system();
-    let mut before = clock.now();
-    for n in 300..303 {
-        if n == 302 {
-            // Whatever the store's clock says of the message before, it is over now, and the next one is later.
-            clock.sleep(Duration::from_millis(5)).await;
-            before = clock.now();
-            clock.sleep(Duration::from_millis(5)).await;
-        }
+    for (n, day) in [(300, 1), (301, 5), (302, 9)] {
         let to = vec![DeliverTo { mailbox, folder: None, quota: NO_LIMIT, flags: Flags::default() }];
-        // Its date says nothing of how long it has been there.
-        let received = date();
+        let received = Timestamp::from_secs(day * 86_400);
         let deliver = Deliver { to, body: Body::from_bytes("12345"), received, repeatable: Repeatable::No };
         store.message_deliver(&call(n), deliver).await.unwrap();
     }
@@ -170,6 +159,7 @@ async fn old_mail_goes_and_new_mail_stays(store: &dyn MessageStore, fresh: &mut 
     };
     store.flags_change(&call(1), change).await.unwrap();
     let expire = |unread, run| {
+        let before = Timestamp::from_secs(9 * 86_400);
         let expire = Expire { mailbox, folder: INBOX, before, unread, run };
         async move { store.message_expire(&call(1), expire).await.unwrap() }
     };
