@@ -6,12 +6,13 @@
 
 use catalog::events::ms;
 use env::Env;
+use env::clock::Clock;
 use mail::id::{FolderId, MailboxId, Uid};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use storage::mailboxes::{DamagedRow, Volume, forget_damage, note_damage};
 use storage::shard::{Damage, Shard, Transaction};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
 /// Damaged messages that are remembered in memory: beyond, all are forgotten and said again when they are met.
 const MAX_KNOWN: usize = 10_000;
@@ -41,7 +42,7 @@ pub(crate) struct Notices(Arc<Shared>);
 struct Shared {
     env: Env,
     known: Mutex<BTreeMap<(MailboxId, Volume, Uid), Damage>>,
-    line: mpsc::Sender<Note>,
+    line: mpsc::Sender<Waiting>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -49,6 +50,13 @@ struct Note {
     place: Place,
     /// `None`: it is whole again.
     damage: Option<Damage>,
+}
+
+/// What stands in the line of the task that writes.
+enum Waiting {
+    Note(Note),
+    /// Who asks is told when all that was noted before is written down.
+    Asked(oneshot::Sender<()>),
 }
 
 impl Notices {
@@ -76,14 +84,22 @@ impl Notices {
         if is_new {
             let Place { mailbox, folder, uid, .. } = place;
             self.0.env.log.emit(&ms::MsMsgDamaged { mailbox, folder, uid, damage });
-            let _ = self.0.line.try_send(Note { place, damage: Some(damage) });
+            let _ = self.0.line.try_send(Waiting::Note(Note { place, damage: Some(damage) }));
         }
     }
 
     /// This message, which was damaged, is whole or gone.
     pub(crate) fn recovered(&self, place: Place) {
         self.0.known.lock().unwrap_or_else(PoisonError::into_inner).remove(&place.key());
-        let _ = self.0.line.try_send(Note { place, damage: None });
+        let _ = self.0.line.try_send(Waiting::Note(Note { place, damage: None }));
+    }
+
+    /// Returns when all that was noted until now is written down, or the store ends.
+    pub(crate) async fn written(&self) {
+        let (told, written) = oneshot::channel();
+        if self.0.line.send(Waiting::Asked(told)).await.is_ok() {
+            let _ = written.await;
+        }
     }
 
     /// Whether this message was found damaged since the start.
@@ -92,17 +108,25 @@ impl Notices {
     }
 }
 
-async fn write_down(mut notes: mpsc::Receiver<Note>, shards: &[Shard], clock: &env::clock::Clock) {
-    while let Some(Note { place, damage }) = notes.recv().await {
-        let Place { shard, mailbox, volume, uid, .. } = place;
-        let found = clock.now();
-        let write = move |tx: &mut Transaction<'_>| match damage {
-            Some(damage) => note_damage(tx, &DamagedRow { mailbox, volume, uid, damage, found }),
-            None => forget_damage(tx, mailbox, volume, uid),
-        };
-        if let Some(shard) = shards.get(shard) {
-            // A list that lacks one message until it is read again is no reason to fail anything.
-            let _ = shard.commit(write).await;
+async fn write_down(mut line: mpsc::Receiver<Waiting>, shards: &[Shard], clock: &Clock) {
+    while let Some(next) = line.recv().await {
+        match next {
+            Waiting::Note(note) => write_one(note, shards, clock).await,
+            // Who asked may be gone.
+            Waiting::Asked(told) => drop(told.send(())),
         }
+    }
+}
+
+async fn write_one(Note { place, damage }: Note, shards: &[Shard], clock: &Clock) {
+    let Place { shard, mailbox, volume, uid, .. } = place;
+    let found = clock.now();
+    let write = move |tx: &mut Transaction<'_>| match damage {
+        Some(damage) => note_damage(tx, &DamagedRow { mailbox, volume, uid, damage, found }),
+        None => forget_damage(tx, mailbox, volume, uid),
+    };
+    if let Some(shard) = shards.get(shard) {
+        // A list that lacks one message until it is read again is no reason to fail anything.
+        let _ = shard.commit(write).await;
     }
 }

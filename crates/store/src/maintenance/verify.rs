@@ -91,6 +91,8 @@ pub(super) async fn perform(store: &Store, job: &Arc<Job>, verify: Verify) -> Re
             check.audit(shard).await?;
         }
     }
+    // Whoever asks for the list of the damaged next finds on it what was found here.
+    inner.notices.written().await;
     let at_once = check.walker.at_once();
     let Sum { mut verified, kinds } = check.sum.into_inner().unwrap_or_else(PoisonError::into_inner);
     verified.found = kinds.into_iter().collect();

@@ -67,16 +67,16 @@ fn its_13587_a_damaged_message_is_an_error_of_itself_and_the_mailbox_stays_usabl
     ensure!(tagged.contains("NO [CORRUPTION]"), "{tagged}");
     let fetched: Vec<_> = untagged.iter().filter(|u| u.text.contains("FETCH")).collect();
     ensure!(fetched.len() == 3 && fetched[1].text.contains("UID 2 BODY[] NIL"), "{fetched:?}");
-    ensure!(imap.fetch(1)? == message(1) && imap.fetch(3)? == message(3));
+    ensure!(imap.fetch(1)?.ends_with(&message(1)) && imap.fetch(3)?.ends_with(&message(3)));
     let found = imap.must("SEARCH BODY number")?;
     ensure!(found.iter().any(|u| u.text.trim_end().ends_with("SEARCH 1 3")), "{found:?}");
     imap.must("FETCH 1:3 (FLAGS INTERNALDATE RFC822.SIZE)")?;
 
     let mut pop = Pop3::login(&site, ALICE)?;
-    ensure!(pop.count()? == 3 && pop.lines("RETR 1")? == message(1));
+    ensure!(pop.count()? == 3 && pop.lines("RETR 1")?.ends_with(&message(1)));
     let refused = pop.lines("RETR 2").err().map(|e| e.to_string()).unwrap_or_default();
     ensure!(refused.contains("SYS/PERM"), "{refused}");
-    ensure!(pop.lines("RETR 3")? == message(3));
+    ensure!(pop.lines("RETR 3")?.ends_with(&message(3)));
     pop.command("QUIT")?;
 
     let said = site.event("MsMsgDamaged")?;
@@ -147,7 +147,7 @@ fn a_lost_file_costs_its_messages_and_nothing_else() -> Result<()> {
     site.start()?;
     ensure!(site.event("MsSegmentMissing")?.contains(" Urgt "));
     let mut imap = Imap::login(&site, ALICE)?;
-    ensure!(imap.select("INBOX")? == 2 && imap.fetch(2)? == message(2));
+    ensure!(imap.select("INBOX")? == 2 && imap.fetch(2)?.ends_with(&message(2)));
     let (_, tagged) = imap.command("FETCH 1 BODY.PEEK[]")?;
     ensure!(tagged.contains("NO [CORRUPTION]"), "{tagged}");
     deliver(&site, ALICE, &message(3))?;

@@ -10,19 +10,20 @@ use std::fs;
 const MESSAGE: &[u8] = b"Subject: x\r\n\r\nbody\r\n";
 
 #[test]
-fn a_changed_number_of_shards_is_refused_by_name_and_nothing_is_lost() -> Result<()> {
+fn a_changed_number_of_shards_moves_every_mailbox_to_its_place() -> Result<()> {
     let mut site = Wish::default().entry("/*/mss/numMssPorts: [3]").start()?;
     deliver(&site, ALICE, MESSAGE)?;
-    site.stop()?;
     let file = site.path().join("config/config.db");
-    let before = fs::read_to_string(&file)?;
-    fs::write(&file, before.replace("numMssPorts: [3]", "numMssPorts: [5]"))?;
-    let error = site.start().err().map(|e| e.to_string()).unwrap_or_default();
-    ensure!(error.contains("numMssPorts") && error.contains('3') && error.contains('5'), "{error}");
-    site.kill()?;
-    fs::write(&file, before)?;
-    site.start()?;
-    ensure!(Pop3::login(&site, ALICE)?.count()? == 1);
+    for (from, to) in [(3, 5), (5, 2)] {
+        site.stop()?;
+        let [before, after] = [from, to].map(|n| format!("numMssPorts: [{n}]"));
+        fs::write(&file, fs::read_to_string(&file)?.replace(&before, &after))?;
+        site.start()?;
+        deliver(&site, ALICE, MESSAGE)?;
+    }
+    let mut imap = Imap::login(&site, ALICE)?;
+    ensure!(imap.select("INBOX")? == 3 && imap.fetch(1)?.ends_with(b"body\r\n"));
+    ensure!(site.must(&["immsgverify"])?.ends_with("No faults.\n"));
     Ok(())
 }
 
@@ -131,11 +132,9 @@ fn its_46244_descriptors_run_out_for_new_clients_and_not_for_files() -> Result<(
         Ok(files.split_whitespace().nth(3) == Some("240"))
     })?;
     let (mut imap, mut smtp) = (Imap::login(&site, ALICE)?, Smtp::connect(&site, Service::Smtp)?);
-    let mut crowd = Vec::new();
-    while site.logged("NioAcceptFail")?.is_empty() {
-        ensure!(crowd.len() < 240, "{} connections were taken", crowd.len());
-        crowd.push(site.connect(Service::Imap)?);
-    }
+    // More than the listeners take: a quarter of the 240 is kept.
+    let crowd = (0..220).map(|_| site.connect(Service::Imap)).collect::<Result<Vec<_>>>()?;
+    site.event("NioAcceptFail")?;
     // Who is in goes on, with all the files that takes.
     for _ in 0..5 {
         smtp.deliver("a@remote.test", &[ALICE.address], MESSAGE)?;
