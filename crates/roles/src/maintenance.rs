@@ -67,6 +67,24 @@ pub enum Task {
     Scan,
     /// Removes what nothing refers to.
     RemoveOrphans(RemoveOrphans),
+    /// Moves message files from one volume to another.
+    MoveFiles(MoveFiles),
+}
+
+/// See [`Task::MoveFiles`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MoveFiles {
+    /// Whether to do it.
+    pub mode: Mode,
+    /// The folder of the volume from which, which is to be emptied; `None`: the one with the least room, until it has as
+    /// much as the other.
+    pub from: Option<String>,
+    /// The folder of the volume to which; `None`: the one with the most room.
+    pub to: Option<String>,
+    /// Bytes after which no further file is begun; 0: no limit of this kind.
+    pub at_most: u64,
+    /// Bytes a second that it may move; 0: no limit.
+    pub rate: u64,
 }
 
 /// See [`Task::Collect`].
@@ -265,6 +283,44 @@ pub enum Summary {
     Scanned(Vec<ShardSpace>),
     /// Of [`Task::RemoveOrphans`].
     OrphansRemoved(OrphansRemoved),
+    /// Of [`Task::MoveFiles`].
+    FilesMoved(FilesMoved),
+}
+
+/// What a move of message files came to; in a dry run: would come to.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct FilesMoved {
+    /// From which volume; empty where there was nothing to do.
+    pub from: String,
+    /// To which.
+    pub to: String,
+    /// Files.
+    pub segments: u64,
+    /// Bytes of disk that they take.
+    pub bytes: u64,
+    /// Files that could not be read where they are, and are there still.
+    pub unreadable: u64,
+    /// Whether more would have been moved if there were room for it.
+    pub no_room: bool,
+    /// All volumes as they are now, the store's own folder first; none where it has no other.
+    pub volumes: Vec<VolumeSpace>,
+}
+
+/// What a volume holds.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct VolumeSpace {
+    /// Its folder.
+    pub path: String,
+    /// Message files.
+    pub segments: u64,
+    /// Bytes of disk that they take.
+    pub bytes: u64,
+    /// Of those, in files that can be moved.
+    pub movable: u64,
+    /// Bytes that are free on its file system.
+    pub free: u64,
+    /// Bytes of its file system.
+    pub total: u64,
 }
 
 /// What giving space back came to; in a dry run `due` and `would_free` alone, with what was looked at.

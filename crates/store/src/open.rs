@@ -26,12 +26,16 @@ use std::thread;
 use std::time::Duration;
 use storage::mailboxes::When;
 use storage::mailboxes::transfer::is_away;
-use storage::shard::{Disk, Shard, ShardError, ShardOptions, Transaction, View};
+use storage::shard::{
+    Disk, Shard, ShardError, ShardOptions, Transaction, View, VolumeError, Volumes, check_volumes,
+};
 use tokio::runtime::Handle;
 use tokio::sync::Notify;
 
 /// The file that says how the store is divided.
 pub(crate) const FORMAT: &str = "format";
+/// The folder of a shard's own segments.
+pub(crate) const LOG: &str = "log";
 const TITLE: &str = "intermail store 2";
 
 /// How long a change waits before it looks again for a mailbox that changes its place.
@@ -53,6 +57,9 @@ pub enum OpenError {
         /// What the system said.
         source: io::Error,
     },
+    /// The folders of `messageFileDir` are not the volumes of this store.
+    #[error(transparent)]
+    Volume(#[from] VolumeError),
     /// It could not be found out where the mailboxes are.
     #[error("the mailboxes of {path} could not be found")]
     Placement {
@@ -159,8 +166,19 @@ impl Store {
         options: &ShardOptions,
         env: &Env,
     ) -> Result<Self, OpenError> {
-        let open = |_, path: &Path| Shard::open(path, options.clone(), env);
-        Self::start(path, open_shards(path, shards.get(), &open), env)
+        let volumes: Vec<PathBuf> =
+            env.settings.get(mss::MESSAGE_FILE_DIR).into_iter().map(PathBuf::from).collect();
+        let open = |number, path: &Path| match volumes.as_slice() {
+            [] => Shard::open(path, options.clone(), env),
+            volumes => {
+                let others: Vec<_> = volumes.iter().map(|volume| volume.join(shard_name(number))).collect();
+                let disk = Volumes::new(&path.join(LOG), &others).map_err(|e| ShardError::Io(Arc::new(e)))?;
+                Shard::open_on(Arc::new(disk), path, options.clone(), env)
+            }
+        };
+        let checked = check_volumes(path, &volumes).map_err(OpenError::from);
+        let opened = checked.and_then(|()| open_shards(path, shards.get(), &open));
+        Self::start(path, opened, env)
     }
 
     /// As [`Store::open`], with the segments of each shard on the disk that `disk` gives for its number: for whoever

@@ -39,6 +39,7 @@ pub const ALL: &[&Command] = &[
     &store::immssgc::COMMAND,
     &store::immsgverify::COMMAND,
     &store::imorphanrm::COMMAND,
+    &store::immovmsgfiles::COMMAND,
     &store::imbadmsglist::COMMAND,
     &store::scan_mss::COMMAND,
     &store::imdbplaygcjrn::COMMAND,

@@ -6,6 +6,8 @@ use crate::keys;
 keys! {
     #[doc = "Number of shards of the message store on this host: each has one log, one index and one committer."]
     NUM_MSS_PORTS: u64 = "numMssPorts" in ["mss"], Kind::Number(1..=64), ["2"], Restart, since "3.2";
+    #[doc = "Further folders (volumes) for the message files of the store, beside its own: absolute paths, made by imbucketscreate. A new file comes to the volume with the most room; immovmsgfiles moves files from one to another. A volume must stay in the list for as long as it has files."]
+    MESSAGE_FILE_DIR: Vec<String> = "messageFileDir" in ["mss"], Kind::List(512), [], Restart, since "5.0";
     #[doc = "Whether a mailbox that does not exist is made at its first use. When off, mail for it is deferred."]
     CREATE_MBOXES: bool = "createMboxes" in ["mss"], Kind::Bool, ["true"], Live, since "4.0.1";
     #[doc = "Whether the making of a mailbox at its first use is logged as MsMailboxCreated."]

@@ -14,6 +14,7 @@
 //! A restored shard and the one it was copied from may go on side by side. So each restore begins a *history*, and only
 //! segments of the same history are taken for the same.
 
+use super::disk::SegmentFile;
 use super::index::{Position, decode_position};
 use super::record::{SEGMENT_HEADER, SegmentHeader};
 use super::rows::{KeyRange, OWN, OwnRows, Rows, Seen};
@@ -328,7 +329,7 @@ pub(super) fn history(rows: &dyn Rows) -> Result<u64, ShardError> {
 }
 
 /// Writes bytes to a file that is zero there, but for pages that are zero; returns how many it wrote.
-pub(super) fn write_sparse(to: &File, bytes: &[u8], offset: u64) -> io::Result<u64> {
+pub(super) fn write_sparse(to: &dyn SegmentFile, bytes: &[u8], offset: u64) -> io::Result<u64> {
     let (mut at, mut written) = (0, 0);
     while at < bytes.len() {
         let end = page_end(bytes, offset, at);
@@ -339,7 +340,7 @@ pub(super) fn write_sparse(to: &File, bytes: &[u8], offset: u64) -> io::Result<u
             run = page_end(bytes, offset, run);
         }
         if !skip {
-            to.write_all_at(&bytes[at..run], offset + at as u64)?;
+            to.write_at(&bytes[at..run], offset + at as u64)?;
             written += (run - at) as u64;
         }
         at = run;

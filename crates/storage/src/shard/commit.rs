@@ -198,6 +198,10 @@ impl Committer {
         if let Some(Trouble::Broken(error)) = &self.trouble {
             return Err(error.clone());
         }
+        // The volume of the log may be full while another is not.
+        if self.trouble.is_none() && self.log.has_groups() && self.shared.disk.wants_new_file() {
+            self.roll()?;
+        }
         let space = self.shared.disk.space().map_err(ShardError::io)?;
         let reserve = self.shared.options.reserve.min(space.total / 16);
         // Rows may use a part of the reserve, so that a full disk can still be emptied by its users.

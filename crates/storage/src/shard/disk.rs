@@ -3,6 +3,7 @@
 //! [`Folder`] is the real one. It promises only what POSIX does: a write is durable after `sync_data`, a new or
 //! removed name after `sync_folder`. `storage::sim` has the double.
 
+use super::volumes::Volumes;
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::unix::fs::FileExt;
@@ -98,7 +99,15 @@ pub trait Disk: Send + Sync {
     /// `NotFound`, or of the system.
     fn remove(&self, name: &str) -> io::Result<()>;
 
-    /// Makes created and removed names durable.
+    /// Gives a file another name, in one step; what has that name goes. Who has it open goes on with it.
+    ///
+    /// # Errors
+    /// `NotFound`, or of the system; `Unsupported` where nothing is ever moved to the disk.
+    fn rename(&self, _from: &str, _to: &str) -> io::Result<()> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    /// Makes created, changed and removed names durable.
     ///
     /// # Errors
     /// Of the system.
@@ -109,6 +118,16 @@ pub trait Disk: Send + Sync {
     /// # Errors
     /// Of the system.
     fn space(&self) -> io::Result<Space>;
+
+    /// Whether a new file would have room where the newest has not.
+    fn wants_new_file(&self) -> bool {
+        false
+    }
+
+    /// The volumes, where there are several.
+    fn volumes(&self) -> Option<&Volumes> {
+        None
+    }
 }
 
 /// The unit in which a system counts what a file takes.
@@ -182,6 +201,10 @@ impl Disk for Folder {
         std::fs::remove_file(self.0.join(name))
     }
 
+    fn rename(&self, from: &str, to: &str) -> io::Result<()> {
+        std::fs::rename(self.0.join(from), self.0.join(to))
+    }
+
     fn sync_folder(&self) -> io::Result<()> {
         File::open(&self.0)?.sync_all()
     }
@@ -244,6 +267,8 @@ mod tests {
         assert_eq!(folder.create("1").err().unwrap().kind(), io::ErrorKind::AlreadyExists);
         assert_eq!(file.len().unwrap(), 5);
         assert!(folder.space().unwrap().total > 0);
+        folder.rename("1", "2").unwrap();
+        folder.rename("2", "1").unwrap();
         folder.remove("1").unwrap();
         assert_eq!(folder.open("1").err().unwrap().kind(), io::ErrorKind::NotFound);
     }

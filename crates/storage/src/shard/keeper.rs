@@ -45,9 +45,14 @@ impl Keeper {
 
 fn run(shared: &Shared, rings: &Receiver<()>) {
     while rings.recv().is_ok() {
-        if !shared.has_rolled() || persist(shared) {
-            remove_dead(shared);
-        }
+        tend(shared);
+    }
+}
+
+/// Does what there is to do.
+pub(super) fn tend(shared: &Shared) {
+    if !shared.has_rolled() || persist(shared) {
+        remove_dead(shared);
     }
 }
 
@@ -58,7 +63,7 @@ fn persist(shared: &Shared) -> bool {
     let persisted = held.get().and_then(|index| index.write_out(PATIENCE)).is_ok();
     // Where it failed, the committer meets the same failure and handles it.
     if persisted {
-        shared.keeping().persisted = applied;
+        shared.set_persisted(applied);
     }
     persisted
 }

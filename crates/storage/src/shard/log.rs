@@ -79,6 +79,11 @@ impl Log {
         self.durable
     }
 
+    /// Whether the current segment has any group yet.
+    pub(crate) fn has_groups(&self) -> bool {
+        self.durable.offset > SEGMENT_HEADER
+    }
+
     /// Bytes that the open group has so far.
     pub(crate) fn group_bytes(&self) -> u64 {
         self.end() - self.durable.offset

@@ -12,7 +12,7 @@
 //!
 //! The path goes on in `commit` (groups), `log` and `record` (bytes), `index` and `places` (rows), `recover`, `keeper`,
 //! `reclaim` (space) and `collect` (which space, when), `audit` (does it all add up), `backup` (a copy while it works),
-//! `copied` and `table` (what can be done with one).
+//! `copied` and `table` (what can be done with one), `volumes` (where segments are).
 
 mod audit;
 mod backup;
@@ -42,6 +42,7 @@ mod table;
 #[cfg(test)]
 mod tests;
 mod transaction;
+mod volumes;
 
 pub use audit::{Audit, Orphan, References};
 pub use backup::{CopyFolder, RowsTaken, SegmentCopy, ShardCopy};
@@ -58,6 +59,10 @@ pub use reclaim::{CopiedOut, SegmentUse};
 pub use record::MAX_META;
 pub use rows::{EachRow, KeyRange, MAX_KEY, MAX_VALUE, Row, Rows, Value};
 pub use transaction::{AfterCommit, MAX_TASK_BYTES, Transaction};
+pub use volumes::{
+    Absent, Amount, Claimed, MoveEnd, MoveSegments, MovedSegments, VolumeError, VolumeUse, Volumes,
+    check as check_volumes, claim as claim_volume, forget as forget_volume, left as left_volumes,
+};
 
 use bytes::Bytes;
 use catalog::events::ms;
@@ -415,6 +420,14 @@ impl Shared {
     fn set_applied(&self, position: Position) -> bool {
         let before = std::mem::replace(&mut self.keeping().applied, position);
         before.segment != position.segment
+    }
+
+    /// The index is durable up to here; where it is further already, that stays.
+    fn set_persisted(&self, position: Position) {
+        let mut keeping = self.keeping();
+        if position.group >= keeping.persisted.group {
+            keeping.persisted = position;
+        }
     }
 
     fn dead_segment(&self, segment: u32) {

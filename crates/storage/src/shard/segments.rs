@@ -37,8 +37,16 @@ impl Segment {
 pub(crate) struct Segments {
     disk: Arc<dyn Disk>,
     salt: u64,
-    open: Mutex<HashMap<u32, Arc<Segment>>>,
+    open: Mutex<Opened>,
     pub(crate) pins: Arc<Pins>,
+}
+
+/// Segments that are kept open.
+#[derive(Default)]
+struct Opened {
+    files: HashMap<u32, Arc<Segment>>,
+    /// How often one was forgotten: what was opened before that may be what is to be forgotten.
+    forgotten: u64,
 }
 
 impl Segments {
@@ -51,17 +59,31 @@ impl Segments {
         self.salt
     }
 
+    /// Who asks for it next opens its file anew: it is on another volume.
+    pub(crate) fn forget(&self, number: u32) {
+        let mut open = self.lock();
+        open.forgotten += 1;
+        open.files.remove(&number);
+    }
+
     /// The segment with this number, opened where it is not open yet.
     pub(crate) fn get(&self, number: u32) -> Result<Arc<Segment>, ShardError> {
-        if let Some(segment) = self.lock().get(&number) {
-            return Ok(Arc::clone(segment));
-        }
+        let forgotten = {
+            let open = self.lock();
+            if let Some(segment) = open.files.get(&number) {
+                return Ok(Arc::clone(segment));
+            }
+            open.forgotten
+        };
         // Opened outside the lock: two readers may open it twice, which costs less than all of them waiting.
         let segment = Arc::new(open(&*self.disk, number)?);
         if segment.header.salt != self.salt {
             return Err(ShardError::corrupt(format!("segment {number} belongs to another shard")));
         }
-        self.keep(&segment);
+        let mut open = self.lock();
+        if open.forgotten == forgotten {
+            open.keep(&segment);
+        }
         Ok(segment)
     }
 
@@ -100,26 +122,31 @@ impl Segments {
 
     /// Keeps a segment open for readers.
     pub(crate) fn keep(&self, segment: &Arc<Segment>) {
-        let mut open = self.lock();
-        if open.len() >= MAX_OPEN {
-            // The oldest is the least likely to be asked for: mail is read soon after it came.
-            let oldest = open.keys().min().copied();
-            oldest.map(|n| open.remove(&n));
-        }
-        open.insert(segment.header.segment, Arc::clone(segment));
+        self.lock().keep(segment);
     }
 
     /// Removes the file of a segment; makes the removal durable.
     pub(crate) fn remove(&self, number: u32) -> io::Result<()> {
-        self.lock().remove(&number);
+        self.lock().files.remove(&number);
         match self.disk.remove(&file_name(number)) {
             Err(e) if e.kind() != io::ErrorKind::NotFound => Err(e),
             _ => self.disk.sync_folder(),
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<u32, Arc<Segment>>> {
+    fn lock(&self) -> MutexGuard<'_, Opened> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Opened {
+    fn keep(&mut self, segment: &Arc<Segment>) {
+        if self.files.len() >= MAX_OPEN {
+            // The oldest is the least likely to be asked for: mail is read soon after it came.
+            let oldest = self.files.keys().min().copied();
+            oldest.map(|n| self.files.remove(&n));
+        }
+        self.files.insert(segment.header.segment, Arc::clone(segment));
     }
 }
 

@@ -127,6 +127,11 @@ impl<'a> Transaction<'a> {
         self.bury(from.location, from.stored_len)
     }
 
+    /// Writes down once more how much lives in the segment that is written: a commit with nothing else in it.
+    pub(crate) fn count_segment(&mut self) {
+        self.deltas.push((self.log.durable().segment, Delta::default()));
+    }
+
     /// Sets one of the shard's own rows.
     pub(crate) fn put_own(&mut self, key: &[u8], value: &[u8]) -> Result<(), ShardError> {
         self.change(key, Some(value))

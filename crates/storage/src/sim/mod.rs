@@ -1,8 +1,9 @@
 //! Doubles for devices, from one seed.
 //!
 //! [`SimDisk`] keeps files in memory and knows what of them is durable: a crash loses, keeps or tears whatever was
-//! not synced. It can be full and its syncs can fail, after which it behaves as systems do: the bytes are there for
-//! who reads them now, and gone after the next crash. For tests of this crate and of whoever stands on it.
+//! not synced. It can be full, it can stop for good ([`Fuse`]), and its syncs can fail, after which it behaves as systems
+//! do: the bytes are there for who reads them now, and gone after the next crash. For tests of this crate and of whoever
+//! stands on it.
 
 use crate::shard::{Disk, SegmentFile, Space};
 use env::random::Random;
@@ -29,6 +30,50 @@ struct State {
     /// Syncs until one fails; `None`: none does.
     sync_fails_in: Option<u64>,
     write_fails_in: Option<u64>,
+    fuse: Fuse,
+}
+
+/// Stops devices after so many changes, all that have it at the same moment: everything after that fails. Clones share
+/// it.
+#[derive(Clone, Default)]
+pub struct Fuse(Arc<Mutex<Left>>);
+
+/// How many changes a fuse still lets pass.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+enum Left {
+    #[default]
+    All,
+    Some(u64),
+    Blown,
+}
+
+impl Fuse {
+    /// The change after this many is the first that fails.
+    pub fn set(&self, changes: u64) {
+        *self.lock() = Left::Some(changes);
+    }
+
+    /// Whether something has failed by it.
+    pub fn has_blown(&self) -> bool {
+        *self.lock() == Left::Blown
+    }
+
+    fn change(&self) -> io::Result<()> {
+        let mut left = self.lock();
+        *left = match *left {
+            Left::All => Left::All,
+            Left::Some(0) | Left::Blown => Left::Blown,
+            Left::Some(n) => Left::Some(n - 1),
+        };
+        match *left {
+            Left::Blown => Err(io::Error::other("a device that has stopped on purpose")),
+            Left::All | Left::Some(_) => Ok(()),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Left> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 type Content = Arc<Mutex<Bytes>>;
@@ -71,6 +116,11 @@ impl SimDisk {
     /// Lets the write after this many fail with an error of the device, once.
     pub fn fail_write_after(&self, writes: u64) {
         self.state().write_fails_in = Some(writes);
+    }
+
+    /// Lets all changes fail from the moment at which the fuse blows.
+    pub fn set_fuse(&self, fuse: &Fuse) {
+        self.state().fuse = fuse.clone();
     }
 
     /// Bytes that all files take.
@@ -214,6 +264,7 @@ struct SimFile {
 impl Disk for SimDisk {
     fn create(&self, name: &str) -> io::Result<Arc<dyn SegmentFile>> {
         let mut state = self.state();
+        state.fuse.change()?;
         if state.files.contains_key(name) {
             return Err(io::ErrorKind::AlreadyExists.into());
         }
@@ -232,11 +283,22 @@ impl Disk for SimDisk {
     }
 
     fn remove(&self, name: &str) -> io::Result<()> {
-        self.state().files.remove(name).map(|_| ()).ok_or(io::ErrorKind::NotFound.into())
+        let mut state = self.state();
+        state.fuse.change()?;
+        state.files.remove(name).map(|_| ()).ok_or(io::ErrorKind::NotFound.into())
+    }
+
+    fn rename(&self, from: &str, to: &str) -> io::Result<()> {
+        let mut state = self.state();
+        state.fuse.change()?;
+        let file = state.files.remove(from).ok_or(io::ErrorKind::NotFound)?;
+        state.files.insert(to.into(), file);
+        Ok(())
     }
 
     fn sync_folder(&self) -> io::Result<()> {
         let mut state = self.state();
+        state.fuse.change()?;
         state.durable_names = state.files.clone();
         Ok(())
     }
@@ -258,6 +320,7 @@ impl SegmentFile for SimFile {
     fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
         let used = self.disk.used();
         let mut state = self.disk.state();
+        state.fuse.change()?;
         if due(&mut state.write_fails_in) {
             return Err(io::Error::other("a device that fails on purpose"));
         }
@@ -274,7 +337,11 @@ impl SegmentFile for SimFile {
     }
 
     fn sync_data(&self) -> io::Result<()> {
-        let fails = due(&mut self.disk.state().sync_fails_in);
+        let fails = {
+            let mut state = self.disk.state();
+            state.fuse.change()?;
+            due(&mut state.sync_fails_in)
+        };
         let mut content = lock(&self.content);
         // After a failure the system takes the pages for written all the same.
         content.pending.clear();
@@ -286,6 +353,7 @@ impl SegmentFile for SimFile {
     }
 
     fn truncate(&self, len: u64) -> io::Result<()> {
+        self.disk.state().fuse.change()?;
         let mut content = lock(&self.content);
         content.now.resize(len as usize, 0);
         content.pending.push(Pending::Truncate(len as usize));
@@ -297,6 +365,7 @@ impl SegmentFile for SimFile {
     }
 
     fn punch(&self, offset: u64, len: u64) -> io::Result<()> {
+        self.disk.state().fuse.change()?;
         let mut content = lock(&self.content);
         let (from, to) = (offset as usize, (offset + len) as usize);
         erase(&mut content.now, from..to);

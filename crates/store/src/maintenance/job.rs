@@ -98,6 +98,7 @@ impl Job {
         let rate = match &task {
             Task::Collect(collect) => collect.rate,
             Task::Verify(verify) => verify.rate,
+            Task::MoveFiles(files) => files.rate,
             Task::Scan | Task::RemoveOrphans(_) => 0,
         };
         let state = State {
@@ -214,7 +215,11 @@ impl Job {
             },
             done: done.min(total),
             total,
-            unit: if matches!(self.task, Task::Verify(_)) { Unit::Bytes } else { Unit::Segments },
+            unit: if matches!(self.task, Task::Verify(_) | Task::MoveFiles(_)) {
+                Unit::Bytes
+            } else {
+                Unit::Segments
+            },
             found: state.found,
             findings: state.findings.iter().skip(from).take(PAGE).cloned().collect(),
             summary: state.summary.clone(),

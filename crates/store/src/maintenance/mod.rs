@@ -5,6 +5,7 @@
 
 mod collect;
 mod damaged;
+mod files;
 mod job;
 mod orphans;
 mod scan;
@@ -124,6 +125,7 @@ async fn perform(store: &Store, job: &Arc<Job>) -> Result<Summary, Fail> {
         Task::Verify(verify) => verify::perform(store, job, *verify).await,
         Task::Scan => scan::perform(store.inner(), job).await,
         Task::RemoveOrphans(remove) => orphans::perform(store.inner(), job, *remove).await,
+        Task::MoveFiles(files) => files::perform(store.inner(), job, files).await,
     }
 }
 

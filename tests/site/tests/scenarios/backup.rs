@@ -209,3 +209,54 @@ fn a_mailbox_comes_back_into_the_running_site() -> Result<()> {
     ensure!(!site.command(&restore)?.status.success());
     Ok(())
 }
+
+#[test]
+fn its_24422_message_files_move_to_another_volume_of_the_running_site() -> Result<()> {
+    let mut site = Site::fresh()?;
+    let backups = folder(&site)?;
+    let volume = site.scratch().canonicalize()?.join("volume");
+    for n in 0..70 {
+        deliver(&site, ALICE, &message(&format!("first {n}"), 2 * LARGE))?;
+    }
+    site.stop()?;
+    let file = site.path().join("config/config.db");
+    let before = fs::read_to_string(&file)?;
+    fs::write(&file, format!("{before}/*/mss/messageFileDir: [{}]\n", text(&volume)?))?;
+    // What was not made a volume is taken for one that is not mounted.
+    let refused = site.start().err().map(|e| e.to_string()).unwrap_or_default();
+    ensure!(refused.contains("imbucketscreate"), "{refused}");
+    site.kill()?;
+    site.must(&["imbucketscreate"])?;
+    site.start()?;
+    // Out of the store's own folder, until mail comes that is not in it either.
+    let own = site.path().join("mss").canonicalize()?;
+    let empties = ["immovmsgfiles", "-json", "-from", text(&own)?, "-to", text(&volume)?];
+    let would = site.must(&[&empties[..], &["-n"]].concat())?;
+    ensure!(number(&would, "files")? >= 1, "{would}");
+    let mut reader = Imap::login(&site, ALICE)?;
+    reader.select("INBOX")?;
+    let moved = site.must(&empties)?;
+    ensure!(number(&moved, "files")? == number(&would, "files")?, "{moved} for {would}");
+    ensure!(reader.fetch(1)?.ends_with(b"whole\r\n"));
+    ensure!(subjects(&site, ALICE, "INBOX")?.len() == 70);
+    site.must(&["immsgverify"])?;
+    deliver(&site, ALICE, &message("afterwards", 1000))?;
+    // A backup finds all of it, a killed site starts with all of it.
+    site.must(&["imdbhotbackup", text(&backups)?])?;
+    site.must(&["imdbhotbackup", "-verify", text(&backups)?])?;
+    site.kill()?;
+    site.start()?;
+    ensure!(subjects(&site, ALICE, "INBOX")?.len() == 71);
+    // A volume that is away is missed, not taken for empty; nor is one that nobody names any more.
+    site.stop()?;
+    let away = site.scratch().join("away");
+    fs::rename(&volume, &away)?;
+    ensure!(site.start().is_err());
+    site.kill()?;
+    fs::rename(&away, &volume)?;
+    fs::write(&file, before)?;
+    ensure!(site.start().is_err());
+    site.kill()?;
+    ensure!(!site.command(&["imbucketscreate"])?.status.success(), "a volume with mail was forgotten");
+    Ok(())
+}

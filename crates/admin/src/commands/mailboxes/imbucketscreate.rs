@@ -1,30 +1,49 @@
-//! `imbucketscreate`: makes and checks the folder of the message store.
+//! `imbucketscreate`: makes and checks the folders of the message store.
 
 use crate::command::{Command, Example, Exit, Grammar, Group, Opt, Outcome, Place};
 use crate::context::{Context, Failure};
 use crate::output::{Column, Layout, Listing};
 use anyhow::Context as _;
+use catalog::keys::mss::MESSAGE_FILE_DIR;
+use env::random::Random;
+use env::settings::Settings;
 use std::os::unix::fs::DirBuilderExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use storage::shard::{
+    Absent, Claimed, VolumeError, check_volumes, claim_volume, forget_volume, left_volumes,
+};
 
 /// The row.
 pub const COMMAND: Command = Command {
     name: "imbucketscreate",
     aliases: &["imbuckscreate"],
     group: Group::Mailboxes,
-    summary: "Makes the folder of the message store and shows what lies in it",
+    summary: "Makes the folders of the message store and shows what lies in them",
     about: "The message store keeps its mail in segments of its shards and needs no directories of message files: there \
-            are no buckets to make, and nothing to run by cron. This command makes the store's folder if it is missing, \
-            so that a volume can be mounted there before the first delivery, and lists what lies in it: what is the \
-            store's own, and what is foreign (lost+found and the like) and left alone by every command.",
-    usage: &["[-dry-run] [-json]"],
+            is nothing to run by cron. This command makes the store's folder if it is missing, so that a volume can be \
+            mounted there before the first delivery, and makes each folder of messageFileDir a volume of the store: \
+            one that is missing or empty gets a file that says whose it is. A folder without that file is not opened, \
+            for it may be a volume that is not mounted; nor is one of another store. A volume that messageFileDir does \
+            not name any more is forgotten if it is empty (immovmsgfiles -from); until then the store does not start \
+            without it, because the newest mail may be there.\n\n\
+            Lists what lies there: what is the store's own, and what is foreign (lost+found and the like) and left \
+            alone by every command.",
+    usage: &["[-dry-run] [-lost DIR] [-json]"],
     options: &[
         Opt { name: "dry-run", value: None, help: "Only look" },
         Opt { name: "n", value: None, help: "The same as -dry-run" },
+        Opt {
+            name: "lost",
+            value: Some("DIR"),
+            help: "Forget this volume although it is not there: the messages on it are lost",
+        },
     ],
     words: &[],
-    examples: &[Example { line: "imbucketscreate", does: "Makes the folder if it is missing, and shows it" }],
-    exits: &[(1, "the folder cannot be made, or is none")],
+    examples: &[Example {
+        line: "imbucketscreate",
+        does: "Makes the folders that are missing, and shows them",
+    }],
+    exits: &[(1, "a folder cannot be made, is none, or is of something else")],
     place: Place::Here,
     unavailable: Exit::FAILED,
     grammar: Grammar::Mixed,
@@ -54,8 +73,50 @@ async fn run(context: &mut Context) -> Outcome {
             listing.row(&mut context.console, [name.into(), what.into()]).await?;
         }
     }
+    let settings = Settings::new(site.host().as_str(), "mss", site.configuration()?);
+    let volumes: Vec<PathBuf> = settings.get(MESSAGE_FILE_DIR).into_iter().map(PathBuf::from).collect();
+    let lost = context.arguments.value("lost").map(PathBuf::from);
+    // First, so that a store that cannot start for it can be mended.
+    for volume in left_volumes(&folder, &volumes).map_err(Failure::because)? {
+        let absent = if lost.as_ref() == Some(&volume) { Absent::GiveUp } else { Absent::Refuse };
+        let what = forget(&folder, &volume, dry, absent)?;
+        listing.row(&mut context.console, [volume.display().to_string().into(), what.into()]).await?;
+    }
+    for volume in &volumes {
+        let what = claim(&folder, volume, dry, &context.random)?;
+        listing.row(&mut context.console, [volume.display().to_string().into(), what.into()]).await?;
+    }
+    if !dry {
+        check_volumes(&folder, &volumes).map_err(Failure::because)?;
+    }
     listing.end(&mut context.console).await?;
     Ok(Exit::OK)
+}
+
+/// Takes a volume off the store's list.
+fn forget(store: &Path, volume: &Path, dry: bool, absent: Absent) -> Result<&'static str, Failure> {
+    if dry {
+        return Ok("no volume any more: would be forgotten if it is empty");
+    }
+    forget_volume(store, volume, absent).map_err(Failure::because)?;
+    Ok("no volume any more: forgotten")
+}
+
+/// Makes a folder a volume of the store, or looks whether it is one.
+fn claim(store: &Path, volume: &Path, dry: bool, random: &Random) -> Result<&'static str, Failure> {
+    if dry {
+        // Of the others nothing is said here.
+        return match check_volumes(store, &[volume.to_path_buf()]) {
+            Ok(()) | Err(VolumeError::Unnamed(_)) => Ok("volume"),
+            Err(VolumeError::Unclaimed(_)) => Ok("no volume yet: would be made one"),
+            Err(other) => Err(Failure::because(other)),
+        };
+    }
+    match claim_volume(store, volume, random) {
+        Ok(Claimed::Before) => Ok("volume"),
+        Ok(Claimed::Now) => Ok("made a volume"),
+        Err(error) => Err(Failure::because(error)),
+    }
 }
 
 fn make(folder: &Path) -> Result<(), Failure> {
@@ -79,6 +140,7 @@ fn kind(name: &str, is_folder: bool) -> &'static str {
     let shard = number.is_some_and(|n| n.len() == 3 && n.bytes().all(|b| b.is_ascii_digit()));
     match (name, is_folder) {
         ("format", false) => "says how the store is divided",
+        ("volumes", false) => "says which volumes are the store's",
         _ if shard && is_folder => "shard",
         _ => "foreign: left alone",
     }
@@ -96,6 +158,35 @@ mod tests {
         assert!(house.ok("imbucketscreate").await.contains("made"));
         assert!(house.path().join("mss").is_dir());
         assert_eq!(house.ok("imbuckscreate -json").await, "[]\n", "run again, it has nothing to do");
+    }
+
+    #[tokio::test]
+    async fn volumes_are_made_once_and_are_of_one_store() {
+        let (house, volumes) = (House::new().await, tempfile::tempdir().unwrap());
+        let volume = volumes.path().join("one").display().to_string();
+        house.file("config/config.db", &format!("/*/mss/messageFileDir: [{volume}]\n"));
+        let said = house.ok("imbucketscreate -n").await;
+        assert!(said.contains("would be made one") && !volumes.path().join("one").exists(), "{said}");
+        assert!(house.ok("imbucketscreate").await.contains("made a volume"));
+        assert!(house.ok("imbucketscreate -n").await.contains(&volume));
+        // One that is not named any more is forgotten.
+        house.file("config/config.db", "");
+        assert!(house.ok("imbucketscreate -n").await.contains("would be forgotten"));
+        assert!(house.ok("imbucketscreate").await.contains("forgotten"));
+        assert!(!house.ok("imbucketscreate").await.contains(&volume));
+        house.file("config/config.db", &format!("/*/mss/messageFileDir: [{volume}]\n"));
+        assert!(house.ok("imbucketscreate").await.contains("made a volume"));
+        // One that is away is not, unless it is said to be lost.
+        house.file("config/config.db", "");
+        std::fs::rename(&volume, volumes.path().join("away")).unwrap();
+        assert!(house.run("imbucketscreate").await.errors().contains("is it mounted"));
+        assert!(house.ok(&format!("imbucketscreate -lost {volume}")).await.contains("forgotten"));
+        std::fs::rename(volumes.path().join("away"), &volume).unwrap();
+        house.file("config/config.db", &format!("/*/mss/messageFileDir: [{volume}]\n"));
+        house.ok("imbucketscreate").await;
+        let other = House::new().await;
+        other.file("config/config.db", &format!("/*/mss/messageFileDir: [{volume}]\n"));
+        assert!(other.run("imbucketscreate").await.errors().contains("no volume of this message store"));
     }
 
     #[tokio::test]

@@ -2,6 +2,7 @@
 
 pub mod imbadmsglist;
 pub mod imdbplaygcjrn;
+pub mod immovmsgfiles;
 pub mod immsgverify;
 pub mod immssgc;
 pub mod imorphanrm;

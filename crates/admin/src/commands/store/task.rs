@@ -194,6 +194,7 @@ fn what(task: &Task) -> &'static str {
         Task::Verify(_) => "immsgverify",
         Task::Scan => "scan_mss",
         Task::RemoveOrphans(_) => "imorphanrm",
+        Task::MoveFiles(_) => "immovmsgfiles",
     }
 }
 

@@ -209,7 +209,7 @@ impl Site {
 }
 
 /// Copies a folder as it is at one moment: again, where something has changed meanwhile.
-fn copy(from: &Path, to: &Path) {
+pub(super) fn copy(from: &Path, to: &Path) {
     loop {
         let before = listing(from);
         let _ = std::fs::remove_dir_all(to);

@@ -5,6 +5,7 @@ mod collect;
 mod crash;
 mod faults;
 mod reclaim;
+mod volumes;
 
 use super::*;
 use std::ops::ControlFlow;
