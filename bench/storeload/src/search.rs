@@ -60,7 +60,9 @@ async fn fill(opened: &Opened, count: u64, size: usize) -> Result<(), String> {
 /// One text that one message has, one that none has, one that many have; and one too short for the index.
 async fn searches(opened: &Opened, count: u64, how: &str, said: &mut Said) -> Result<(), String> {
     let one = format!("needle{}x", count / 3);
-    for (name, needle) in [("one", one.as_str()), ("none", "quarterly"), ("many", "example.com"), ("short", "zx")] {
+    for (name, needle) in
+        [("one", one.as_str()), ("none", "quarterly"), ("many", "example.com"), ("short", "zx")]
+    {
         let mut times = Vec::new();
         for _ in 0..3 {
             let criterion = Criterion::Text(Place::Anywhere, Needle::new(needle).ok_or("too long")?);

@@ -331,7 +331,8 @@ mod tests {
         }
         assert_eq!(c.judge(&Row { text: None }), Some(false));
         assert!(!c.asks_for_text());
-        let several = Criterion::Any(vec![text("a"), Criterion::Not(Box::new(text("b"))), text("a"), text("c")]);
+        let several =
+            Criterion::Any(vec![text("a"), Criterion::Not(Box::new(text("b"))), text("a"), text("c")]);
         assert_eq!(several.needles(2).iter().map(|n| n.as_str()).collect::<Vec<_>>(), ["a", "b"]);
     }
 }

@@ -40,13 +40,19 @@ const FIGURES: &[Figure] = &[
     less("million.big.all_flags_p50_ms", "FETCH 1:* FLAGS of a million, ms"),
     less("million.grown.latency_ratio", "delivery into a million against an empty folder, time ratio"),
     less("million.grown.rate_ratio", "the same, 64 callers"),
-    less("search.scanned_none_ms", "SEARCH TEXT in 50,000 messages of 4 KB, nothing found, without the text index, ms"),
+    less(
+        "search.scanned_none_ms",
+        "SEARCH TEXT in 50,000 messages of 4 KB, nothing found, without the text index, ms",
+    ),
     less("search.indexed_none_ms", "the same with the text index, ms"),
     less("search.scanned_one_ms", "one message found, without, ms"),
     less("search.indexed_one_ms", "one message found, with, ms"),
     less("search.scanned_many_ms", "every message found, without, ms"),
     less("search.indexed_many_ms", "every message found, with, ms"),
-    less("search.feed_cpu_us_each", "processor time to take a message of 4 KB into the text index, microseconds"),
+    less(
+        "search.feed_cpu_us_each",
+        "processor time to take a message of 4 KB into the text index, microseconds",
+    ),
     less("search.index_bytes_each", "bytes of text index a message of 4 KB"),
     less("many.start_s", "100,000 mailboxes: start to first SELECT, s"),
     less("many.rss_mb", "100,000 mailboxes: memory after the start, MB"),
@@ -75,7 +81,9 @@ impl Options {
                 }
                 "pair" | "device" | "million" | "search" | "many" => options.steps.push(word.clone()),
                 other => {
-                    bail!("bench store knows pair, device, million, search, many, --rounds N, --quick, not {other}")
+                    bail!(
+                        "bench store knows pair, device, million, search, many, --rounds N, --quick, not {other}"
+                    )
                 }
             }
         }
@@ -116,6 +124,7 @@ pub(crate) fn run(workspace: &Workspace, words: &[String]) -> Result<()> {
         ("pair", Bench::pair),
         ("device", Bench::device),
         ("million", Bench::million),
+        ("search", Bench::search),
         ("many", Bench::many),
     ];
     for (name, step) in steps {
@@ -195,7 +204,8 @@ impl Bench {
 
     fn search(&mut self) -> Result<()> {
         let messages = (self.options.million / 20).to_string();
-        let said = self.storeload("search", &self.folder.path().join("search"), &["--messages", &messages])?;
+        let said =
+            self.storeload("search", &self.folder.path().join("search"), &["--messages", &messages])?;
         self.take("search", &said);
         Ok(())
     }
