@@ -15,6 +15,7 @@ mod messages;
 mod meter;
 mod pair;
 mod reclaim;
+mod search;
 
 use serde_json::{Map, Value};
 use std::process::ExitCode;
@@ -22,12 +23,13 @@ use std::process::ExitCode;
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-const HELP: &str = "storeload pair|fill|grown|reclaim --folder FOLDER [--key value]...
+const HELP: &str = "storeload pair|fill|grown|reclaim|search --folder FOLDER [--key value]...
 pair:  --messages 40000 --callers 64 --mailboxes 1000 --rounds 3: the store and the bare engine in turn, below FOLDER;
        --only store|engine
 fill:  --first 1 --mailboxes 1 --each 1000000 --size 600 --callers 256: FOLDER is a store
 grown: --big 1 --empty 3 --messages 2000 --callers 64: deliveries into both in turn; FOLDER is a store
-reclaim: --messages 40000: 30 % deleted and given back";
+reclaim: --messages 40000: 30 % deleted and given back
+search: --messages 50000 --size 4000: texts looked for without and with the text index";
 
 fn main() -> ExitCode {
     let mut words = std::env::args().skip(1);
@@ -55,6 +57,7 @@ fn run(command: &str, args: &args::Args) -> Result<Said, String> {
             "pair" => pair::run(args).await,
             "fill" => fill::run(args).await,
             "reclaim" => reclaim::run(args).await,
+            "search" => search::run(args).await,
             "grown" => grown::run(args).await,
             other => Err(format!("no command '{other}'")),
         }

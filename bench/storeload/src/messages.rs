@@ -9,6 +9,8 @@ const DIFFERENT: u64 = 512;
 const MEDIAN: f64 = 8192.0;
 /// Of the logarithm of the sizes: the mean is then 13 KB.
 const SIGMA: f64 = 0.96;
+/// Different words.
+const WORDS: u64 = 50_000;
 const SMALLEST: f64 = 2048.0;
 const LARGEST: f64 = 102_400.0;
 
@@ -35,6 +37,25 @@ impl Messages {
         Self((0..DIFFERENT).map(|n| message(n, bytes)).collect())
     }
 
+    /// One message of words, as often as such words are used, with one of its own: `needle{n}x`.
+    pub(crate) fn of_words(n: u64, bytes: usize) -> Message {
+        let mut chance = Chance(n);
+        let mut text = header(n);
+        let mut line = format!("needle{n}x");
+        while text.len() < bytes {
+            // A few words are half of all, as in any language.
+            let rank = (WORDS as f64).powf(chance.next() as f64 / u64::MAX as f64) as u64;
+            line.push(' ');
+            line.push_str(&word(rank));
+            if line.len() > 70 {
+                text.push_str(&line);
+                text.push_str("\r\n");
+                line.clear();
+            }
+        }
+        noted(text)
+    }
+
     /// The n-th delivery's message.
     pub(crate) fn get(&self, n: u64) -> &Message {
         &self.0[mixed(n) as usize % self.0.len()]
@@ -43,13 +64,7 @@ impl Messages {
 
 /// A message of about this many bytes.
 fn message(n: u64, bytes: usize) -> Message {
-    let mut text = format!(
-        "Return-Path: <sender{n}@example.com>\r\n\
-        Received: from mail.example.com (mail.example.com [192.0.2.1]) by localhost with ESMTP id {n}; Mon, 23 Nov 2026 12:00:00 +0000\r\n\
-        From: \"A Sender\" <sender{n}@example.com>\r\nTo: user@example.org\r\nSubject: Message number {n}\r\n\
-        Date: Mon, 23 Nov 2026 11:59:58 +0000\r\nMessage-ID: <{n}.0123456789abcdef@example.com>\r\nMIME-Version: 1.0\r\n\
-        Content-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: 8bit\r\n\r\n"
-    );
+    let mut text = header(n);
     let mut chance = Chance(n);
     while text.len() < bytes {
         for _ in 0..4 {
@@ -57,9 +72,35 @@ fn message(n: u64, bytes: usize) -> Message {
         }
         text.push_str("\r\n");
     }
+    noted(text)
+}
+
+fn header(n: u64) -> String {
+    format!(
+        "Return-Path: <sender{n}@example.com>\r\n\
+        Received: from mail.example.com (mail.example.com [192.0.2.1]) by localhost with ESMTP id {n}; Mon, 23 Nov 2026 12:00:00 +0000\r\n\
+        From: \"A Sender\" <sender{n}@example.com>\r\nTo: user@example.org\r\nSubject: Message number {n}\r\n\
+        Date: Mon, 23 Nov 2026 11:59:58 +0000\r\nMessage-ID: <{n}.0123456789abcdef@example.com>\r\nMIME-Version: 1.0\r\n\
+        Content-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: 8bit\r\n\r\n"
+    )
+}
+
+fn noted(text: String) -> Message {
     let mut scanner = Scanner::new(Limits::default());
     scanner.push(text.as_bytes());
     Message { outline: scanner.finish().encode().into(), body: text.into() }
+}
+
+/// The word of a rank: two to five syllables.
+fn word(rank: u64) -> String {
+    let mut rest = mixed(rank);
+    let mut word = String::new();
+    for _ in 0..2 + rank % 4 {
+        word.push(char::from(b"bcdfghjklmnprstvwz"[rest as usize % 18]));
+        word.push(char::from(b"aeiou"[(rest >> 8) as usize % 5]));
+        rest = mixed(rest);
+    }
+    word
 }
 
 /// splitmix64.

@@ -189,6 +189,25 @@ impl Criterion {
         self.any_part(&|c| matches!(c, Self::ChangedSince(_)), MAX_DEPTH)
     }
 
+    /// Different texts that it asks for, at most so many.
+    pub fn needles(&self, most: usize) -> Vec<&Needle> {
+        let mut found = Vec::new();
+        self.collect_needles(most, &mut found, MAX_DEPTH);
+        found
+    }
+
+    fn collect_needles<'a>(&'a self, most: usize, found: &mut Vec<&'a Needle>, depth: usize) {
+        let Some(depth) = depth.checked_sub(1) else { return };
+        match self {
+            Self::All(list) | Self::Any(list) => {
+                list.iter().for_each(|c| c.collect_needles(most, found, depth));
+            }
+            Self::Not(inner) => inner.collect_needles(most, found, depth),
+            Self::Text(_, needle) if found.len() < most && !found.contains(&needle) => found.push(needle),
+            _ => {}
+        }
+    }
+
     fn any_part(&self, is: &impl Fn(&Self) -> bool, depth: usize) -> bool {
         let Some(depth) = depth.checked_sub(1) else { return false };
         match self {
@@ -312,5 +331,8 @@ mod tests {
         }
         assert_eq!(c.judge(&Row { text: None }), Some(false));
         assert!(!c.asks_for_text());
+        let several =
+            Criterion::Any(vec![text("a"), Criterion::Not(Box::new(text("b"))), text("a"), text("c")]);
+        assert_eq!(several.needles(2).iter().map(|n| n.as_str()).collect::<Vec<_>>(), ["a", "b"]);
     }
 }

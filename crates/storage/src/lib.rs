@@ -13,3 +13,4 @@ pub mod pace;
 pub mod shard;
 pub mod sim;
 pub mod sql;
+pub mod text;

@@ -7,6 +7,7 @@ use crate::maintenance::Jobs;
 use crate::moving;
 use crate::placement::Placement;
 use crate::scrub;
+use crate::search::feed;
 use crate::upkeep::{self, Restores};
 use crate::watchers::Watchers;
 use catalog::events::ms;
@@ -29,6 +30,7 @@ use storage::mailboxes::transfer::is_away;
 use storage::shard::{
     Disk, Shard, ShardError, ShardOptions, Transaction, View, VolumeError, Volumes, check_volumes,
 };
+use storage::text::{TextIndex, TextThreads};
 use tokio::runtime::Handle;
 use tokio::sync::Notify;
 
@@ -89,6 +91,8 @@ pub(crate) struct Switches {
     pub(crate) keep: Duration,
     /// Whether a repeated delivery is known by its request id.
     pub(crate) know_repeats: bool,
+    /// Messages from which on a folder is in the text index; 0 is never.
+    pub(crate) index_from: u64,
     /// What new mailboxes find.
     pub(crate) welcome: Option<Welcome>,
     pub(crate) max_folders: usize,
@@ -123,6 +127,7 @@ impl Switches {
             trace: settings.get(mss::MESSAGE_TRACING),
             keep: Duration::from_secs(60 * settings.get(mss::RESTORE_WINDOW)),
             know_repeats: settings.get(mss::DUP_MESSAGE_DETECT),
+            index_from: settings.get(mss::SEARCH_INDEX_FROM_MESSAGES),
             welcome: Some(welcome).filter(|w| w.text.iter().any(|line| !line.is_empty())),
             max_folders: count(settings.get(mss::MAX_FOLDERS)),
             max_depth: count(settings.get(mss::MAX_FOLDER_DEPTH)),
@@ -139,6 +144,8 @@ pub struct Store(Arc<Inner>);
 pub(crate) struct Inner {
     pub(crate) env: Env,
     pub(crate) shards: Vec<Shard>,
+    /// The text index of each shard.
+    pub(crate) texts: Vec<TextIndex>,
     pub(crate) watchers: Arc<Watchers>,
     pub(crate) locks: Locks,
     pub(crate) switches: Live<Switches>,
@@ -207,9 +214,11 @@ impl Store {
         })?;
         let switches = env.settings.live(Switches::read);
         let notices = Notices::start(env, &shards);
+        let texts = text_indexes(path, shards.len(), env);
         let inner = Inner {
             env: env.clone(),
             shards,
+            texts,
             notices,
             jobs: Jobs::default(),
             watchers: Arc::default(),
@@ -223,6 +232,7 @@ impl Store {
         upkeep::start(&inner);
         let store = Self(Arc::new(inner));
         scrub::start(&store);
+        feed::start(&store);
         Ok(store)
     }
 
@@ -291,6 +301,13 @@ impl Inner {
     {
         self.shard(mailbox).read(job).await.map_err(|e: Fail| e.tell(&self.env))
     }
+}
+
+/// The text indexes of so many shards, beside their folders. One thread writes and one answers for all of them.
+fn text_indexes(path: &Path, shards: usize, env: &Env) -> Vec<TextIndex> {
+    let threads = TextThreads::default();
+    let folder = |number: usize| path.join("text").join(format!("{number:03}"));
+    (0..shards).map(|number| TextIndex::new(&folder(number), &env.random, &threads)).collect()
 }
 
 /// Opens one shard: its number and its folder.

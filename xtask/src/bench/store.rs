@@ -40,6 +40,20 @@ const FIGURES: &[Figure] = &[
     less("million.big.all_flags_p50_ms", "FETCH 1:* FLAGS of a million, ms"),
     less("million.grown.latency_ratio", "delivery into a million against an empty folder, time ratio"),
     less("million.grown.rate_ratio", "the same, 64 callers"),
+    less(
+        "search.scanned_none_ms",
+        "SEARCH TEXT in 50,000 messages of 4 KB, nothing found, without the text index, ms",
+    ),
+    less("search.indexed_none_ms", "the same with the text index, ms"),
+    less("search.scanned_one_ms", "one message found, without, ms"),
+    less("search.indexed_one_ms", "one message found, with, ms"),
+    less("search.scanned_many_ms", "every message found, without, ms"),
+    less("search.indexed_many_ms", "every message found, with, ms"),
+    less(
+        "search.feed_cpu_us_each",
+        "processor time to take a message of 4 KB into the text index, microseconds",
+    ),
+    less("search.index_bytes_each", "bytes of text index a message of 4 KB"),
     less("many.start_s", "100,000 mailboxes: start to first SELECT, s"),
     less("many.rss_mb", "100,000 mailboxes: memory after the start, MB"),
     less("many.rss_used_mb", "100,000 mailboxes: memory after sessions with 5,000 of them, MB"),
@@ -65,9 +79,11 @@ impl Options {
                     (options.rounds, options.messages) = (1, 20_000);
                     (options.million, options.many) = (50_000, 2000);
                 }
-                "pair" | "device" | "million" | "many" => options.steps.push(word.clone()),
+                "pair" | "device" | "million" | "search" | "many" => options.steps.push(word.clone()),
                 other => {
-                    bail!("bench store knows pair, device, million, many, --rounds N, --quick, not {other}")
+                    bail!(
+                        "bench store knows pair, device, million, search, many, --rounds N, --quick, not {other}"
+                    )
                 }
             }
         }
@@ -104,10 +120,11 @@ pub(crate) fn run(workspace: &Workspace, words: &[String]) -> Result<()> {
         folder: tempfile::Builder::new().prefix("intermail-bench-").tempdir()?,
         results: Results::default(),
     };
-    let steps: [(&str, Step); 4] = [
+    let steps: [(&str, Step); 5] = [
         ("pair", Bench::pair),
         ("device", Bench::device),
         ("million", Bench::million),
+        ("search", Bench::search),
         ("many", Bench::many),
     ];
     for (name, step) in steps {
@@ -183,6 +200,14 @@ impl Bench {
         self.take("many.imap", &said);
         self.memory(&site, "many.rss_used_mb")?;
         site.stop()
+    }
+
+    fn search(&mut self) -> Result<()> {
+        let messages = (self.options.million / 20).to_string();
+        let said =
+            self.storeload("search", &self.folder.path().join("search"), &["--messages", &messages])?;
+        self.take("search", &said);
+        Ok(())
     }
 
     /// A site with accounts u1 to u`users` of mailboxes 1 to `users`, stopped.

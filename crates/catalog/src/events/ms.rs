@@ -10,6 +10,13 @@ events! {
     MsShardBroken: Urgt { path, error }
         cause "The disk or its controller fails."
         action "Look at the system's log, repair the disk, then restart the server: nothing acknowledged is lost.";
+    #[doc = "The text index of a shard could not be fed. Searches look at every text meanwhile; it is tried again."]
+    MsTextIndexFailed: Warn { shard, error }
+        cause "The disk is full or fails, or the index is damaged: then it is made anew."
+        action "Look for events of the disk.";
+    #[doc = "The text index of a shard was lost, damaged or not the one that the shard knows, and is made anew. Searches look at every text until then."]
+    MsTextIndexRenewed: Note { shard }
+        cause "The store was put back from a backup, files were removed, or a disk fails." action "None, if it does not come again.";
     #[doc = "The index of a shard took more than a second to apply a group of commits."]
     MsIndexSlow: Warn { path, millis }
         cause "The disk is slow, or the index compacts." action "None, unless it goes on: then restart the server.";

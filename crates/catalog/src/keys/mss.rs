@@ -20,6 +20,8 @@ keys! {
     SCRUB_PERIOD_IN_DAYS: u64 = "scrubPeriodInDays" in ["mss"], Kind::Number(0..=3650), ["30"], Live, since "5.0";
     #[doc = "Whether a delivery that is repeated with the id of its first attempt is known and not stored again. When off, a repeat after a lost answer leaves two copies; nothing else changes. A message is never taken for another because of its Message-ID or content."]
     DUP_MESSAGE_DETECT: bool = "dupMessageDetect" in ["mss"], Kind::Bool, ["true"], Live, since "4.0";
+    #[doc = "Messages of a folder that are not in the text index yet from which on they are taken into it; a search of text reads fewer than that one by one. The same is found either way. 0: there is no text index, and what there was is removed."]
+    SEARCH_INDEX_FROM_MESSAGES: u64 = "searchIndexFromMessages" in ["mss"], Kind::Number(0..=1_000_000_000), ["0"], Live, since "5.0";
     #[doc = "Subject of the message that every new mailbox begins with; see welcomeText."]
     WELCOME_SUBJECT: String = "welcomeSubject" in ["mss"], Kind::Text(200), ["Welcome"], Live, since "4.1.2";
     #[doc = "Lines of the message that every new mailbox begins with. Without any, there is no such message."]

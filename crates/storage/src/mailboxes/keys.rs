@@ -17,6 +17,7 @@
 //! m mailbox V volume modseq         messages that are gone
 //! a mailbox                         it is on its way here
 //! g mailbox                         it is on its way out, or was
+//! i mailbox volume                  how far the text index has come
 //! l mailbox                         it lives here, though another shard is its home
 //! n period mailbox                  history was written in this period
 //! o segment offset                  when an orphan was seen first
@@ -24,6 +25,7 @@
 //! t mailbox segment offset          where a body of its old shard is now, while it moves
 //! w                                 how far the background check is
 //! x second mailbox request          when a request is forgotten
+//! z                                 which text index there is
 //! ```
 
 use super::rows::Volume;
@@ -34,6 +36,7 @@ use mail::time::Timestamp;
 pub(super) const ARRIVAL: u8 = b'a';
 const DAMAGED: u8 = b'd';
 pub(super) const DEPARTURE: u8 = b'g';
+const INDEXED: u8 = b'i';
 pub(super) const LODGER: u8 = b'l';
 const MAILBOX: u8 = b'm';
 const NOTED: u8 = b'n';
@@ -42,6 +45,7 @@ const PURGE: u8 = b'p';
 const SCRUB: u8 = b'w';
 const STAGED: u8 = b't';
 const EXPIRY: u8 = b'x';
+const TEXT: u8 = b'z';
 /// Length of `m mailbox kind`.
 const KIND_LEN: usize = 10;
 
@@ -68,6 +72,31 @@ pub(super) fn departure(id: MailboxId) -> Vec<u8> {
 
 pub(super) fn lodger(id: MailboxId) -> Vec<u8> {
     single(LODGER, id)
+}
+
+pub(super) fn text() -> Vec<u8> {
+    vec![TEXT]
+}
+
+pub(super) fn all_indexed() -> Vec<u8> {
+    vec![INDEXED]
+}
+
+/// The front of [`indexed`] for all volumes of a mailbox.
+pub(super) fn indexed_of(id: MailboxId) -> Vec<u8> {
+    single(INDEXED, id)
+}
+
+pub(super) fn indexed(id: MailboxId, volume: Volume) -> Vec<u8> {
+    let mut key = indexed_of(id);
+    key.extend_from_slice(&volume.0.to_be_bytes());
+    key
+}
+
+/// The mailbox and the volume of a key of [`indexed`].
+pub(super) fn parse_indexed(key: &[u8]) -> Option<(MailboxId, Volume)> {
+    let (mailbox, volume) = key.get(1..)?.split_first_chunk::<8>()?;
+    Some((unordered(*mailbox), Volume(u32::from_be_bytes(volume.try_into().ok()?))))
 }
 
 pub(super) fn all_bodies_staged() -> Vec<u8> {
@@ -462,6 +491,7 @@ mod tests {
             assert_eq!(parse_mailbox(&message(id, v, Uid(9))), Some(id));
             assert!(mailboxes_after(Some(id)).unwrap().from > message(id, v, Uid(9)));
             assert_eq!(parse_name(&subscription(id, "ä/b")), Some("ä/b"));
+            assert_eq!(parse_indexed(&indexed(id, v)), Some((id, v)));
             assert_eq!(parse_damaged(&damaged(id, v, Uid(9))), Some((id, v, Uid(9))));
             let at = Timestamp::from_micros(-5);
             assert_eq!(parse_purge(&purge(at, id, v)), Some((at, id, v)));

@@ -12,6 +12,7 @@
 mod chunks;
 mod findings;
 mod history;
+mod indexed;
 mod keys;
 mod names;
 mod purge;
@@ -30,6 +31,7 @@ pub use findings::{
     DamagedRow, ScrubRow, damaged, forget_damage, known_orphans, note_damage, note_orphans, put_scrub, scrub,
 };
 pub use history::{Then, When, forget};
+pub use indexed::{Covered, TextRow, covered, forget_covered, indexed, put_covered, put_text_row, text_row};
 pub use names::{BadName, FolderName, MAX_LEVELS, MAX_NAME};
 pub use purge::{PURGE_STEP, Purge, Purged, pending, purge};
 pub use reading::{Mailbox, mailboxes};

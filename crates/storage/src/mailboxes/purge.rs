@@ -85,6 +85,7 @@ pub fn purge(tx: &mut Transaction<'_>, what: Purge) -> Result<Purged, ShardError
             return Ok(purged);
         }
     }
+    super::indexed::lapse(tx, (mailbox, volume))?;
     tx.delete(&keys::purge(due, mailbox, volume))?;
     purged.done = true;
     Ok(purged)

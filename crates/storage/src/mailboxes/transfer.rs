@@ -247,6 +247,7 @@ pub fn clear(tx: &mut Transaction<'_>, id: MailboxId) -> Result<bool, ShardError
     for (key, _) in super::purge::of(tx, id)? {
         tx.delete(&key)?;
     }
+    super::indexed::lapse_all(tx, id)?;
     unstage(tx, id)
 }
 

@@ -1,8 +1,14 @@
 //! Searching: by sets of UIDs where they can answer, then by rows, then by the text of those messages that rows leave open.
 //!
+//! A text is found where it occurs as it was written, in the middle of words too, whatever the case of its letters (RFC
+//! 9051 6.4.4). Where a folder is in the text index (`feed`), the index says which messages may have it, and only these
+//! are read: what is found is the same with and without an index.
+//!
 //! Goes through a folder in pieces, so that no search holds a reader's thread for long, and ends with
 //! [`StoreError::Busy`] at the caller's deadline.
 
+pub(crate) mod feed;
+mod hints;
 mod narrow;
 mod text;
 
@@ -48,10 +54,13 @@ impl Inner {
     ) -> Result<NumberSet, StoreError> {
         let end = self.env.clock.moment() + call.deadline;
         let criterion = Arc::new(criterion);
+        let hints = self.hints(mailbox, folder, &criterion).await;
         let asked = Arc::clone(&criterion);
         let job = move |view: &View<'_>| {
             let mailbox = Mailbox::new(view, mailbox);
-            Ok(narrow::narrow(mailbox, &crate::read::folder(mailbox, folder)?, &asked)?)
+            let row = crate::read::folder(mailbox, folder)?;
+            let hints = hints.checked(view, &row)?;
+            Ok(narrow::narrow(mailbox, &row, (&asked, hints))?)
         };
         let narrow::Bounds { least: mut found, most } = self.look(mailbox, job).await?;
         let mut uids = most.difference(&found);

@@ -3,6 +3,7 @@
 //! Sets of UIDs, marks and the change log answer most searches of clients entirely (all, unseen, flagged, deleted, changed
 //! since) at a cost of one small row for 2,048 UIDs. What is left open is judged by rows, then by text.
 
+use super::hints::Holding;
 use mail::flags::SystemFlags;
 use mail::id::ModSeq;
 use mail::search::{Criterion, MAX_DEPTH};
@@ -26,20 +27,28 @@ pub(super) struct Bounds {
 }
 
 /// Bounds of the criterion among the messages of the folder.
-pub(super) fn narrow(
-    mailbox: Mailbox<'_>,
-    folder: &FolderRow,
-    criterion: &Criterion,
+pub(super) fn narrow<'a>(
+    mailbox: Mailbox<'a>,
+    folder: &'a FolderRow,
+    (criterion, hints): (&Criterion, Option<Holding<'a>>),
 ) -> Result<Bounds, ShardError> {
     let there = mailbox.uids(folder.volume, Mark::There)?;
-    let sets =
-        Sets { mailbox, folder, there, marked: [const { OnceCell::new() }; 3], walks: Cell::new(MAX_WALKS) };
+    let sets = Sets {
+        mailbox,
+        folder,
+        hints,
+        there,
+        marked: [const { OnceCell::new() }; 3],
+        walks: Cell::new(MAX_WALKS),
+    };
     sets.bounds(criterion, MAX_DEPTH)
 }
 
 struct Sets<'a> {
     mailbox: Mailbox<'a>,
     folder: &'a FolderRow,
+    /// What the text index says.
+    hints: Option<Holding<'a>>,
     there: NumberSet,
     /// By [`MARKS`], as far as they were asked for.
     marked: [OnceCell<NumberSet>; 3],
@@ -86,6 +95,11 @@ impl Sets<'_> {
             Criterion::Uids(set) => self.exactly(set.intersection(&self.there)),
             Criterion::Flags(flags) => self.with_flags(*flags)?,
             Criterion::ChangedSince(modseq) => self.changed_since(*modseq)?,
+            Criterion::Text(_, needle) => {
+                let known = self.hints.as_ref().and_then(|hints| hints.most(needle));
+                let most = known.map_or_else(|| self.there.clone(), |most| most.intersection(&self.there));
+                Bounds { least: NumberSet::new(), most }
+            }
             _ => self.unknown(),
         })
     }

@@ -6,6 +6,7 @@ mod maintenance;
 mod model;
 mod moving;
 mod restore;
+mod searching;
 mod size;
 mod together;
 

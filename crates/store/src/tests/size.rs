@@ -16,11 +16,11 @@ const LARGE: MailboxId = MailboxId(4);
 /// Messages in the large one.
 const MANY: u32 = 12_000;
 
-fn to(mailbox: MailboxId) -> DeliverTo {
+pub(super) fn to(mailbox: MailboxId) -> DeliverTo {
     DeliverTo { mailbox, folder: None, quota: Quota::default(), flags: Flags::system(SystemFlags::SEEN) }
 }
 
-async fn deliver(store: &Store, to: Vec<DeliverTo>, body: impl Into<Bytes>) {
+pub(super) async fn deliver(store: &Store, to: Vec<DeliverTo>, body: impl Into<Bytes>) {
     let body = Body::from_bytes(body);
     let deliver = Deliver { to, body, received: Timestamp::default(), repeatable: Repeatable::No };
     let placed = store.message_deliver(&call(1), deliver).await.unwrap();
@@ -38,7 +38,7 @@ async fn grown(path: &Path) -> Store {
 }
 
 /// Rows that were read while the work was done.
-async fn rows<T>(store: &Store, work: impl Future<Output = T>) -> (u64, T) {
+pub(super) async fn rows<T>(store: &Store, work: impl Future<Output = T>) -> (u64, T) {
     let read = || store.inner().shards.iter().map(|s| s.status().rows_read).sum::<u64>();
     let before = read();
     let done = work.await;
@@ -61,7 +61,7 @@ async fn read(
     store.message_read(&call(1), read).await.unwrap().messages
 }
 
-async fn search(store: &Store, mailbox: MailboxId, criterion: Criterion) -> NumberSet {
+pub(super) async fn search(store: &Store, mailbox: MailboxId, criterion: Criterion) -> NumberSet {
     store.message_search(&call(1), mailbox, FolderId::INBOX, criterion).await.unwrap()
 }
 
