@@ -59,7 +59,7 @@ impl Segments {
         self.salt
     }
 
-    /// Who asks for it next opens its file anew: it is on another volume.
+    /// Who asks for it next opens its file anew: it is on another volume, or gone.
     pub(crate) fn forget(&self, number: u32) {
         let mut open = self.lock();
         open.forgotten += 1;
@@ -127,11 +127,13 @@ impl Segments {
 
     /// Removes the file of a segment; makes the removal durable.
     pub(crate) fn remove(&self, number: u32) -> io::Result<()> {
-        self.lock().files.remove(&number);
         match self.disk.remove(&file_name(number)) {
-            Err(e) if e.kind() != io::ErrorKind::NotFound => Err(e),
-            _ => self.disk.sync_folder(),
+            Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),
+            _ => {}
         }
+        // After the file: who opened it before must not keep it, and its space, for those who come later.
+        self.forget(number);
+        self.disk.sync_folder()
     }
 
     fn lock(&self) -> MutexGuard<'_, Opened> {

@@ -114,7 +114,8 @@ async fn what_is_copied_out_is_found_by_its_old_name_and_its_segment_goes() {
     release(&shard, &blobs[10..]).await;
     check(&shard, &blobs[11..], 11).await;
     release(&shard, &blobs[11..]).await;
-    assert!(matches!(shard.blob(&blobs[11]).await, Err(ShardError::Gone)));
+    let gone = shard.blob(&blobs[11]).await;
+    assert!(matches!(gone, Err(ShardError::Gone)), "{gone:?}");
     let audit = shard.read(|view| view.audit(&References::default())).await.unwrap();
     // What `settled` stored is referred to by nobody.
     assert_eq!((audit.orphans.len(), audit.live_bytes), (2, audit.counted_bytes));
