@@ -16,7 +16,8 @@ use std::time::{Duration, Instant};
 const BOX: MailboxId = MailboxId(1);
 /// The index is taken for fed when it has not changed for so long.
 const QUIET: Duration = Duration::from_secs(20);
-const PATIENCE: Duration = Duration::from_secs(900);
+/// For one search, and until the index is fed.
+const PATIENCE: Duration = Duration::from_secs(300);
 
 pub(crate) async fn run(args: &Args) -> Result<Said, String> {
     let (folder, count) = (args.folder()?, args.number("messages", 50_000)?);
@@ -31,7 +32,7 @@ pub(crate) async fn run(args: &Args) -> Result<Said, String> {
     let meter = Meter::start(&folder);
     let opened = Opened::open_with(&folder, "/*/mss/searchIndexFromMessages: [1000]\n")?;
     let text = folder.join("text");
-    settle(&text).await;
+    settle(&text).await?;
     let took = meter.stop();
     searches(&opened, count, "indexed", &mut said).await?;
     opened.store.close().await;
@@ -79,14 +80,18 @@ async fn searches(opened: &Opened, count: u64, how: &str, said: &mut Said) -> Re
     Ok(())
 }
 
-async fn settle(folder: &Path) {
+async fn settle(folder: &Path) -> Result<(), String> {
     let begun = Instant::now();
     let (mut last, mut since) = (0, begun.elapsed());
-    while begun.elapsed() < PATIENCE && (last == 0 || begun.elapsed() < since + QUIET) {
+    while last == 0 || begun.elapsed() < since + QUIET {
+        if begun.elapsed() > PATIENCE {
+            return Err(format!("the index is not fed: it has {last} bytes"));
+        }
         tokio::time::sleep(Duration::from_millis(200)).await;
         let now = disk_use(folder);
         if now != last {
             (last, since) = (now, begun.elapsed());
         }
     }
+    Ok(())
 }

@@ -24,8 +24,7 @@ use storage::text::{Document, Grams, TextError, TextIndex};
 
 /// Time before the first look, and between two: neither a start nor a delivery is to notice.
 const PERIOD: Duration = Duration::from_secs(60);
-/// Bytes of messages that are taken in, and of the index that are checked or written anew, in a second: a fraction of
-/// what one processor can do.
+/// Bytes of messages that are taken in, and of the index that are checked or written anew, in a second, on average.
 const RATE: u64 = 8 << 20;
 /// What is gone is taken out of the index after this time, its text with it.
 const SWEEP: Duration = Duration::from_secs(86_400);
@@ -75,7 +74,7 @@ pub(crate) async fn once(store: &Inner, pace: &Pace) -> bool {
     for number in 0..store.shards.len() {
         let (shard, text) = (&store.shards[number], &store.texts[number]);
         let done = match store.switches.get().index_from {
-            0 => text.discard().await.map_err(Stop::from),
+            0 => dismiss(shard, text).await,
             from => look(Feeder { store, number, shard, text, pace, from, row: TextRow::default() }).await,
         };
         match done {
@@ -86,6 +85,12 @@ pub(crate) async fn once(store: &Inner, pace: &Pace) -> bool {
         }
     }
     true
+}
+
+/// Removes the files of an index that is not wanted. Those beside a shard that was closed may be another store's by now.
+async fn dismiss(shard: &Shard, text: &TextIndex) -> Result<(), Stop> {
+    shard.read(|_| Ok::<_, ShardError>(())).await?;
+    Ok(text.discard().await?)
 }
 
 /// One look at a shard.

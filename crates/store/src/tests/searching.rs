@@ -263,3 +263,21 @@ async fn encoded_texts_are_found_by_what_they_say() {
     assert!(search(&store, BOX, text(Place::Anywhere, "hidden")).await.is_empty());
     store.close().await;
 }
+
+#[tokio::test]
+async fn a_store_that_was_closed_leaves_the_index_of_the_next_one_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    let closed = open(dir.path(), 1).unwrap();
+    set(&closed, OFF);
+    closed.close().await;
+    let store = open(dir.path(), 1).unwrap();
+    set(&store, ON);
+    fill(&store, &vec!["hello".to_owned(); 30]).await;
+    feed(&store).await;
+    assert_eq!(held(&store, 1).await, 30);
+    let files = || std::fs::read_dir(dir.path().join("text")).unwrap().count();
+    let before = files();
+    assert!(!feed::once(closed.inner(), &pace()).await, "it goes on where there is nothing to do");
+    assert_eq!((files(), before > 0), (before, true));
+    store.close().await;
+}
