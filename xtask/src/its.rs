@@ -22,7 +22,7 @@ pub(crate) fn run(workspace: &Workspace, words: &[String]) -> Result<()> {
     let areas = items(&workspace.read(ITEMS)?)?;
     let mut tested = BTreeSet::new();
     for file in workspace.text_files()?.iter().filter(|f| f.path.ends_with(".rs")) {
-        tested.extend(Source::read(&file.text).functions().iter().filter_map(|f| id_of(&f.name)));
+        tested.extend(Source::read(&file.text).functions().iter().flat_map(|f| ids_of(&f.name)));
     }
     if tidy {
         let text = without(&workspace.read(UNCOVERED)?, &tested);
@@ -88,9 +88,16 @@ fn without(text: &str, tested: &BTreeSet<u32>) -> String {
     text.lines().filter_map(kept).map(|line| line + "\n").collect()
 }
 
-/// `its_15790_keeps_bytes` is a test of 15790.
-fn id_of(name: &str) -> Option<u32> {
-    name.strip_prefix("its_")?.split('_').next()?.parse().ok()
+/// `its_15790_keeps_bytes` is a test of 15790, `its_1_its_2_words` one of both.
+fn ids_of(name: &str) -> Vec<u32> {
+    let mut rest = name;
+    let mut ids = Vec::new();
+    while let Some((id, after)) = rest.strip_prefix("its_").and_then(|named| named.split_once('_')) {
+        let Ok(id) = id.parse() else { break };
+        ids.push(id);
+        rest = after;
+    }
+    ids
 }
 
 #[cfg(test)]
@@ -101,7 +108,7 @@ mod tests {
     fn an_item_is_tested_or_excused_but_not_both() {
         let areas = items("# ids\n1 POP\n2 POP\n3 POP\n4 WEB\n").unwrap();
         let excused = excused("# not yet\n2 3\n").unwrap();
-        let tested = ["its_3_x", "its_9_y", "other"].into_iter().filter_map(id_of).collect();
+        let tested = ["its_3_its_own", "its_9_y", "other"].into_iter().flat_map(ids_of).collect();
         assert_eq!(
             findings(&areas, &excused, &tested),
             [
@@ -110,6 +117,7 @@ mod tests {
                 format!("9 is not in {ITEMS}"),
             ]
         );
+        assert_eq!(ids_of("its_8_its_9_a_list_of_its_own"), [8, 9]);
         assert!(items("x POP").is_err());
         assert_eq!(without("# why\n2 3\n3\n\n5\n", &BTreeSet::from([3])), "# why\n2\n\n5\n");
     }
