@@ -6,6 +6,7 @@
 
 use std::fs;
 use std::io;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 /// All files of an index.
@@ -15,8 +16,8 @@ pub(crate) struct Image {
     listing: Listing,
 }
 
-/// Names and lengths.
-type Listing = Vec<(PathBuf, u64)>;
+/// Names, lengths, and numbers of inodes: a file that is put in another's place may have its name and its length.
+type Listing = Vec<(PathBuf, u64, u64)>;
 
 /// What a crash has left of the index's journals.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,7 +36,7 @@ pub(crate) fn changed(folder: &Path, before: Option<&Image>) -> Option<Image> {
         if before.is_some_and(|b| b.listing == listing) {
             return None;
         }
-        let files = listing.iter().map(|(path, _)| Some((path.clone(), read(&folder.join(path)).ok()?)));
+        let files = listing.iter().map(|(path, ..)| Some((path.clone(), read(&folder.join(path)).ok()?)));
         let files: Option<Vec<_>> = files.collect();
         if let Some(files) = files.filter(|_| list(folder) == listing) {
             return Some(Image { files, listing });
@@ -73,7 +74,10 @@ fn list(folder: &Path) -> Listing {
             let path = entry.path();
             match entry.metadata() {
                 Ok(data) if data.is_dir() => folders.push(path),
-                Ok(data) => found.extend(path.strip_prefix(folder).map(|p| (p.to_owned(), data.len()))),
+                Ok(data) => {
+                    let name = path.strip_prefix(folder);
+                    found.extend(name.map(|name| (name.to_owned(), data.len(), data.ino())));
+                }
                 // Gone again: the next look sees another folder.
                 Err(_) => {}
             }
@@ -105,3 +109,23 @@ fn read(path: &Path) -> io::Result<Vec<u8>> {
 
 const PIECE: usize = 16 << 10;
 const MOST_TRIES: usize = 10_000;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_put_in_the_place_of_one_as_long_is_a_change() {
+        let folder = tempfile::tempdir().unwrap();
+        let put = |content: &str| {
+            fs::write(folder.path().join("new"), content).unwrap();
+            fs::rename(folder.path().join("new"), folder.path().join("current")).unwrap();
+        };
+        put("v11");
+        let before = changed(folder.path(), None).unwrap();
+        assert_eq!(changed(folder.path(), Some(&before)), None);
+        put("v12");
+        let after = changed(folder.path(), Some(&before)).unwrap();
+        assert_eq!(after.files, [(PathBuf::from("current"), b"v12".to_vec())]);
+    }
+}
