@@ -10,6 +10,7 @@ pub mod deferred;
 pub mod directory;
 pub mod mailboxes;
 pub mod pace;
+pub mod replica;
 pub mod shard;
 pub mod sim;
 pub mod sql;

@@ -101,8 +101,7 @@ impl Rows<'_> {
     /// Where the database fails.
     pub fn forwards(&self, account: AccountId) -> Result<Vec<ForwardRow>, SqlError> {
         self.many(FORWARDS, [account.0], |row| {
-            let local = row.get::<_, String>(1)? == place_word(ForwardPlace::Local);
-            let place = if local { ForwardPlace::Local } else { ForwardPlace::Remote };
+            let place = ForwardPlace::of_word(&row.get::<_, String>(1)?);
             Ok(ForwardRow { address: row.get(0)?, place })
         })
     }
@@ -243,7 +242,7 @@ impl Edit<'_> {
     /// # Errors
     /// Where the database fails.
     pub fn add_forward(&self, id: AccountId, key: &str, forward: &ForwardRow) -> Result<bool, SqlError> {
-        let place = place_word(forward.place);
+        let place = forward.place.word();
         if self.change(FORWARD_INSERT, params![id.0, key, forward.address, place])? == 0 {
             return Ok(false);
         }
@@ -255,7 +254,7 @@ impl Edit<'_> {
     /// # Errors
     /// Where the database fails.
     pub fn remove_forward(&self, id: AccountId, key: &str, place: ForwardPlace) -> Result<bool, SqlError> {
-        if self.change(FORWARD_DELETE, params![id.0, key, place_word(place)])? == 0 {
+        if self.change(FORWARD_DELETE, params![id.0, key, place.word()])? == 0 {
             return Ok(false);
         }
         self.touch(id).map(|()| true)
@@ -268,18 +267,11 @@ impl Edit<'_> {
     }
 }
 
-fn place_word(place: ForwardPlace) -> &'static str {
-    match place {
-        ForwardPlace::Local => "local",
-        ForwardPlace::Remote => "remote",
-    }
-}
-
 fn id(row: &Row<'_>) -> rusqlite::Result<AccountId> {
     row.get(0).map(AccountId)
 }
 
-fn account(row: &Row<'_>) -> rusqlite::Result<AccountRow> {
+pub(super) fn account(row: &Row<'_>) -> rusqlite::Result<AccountRow> {
     Ok(AccountRow {
         id: AccountId(row.get(0)?),
         name: row.get(1)?,

@@ -10,6 +10,7 @@ mod accounts;
 mod classes;
 mod domains;
 mod log;
+mod records;
 mod rows;
 mod statements;
 
@@ -21,6 +22,7 @@ use std::path::Path;
 
 pub use accounts::MAX_GIVEN_MAILBOX;
 pub use classes::Values;
+pub use records::AccountRecord;
 pub use rows::{
     AccountRow, AddressRow, AttributeRow, ChangeRow, Changed, ClassRow, DomainRow, ForwardPlace, ForwardRow,
     Forwarding, NameKey, NewAccount, Rank,

@@ -138,6 +138,20 @@ pub enum ForwardPlace {
     Remote,
 }
 
+impl ForwardPlace {
+    /// As it stands in the table.
+    pub(super) fn word(self) -> &'static str {
+        match self {
+            Self::Local => "local",
+            Self::Remote => "remote",
+        }
+    }
+
+    pub(super) fn of_word(word: &str) -> Self {
+        if word == "local" { Self::Local } else { Self::Remote }
+    }
+}
+
 /// A forward of an account.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ForwardRow {

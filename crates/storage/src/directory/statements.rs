@@ -29,6 +29,15 @@ statements! {
     ACCOUNT_BY_LOGIN = concat!(account_columns!(), "WHERE domain = ?1 AND name_key = ?2");
     ACCOUNT_BY_MAILBOX = concat!(account_columns!(), "WHERE mailbox = ?1");
     ACCOUNTS_PAGE = concat!(account_columns!(), "WHERE domain = ?1 AND name_key > ?2 ORDER BY name_key LIMIT ?3");
+    ACCOUNTS_AFTER = concat!(account_columns!(), "WHERE id > ?1 ORDER BY id LIMIT ?2");
+    ADDRESSES_BETWEEN = "SELECT account, local_part, domain, is_primary FROM addresses
+        WHERE account BETWEEN ?1 AND ?2 ORDER BY account, is_primary DESC, domain, local_key";
+    LOGIN_ALIASES_BETWEEN = "SELECT account, name_key, domain FROM login_aliases
+        WHERE account BETWEEN ?1 AND ?2 ORDER BY account, domain, name_key";
+    FORWARDS_BETWEEN = "SELECT account, address, place FROM forwards
+        WHERE account BETWEEN ?1 AND ?2 ORDER BY account, address_key";
+    OVERRIDES_BETWEEN = "SELECT account, attribute_key, value FROM overrides
+        WHERE account BETWEEN ?1 AND ?2 ORDER BY account, attribute_key";
     ACCOUNT_IDS_BY_NAME = "SELECT id FROM accounts WHERE name_key = ?1 LIMIT 2";
     ACCOUNT_ID_BY_LOGIN = "SELECT id FROM accounts WHERE domain = ?1 AND name_key = ?2
         UNION ALL SELECT account FROM login_aliases WHERE domain = ?1 AND name_key = ?2 LIMIT 1";
