@@ -2,6 +2,7 @@
 
 pub mod accounts;
 pub mod backup;
+pub mod cache;
 pub mod configuration;
 pub mod general;
 pub mod mail;
@@ -22,6 +23,13 @@ pub const ALL: &[&Command] = &[
     &configuration::imconfcontrol::COMMAND,
     &accounts::imdbcontrol::COMMAND,
     &accounts::impwdhash::COMMAND,
+    &cache::imdirsync::COMMAND,
+    &cache::imcachecheck::COMMAND,
+    &cache::imcacheread::COMMAND,
+    &cache::imcachecopy::COMMAND,
+    &cache::imcachecontrol::COMMAND,
+    &cache::imdirprobe::COMMAND,
+    &cache::imdirupdate::COMMAND,
     &mailboxes::immsinit::COMMAND,
     &mailboxes::imbucketscreate::COMMAND,
     &mailboxes::imboxcreate::COMMAND,
