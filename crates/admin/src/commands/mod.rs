@@ -23,6 +23,7 @@ pub const ALL: &[&Command] = &[
     &configuration::imconfcontrol::COMMAND,
     &accounts::imdbcontrol::COMMAND,
     &accounts::impwdhash::COMMAND,
+    &accounts::cosupgrade::COMMAND,
     &cache::imdirsync::COMMAND,
     &cache::imcachecheck::COMMAND,
     &cache::imcacheread::COMMAND,
@@ -88,6 +89,10 @@ pub(crate) fn input_file<'a>(row: &Command, arguments: &'a Arguments) -> Option<
     match row.name {
         name if name == accounts::imdbcontrol::COMMAND.name => {
             let path = accounts::imdbcontrol::batch_file(arguments.words())?;
+            Some(InputFile { path, then: Then::Nothing })
+        }
+        name if name == accounts::cosupgrade::COMMAND.name => {
+            let path = arguments.words().first().filter(|path| *path != "-")?;
             Some(InputFile { path, then: Then::Nothing })
         }
         name if name == mail::immsgmassmail::COMMAND.name => {
