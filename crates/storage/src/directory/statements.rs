@@ -85,9 +85,6 @@ statements! {
     CHANGE_OLDEST = "SELECT MIN(id) FROM changes";
     CHANGE_OF_REQUEST = "SELECT id FROM changes WHERE request = ?1 LIMIT 1";
 
-    COUNTER = "SELECT value FROM counters WHERE name = ?1";
-    COUNTER_NEXT = "UPDATE counters SET value = value + 1 WHERE name = ?1 RETURNING value";
-    COUNTER_RAISE = "UPDATE counters SET value = ?2 WHERE name = ?1 AND value < ?2";
     SECRET = "SELECT value FROM secrets WHERE name = ?1";
     SECRET_INSERT = "INSERT INTO secrets (name, value) VALUES (?1, ?2) ON CONFLICT DO NOTHING";
 }
