@@ -17,11 +17,13 @@ mod changes;
 mod classes;
 mod fault;
 mod names;
+mod place;
 mod proofs;
 mod provision;
 mod route;
 mod server;
 
+pub use place::locate;
 pub use server::DirectoryServer;
 
 #[cfg(test)]

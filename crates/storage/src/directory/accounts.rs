@@ -91,7 +91,9 @@ impl Rows<'_> {
     /// # Errors
     /// Where the database fails.
     pub fn login_aliases(&self, account: AccountId) -> Result<Vec<NameKey>, SqlError> {
-        self.many(LOGIN_ALIASES, params![account.0], |row| Ok(NameKey { name: row.get(0)?, domain: row.get(1)? }))
+        self.many(LOGIN_ALIASES, params![account.0], |row| {
+            Ok(NameKey { name: row.get(0)?, domain: row.get(1)? })
+        })
     }
 
     /// The forwards of an account.
@@ -113,6 +115,32 @@ impl Edit<'_> {
     /// # Errors
     /// Where the database fails, also because one of these does not hold.
     pub fn add_account(&self, new: &NewAccount) -> Result<(AccountId, MailboxId), SqlError> {
+        let ids = self.insert_account(new)?;
+        self.count_users(&new.class, 1)?;
+        self.log(&Changed::Login(NameKey::new(&new.name, &new.domain)))?;
+        self.log(&Changed::Account(ids.0))?;
+        Ok(ids)
+    }
+
+    /// Adds many accounts, each with its login name as its address, for loading a site: nothing is read in between.
+    ///
+    /// # Errors
+    /// As [`Edit::add_account`]; none of them is added then.
+    pub fn add_accounts(&self, all: &[NewAccount]) -> Result<(), SqlError> {
+        let mut classes = std::collections::BTreeMap::new();
+        for new in all {
+            let (id, _) = self.insert_account(new)?;
+            let key = NameKey::new(&new.name, &new.domain);
+            self.put(ADDRESS_INSERT, params![key.domain, key.name, new.name, id.0, 1_i64])?;
+            *classes.entry(new.class.as_str()).or_insert(0) += 1;
+            self.log(&Changed::Login(key.clone()))?;
+            self.log(&Changed::Address(key))?;
+            self.log(&Changed::Account(id))?;
+        }
+        classes.into_iter().try_for_each(|(class, by)| self.count_users(class, by))
+    }
+
+    fn insert_account(&self, new: &NewAccount) -> Result<(AccountId, MailboxId), SqlError> {
         let id = AccountId(self.session.next_numbers("account", 1)?);
         let mailbox = match new.mailbox {
             Some(given) => {
@@ -138,9 +166,6 @@ impl Edit<'_> {
                 self.at.as_micros(),
             ],
         )?;
-        self.count_users(&new.class, 1)?;
-        self.log(&Changed::Login(key))?;
-        self.log(&Changed::Account(id))?;
         Ok((id, mailbox))
     }
 

@@ -2,8 +2,7 @@
 
 use super::rows::{ChangeRow, Changed};
 use super::statements::{
-    CHANGE_INSERT, CHANGE_OF_REQUEST, CHANGE_OLDEST, CHANGES_AFTER, CHANGES_PURGE,
-    SECRET, SECRET_INSERT,
+    CHANGE_INSERT, CHANGE_OF_REQUEST, CHANGE_OLDEST, CHANGES_AFTER, CHANGES_PURGE, SECRET, SECRET_INSERT,
 };
 use super::{Edit, MAX_PAGE, Rows, word};
 use crate::sql::{SqlError, params};

@@ -34,6 +34,8 @@ pub(super) fn to_file(
     let from = source.connect_checked(Access::Read)?;
     let into = Session::sqlite(sqlite::connect(path, Access::Write)?);
     migrate::run(&into, plan, now)?;
+    // A table of millions takes longer than a statement otherwise may.
+    from.make("SET statement_timeout = 0")?;
     from.begin(Access::Read)?;
     into.begin(Access::Write)?;
     let tables = tables(&into)?;

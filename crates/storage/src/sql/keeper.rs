@@ -52,7 +52,7 @@ impl Keeper {
         self.connect()?;
         let Some(session) = &self.session else { return Err(super::lost()) };
         let Err(error) = session.begin(self.access) else { return Ok(()) };
-        session.roll_back();
+        let _ = session.roll_back();
         match session.state() {
             State::Idle => {}
             State::Within | State::Failed | State::Lost => self.remove(&error),

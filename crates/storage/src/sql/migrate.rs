@@ -96,7 +96,8 @@ CREATE TABLE IF NOT EXISTS schema_progress (
 const FOUND: &str = "SELECT COALESCE(MAX(version), 0), COALESCE(MAX(compatible), 0) FROM schema_steps";
 const APPLIED: &str = "INSERT INTO schema_steps (version, name, compatible, applied) VALUES (?1, ?2, ?3, ?4)";
 const PROGRESS: &str = "SELECT position, done, total FROM schema_progress WHERE version = ?1";
-const PROGRESS_SET: &str = "INSERT INTO schema_progress (version, position, done, total) VALUES (?1, ?2, ?3, ?4)
+const PROGRESS_SET: &str =
+    "INSERT INTO schema_progress (version, position, done, total) VALUES (?1, ?2, ?3, ?4)
     ON CONFLICT (version) DO UPDATE SET position = excluded.position, done = excluded.done";
 const PROGRESS_END: &str = "DELETE FROM schema_progress WHERE version = ?1";
 /// Rows of one batch: a few milliseconds, for which other writes wait.
@@ -125,7 +126,7 @@ pub(super) fn run(
             Ok(Next::Applied) => {}
             Ok(Next::Asked(step)) => return Ok(step),
             Err(error) => {
-                session.roll_back();
+                let _ = session.roll_back();
                 return Err(error);
             }
         }

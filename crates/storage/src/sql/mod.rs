@@ -151,7 +151,7 @@ impl Database {
             Engine::Postgres(_) => {
                 let now = self.shared.env.clock.now();
                 copy::to_file(&self.shared.source, self.shared.plan, now, path)
-            },
+            }
         }
     }
 
@@ -284,5 +284,11 @@ impl fmt::Display for Source {
     }
 }
 
+#[cfg(test)]
+pub(crate) mod both;
+#[cfg(test)]
+mod patch_tests;
+#[cfg(test)]
+mod server_tests;
 #[cfg(test)]
 mod tests;

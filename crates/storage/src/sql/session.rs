@@ -263,15 +263,21 @@ impl Session {
     }
 
     /// Takes a transaction back, where there is one.
-    pub(super) fn roll_back(&self) {
+    pub(super) fn roll_back(&self) -> Result<(), SqlError> {
         self.numbers.take();
-        let _ = match (&self.engine, self.state()) {
-            (Engine::Sqlite(connection), State::Within) => sqlite::execute(connection, "ROLLBACK"),
-            (Engine::Postgres(connection), State::Within | State::Failed) => {
-                borrow(connection).and_then(|mut c| c.batch("ROLLBACK"))
+        match &self.engine {
+            Engine::Sqlite(connection) if connection.is_autocommit() => Ok(()),
+            Engine::Sqlite(connection) => sqlite::execute(connection, "ROLLBACK"),
+            Engine::Postgres(connection) => {
+                let mut connection = borrow(connection)?;
+                // What went wrong with statements that nobody waited for goes with them.
+                let _ = connection.wait();
+                match connection.state() {
+                    State::Within | State::Failed => connection.batch("ROLLBACK"),
+                    State::Idle | State::Lost => Ok(()),
+                }
             }
-            _ => Ok(()),
-        };
+        }
     }
 
     /// Begins a write within a transaction.

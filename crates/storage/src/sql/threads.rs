@@ -56,10 +56,16 @@ where
     F: FnOnce(&Session) -> Result<T, E> + Send + 'static,
 {
     Box::new(move |session| {
-        let result = session.map_err(E::from).and_then(|session| Ok((job(session)?, session)));
-        let (result, ended) = match result {
-            Ok((found, session)) => (Ok(found), session.end_reading()),
-            Err(e) => (Err(e), Ok(())),
+        let (result, ended) = match session {
+            Ok(session) => {
+                let result = job(session);
+                let ended = match &result {
+                    Ok(_) => session.end_reading(),
+                    Err(_) => session.roll_back(),
+                };
+                (result, ended)
+            }
+            Err(e) => (Err(e.into()), Ok(())),
         };
         let _ = answer.send(result);
         ended
@@ -92,15 +98,8 @@ fn read_all(mut keeper: Keeper, jobs: &Mutex<Receiver<ReadJob>>) {
         let next = jobs.lock().unwrap_or_else(PoisonError::into_inner).recv();
         let Ok(job) = next else { return };
         let session = keeper.begin();
-        let roll_back = session.as_ref().ok().copied();
-        // A job that panics loses its answer, which its caller hears; the thread goes on.
-        let ended = catch_unwind(AssertUnwindSafe(|| job(session))).unwrap_or_else(|_| Ok(()));
-        if let Some(session) = roll_back
-            && session.state() != State::Idle
-            && ended.is_ok()
-        {
-            session.roll_back();
-        }
+        // A job that panics loses its answer, which its caller hears; the thread goes on, with another connection.
+        let ended = catch_unwind(AssertUnwindSafe(|| job(session))).unwrap_or_else(|_| Err(super::lost()));
         keeper.check(&ended);
     }
 }
@@ -133,7 +132,7 @@ fn write_group(session: &Session, jobs: impl Iterator<Item = WriteJob>) -> Resul
     }
     let outcome = outcome.and_then(|()| session.commit());
     if outcome.is_err() {
-        session.roll_back();
+        let _ = session.roll_back();
     }
     for (tell, own) in tells {
         tell(own.and(outcome.clone()));

@@ -38,7 +38,9 @@ pub(super) fn log_in(stream: &mut Stream, server: &Server, newest: i64) -> Resul
             | Message::NoticeResponse(_) => {}
             Message::AuthenticationCleartextPassword => {
                 if !stream.is_private() {
-                    return Err(refused("the server wants the password in the clear on a connection without TLS"));
+                    return Err(refused(
+                        "the server wants the password in the clear on a connection without TLS",
+                    ));
                 }
                 frontend::password_message(password(server)?, &mut out)?;
             }

@@ -11,9 +11,9 @@ mod login;
 mod stream;
 mod text;
 
-pub(super) use text::schema;
 pub use address::{Address, BadAddress, Host};
 pub(super) use connection::{Connection, State};
+pub(super) use text::schema;
 
 use super::{Access, SqlError};
 use mail::secret::Secret;
