@@ -16,6 +16,8 @@ pub(super) type ReadJob = Box<dyn FnOnce(Result<&Session, SqlError>) -> Result<(
 pub(super) type WriteJob = Box<dyn FnOnce(Result<&Session, SqlError>) -> Done + Send>;
 /// Tells the caller, once it is known whether the group stands.
 type Tell = Box<dyn FnOnce(Result<(), SqlError>) + Send>;
+/// How to tell a caller, and what became of its write alone.
+type Outcome = (Tell, Result<(), SqlError>);
 
 /// What a write has done.
 pub(super) struct Done {
@@ -142,10 +144,7 @@ fn write_group(session: &Session, jobs: impl Iterator<Item = WriteJob>) -> Resul
 
 /// One write: how to tell its caller (`None` where it panicked and its answer is lost) what became of it alone, and
 /// whether the transaction can go on.
-fn one_write(
-    session: &Session,
-    job: WriteJob,
-) -> (Option<(Tell, Result<(), SqlError>)>, Result<(), SqlError>) {
+fn one_write(session: &Session, job: WriteJob) -> (Option<Outcome>, Result<(), SqlError>) {
     if let Err(e) = session.begin_write() {
         return (Some((job(Err(e.clone())).tell, Err(e.clone()))), Err(e));
     }

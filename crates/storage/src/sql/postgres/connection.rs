@@ -203,9 +203,8 @@ impl Connection {
                     failed.get_or_insert(failure.error);
                 }
                 Message::ReadyForQuery(body) => {
-                    if self.ready(body.status()) == Errors::Dropped {
-                        failed = None;
-                    }
+                    let errors = self.ready(body.status());
+                    failed = failed.filter(|_| errors == Errors::Told);
                 }
                 // BindComplete, rows of earlier statements, notices, settings.
                 _ => {}
