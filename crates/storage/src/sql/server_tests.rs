@@ -58,7 +58,8 @@ async fn its_16525_its_15343_a_restart_of_the_server_needs_none_of_ours() {
     until_ok(|| insert(&database, 3)).await;
     assert_eq!(until_ok(|| numbers(&database)).await, [1, 3]);
     assert!(logged(&env, "DbTempDisconnect") >= 2 && logged(&env, "DbRemovingConnection") >= 2);
-    assert!(logged(&env, "DbDatabaseNote") >= 2);
+    // The writer was away; the read may have gone to a reader that had not noticed.
+    assert!(logged(&env, "DbDatabaseNote") >= 1);
 }
 
 /// ITS 16505: each thread has a connection of its own, and each is replaced by itself.
