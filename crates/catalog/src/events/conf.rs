@@ -14,4 +14,17 @@ events! {
     #[doc = "A changed configuration is in force."]
     ConfChanged: Note { keys, restart }
         cause "An operator changed it." action "Restart the servers named in `restart`.";
+    #[doc = "The configuration server does not answer; this host works with the last good copy."]
+    ConfServerDown: Urgt { error }
+        cause "The host of the configuration server is down, or the network is." action "Start it; nothing else waits for it.";
+    #[doc = "The configuration server answers again, and the copy of this host is as it says."]
+    ConfServerUp: Note { version }
+        cause "It was out of reach before." action "None.";
+    #[doc = "A changed configuration was taken back because servers did worse with it."]
+    ConfRolledBack: Urgt { version, to, reason }
+        cause "A server does not answer, or logs more failures than before the change."
+        action "See what `imconfcontrol -show` says of the version, correct it, and install it again.";
+    #[doc = "A changed configuration has proved itself and holds everywhere."]
+    ConfRolledOut: Note { version, watched }
+        cause "The servers were watched for `watched` seconds and did well." action "None.";
 }
