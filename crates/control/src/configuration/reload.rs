@@ -141,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn entries_without_effect_and_a_host_without_entries_are_reported() {
+    fn its_16835_entries_without_effect_and_a_host_without_entries_are_reported() {
         let (_folder, files, settings, log, _) = running("/mars/mta/bogus: [7]\n");
         report(&load(&files).unwrap(), settings.host(), &log);
         let lines = log.lines();

@@ -276,3 +276,21 @@ fn a_change_of_the_file_is_in_force_without_a_word_to_anybody() -> Result<()> {
     ensure!(listed.contains("by hand"), "{listed}");
     Ok(())
 }
+
+#[test]
+fn its_24943_a_server_that_is_turned_off_in_imconfedit_is_stopped_without_an_error() -> Result<()> {
+    let site = Site::fresh()?;
+    let text = fs::read_to_string(site.path().join("config/config.db"))?;
+    let new = site.scratch().join("new.db");
+    fs::write(&new, format!("{text}/localhost/sysadmin/popserv_run: [off]\n"))?;
+    let path = new.display().to_string();
+    let said = site.must(&["imconfedit", "-yes", &path])?;
+    ensure!(
+        said.contains("1 entries changed; read by popserv") && said.contains("popserv stopped"),
+        "{said}"
+    );
+    ensure!(Connection::open(site.port(Service::Pop3)).is_err(), "it still listens");
+    let left: Vec<_> = fs::read_dir(site.path().join("config"))?.collect::<Result<_, _>>()?;
+    ensure!(left.iter().all(|entry| !entry.file_name().to_string_lossy().contains("edit")), "{left:?}");
+    Ok(())
+}
