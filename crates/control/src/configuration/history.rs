@@ -189,6 +189,9 @@ pub(super) fn note_by_hand(
     if last.is_some_and(|last| last.after == sum || last.before == sum) {
         return Ok(());
     }
+    if last.is_none() && before == Some(after) {
+        return Ok(());
+    }
     // What the file was is known where the copy beside it is what the last change made.
     let known = before.filter(|before| last.is_none_or(|last| last.after == checksum(before)));
     let trees = known.and_then(|before| Some((Tree::parse(before).ok()?, Tree::parse(after).ok()?)));
@@ -278,8 +281,10 @@ mod tests {
     #[test]
     fn a_change_by_hand_is_noted_once_and_leads_back_where_its_beginning_is_known() {
         let (_folder, files) = files();
-        append(&files, A, B);
         let at = Timestamp::from_secs(1);
+        note_by_hand(&files, (Some(A), A), at).unwrap();
+        assert!(History::read(&files).unwrap().0.is_empty(), "nothing has changed");
+        append(&files, A, B);
         for _ in 0..2 {
             note_by_hand(&files, (Some(B), C), at).unwrap();
         }

@@ -9,7 +9,7 @@ use crate::site::Site;
 use anyhow::Context as _;
 use catalog::tree::write_values;
 use control::configuration::change::{assess, install};
-use control::configuration::{Files, MAX_SIZE, snapshot};
+use control::configuration::{Files, MAX_SIZE, load, snapshot};
 use env::clock::Clock;
 use roles::configuration::{Assessed, Difference, Proposal, Snapshot, Wish};
 use std::fs::OpenOptions;
@@ -57,6 +57,8 @@ async fn run(context: &mut Context) -> Outcome {
     }
     let site = context.site()?;
     let files = site.configuration_files();
+    // Notes what was changed by hand, so that it counts as the version that this one is made from.
+    let _ = load(&files);
     let Snapshot { version, text } = snapshot(&files).map_err(Failure::because)?;
     let edited = edited(context, &files, &text).await?;
     let value = |name: &str, default: &str| context.arguments.value(name).unwrap_or(default).to_owned();
