@@ -21,6 +21,8 @@ pub const ALL: &[&Command] = &[
     &servers::imservdisplay::COMMAND,
     &configuration::imconfget::COMMAND,
     &configuration::imconfcontrol::COMMAND,
+    &configuration::imconfedit::COMMAND,
+    &configuration::imconfxlate::COMMAND,
     &accounts::imdbcontrol::COMMAND,
     &accounts::impwdhash::COMMAND,
     &accounts::cosupgrade::COMMAND,

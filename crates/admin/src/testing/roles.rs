@@ -418,6 +418,10 @@ impl Manager for Double {
         answer(Self::known(&name))
     }
 
+    fn server_restart<'a>(&'a self, call: &'a Call, name: String) -> Answer<'a, (), ManagerError> {
+        self.server_start(call, name)
+    }
+
     fn configuration_reload<'a>(&'a self, _: &'a Call) -> Answer<'a, Reloaded, ManagerError> {
         answer(self.0.reload.lock().unwrap().clone().unwrap_or(Ok(Reloaded::default())))
     }
