@@ -46,12 +46,14 @@ pub struct Copy<'a> {
 
 /// Delivers; one result for each copy, in their order.
 pub async fn deliver(mta: &Mta, letter: &Letter<'_>, copies: &[Copy<'_>]) -> Vec<Result<(), StoreError>> {
-    let (parcels, place) = pack(copies);
+    let (homes, parcels, place) = pack(copies);
     let mut call = Call::new(delivery_request(letter.trace), letter.trace.clone());
     call.deadline = STORE_DEADLINE;
-    let asked = parcels.into_iter().map(|to| {
-        let (body, received) = (letter.body.clone(), letter.arrived);
-        ask(&*mta.store, &call, Deliver { to, body, received, repeatable: Repeatable::Yes })
+    let call = &call;
+    let asked = homes.into_iter().zip(parcels).map(|(home, to)| {
+        let (body, received, store) = (letter.body.clone(), letter.arrived, mta.stores.of(home));
+        let deliver = Deliver { to, body, received, repeatable: Repeatable::Yes };
+        async move { ask(&*store, call, deliver).await }
     });
     let answers = join_all(asked).await;
     let mut results = Vec::with_capacity(copies.len());
@@ -84,9 +86,9 @@ async fn ask(store: &dyn MessageStore, call: &Call, deliver: Deliver) -> Result<
     tokio::time::timeout(call.deadline, answer).await.unwrap_or(Err(StoreError::Unavailable))
 }
 
-/// The mailboxes of each home, and where each copy went among them.
-fn pack(copies: &[Copy<'_>]) -> (Vec<Vec<DeliverTo>>, Vec<(usize, usize)>) {
-    let mut homes: Vec<&HostName> = Vec::new();
+/// The homes, the mailboxes of each, and where each copy went among them.
+fn pack<'a>(copies: &[Copy<'a>]) -> (Vec<&'a HostName>, Vec<Vec<DeliverTo>>, Vec<(usize, usize)>) {
+    let mut homes: Vec<&'a HostName> = Vec::new();
     let mut parcels: Vec<Vec<DeliverTo>> = Vec::new();
     let mut packed = HashMap::with_capacity(copies.len());
     let mut place = Vec::with_capacity(copies.len());
@@ -108,5 +110,5 @@ fn pack(copies: &[Copy<'_>]) -> (Vec<Vec<DeliverTo>>, Vec<(usize, usize)>) {
         });
         place.push((parcel, at));
     }
-    (parcels, place)
+    (homes, parcels, place)
 }

@@ -4,6 +4,7 @@ use crate::{Mta, Parts};
 use catalog::tree::Tree;
 use env::Env;
 use net::tls::ServerTls;
+use roles::store::OneStore;
 use std::sync::Arc;
 use testkit::directory::ScriptedDirectory;
 use testkit::dns::ScriptedDns;
@@ -34,7 +35,7 @@ impl Site {
         let queue = Arc::new(ScriptedQueue::new());
         let parts = Parts {
             directory: directory.clone(),
-            store: store.clone(),
+            stores: Arc::new(OneStore(store.clone())),
             queue: queue.clone(),
             dns: Arc::new(ScriptedDns::new()),
             tls,
