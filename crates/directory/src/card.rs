@@ -7,7 +7,7 @@ use mail::id::{AccountId, HostName};
 use mail::password::{BadPassword, ScramKeys, StoredPassword};
 use roles::directory::Account;
 use roles::store::Quota;
-use storage::directory::{AccountRow, Forwarding, NameKey, Rows};
+use storage::directory::{AccountRecord, AccountRow, Forwarding, NameKey, Rows, Values};
 use storage::sql::SqlError;
 
 /// An account with all that decisions about it need.
@@ -32,13 +32,16 @@ pub(crate) struct Card {
 impl Card {
     /// Reads an account; `None` where there is none.
     pub(crate) fn read(rows: &Rows<'_>, id: AccountId) -> Result<Option<Self>, SqlError> {
-        let Some(row) = rows.account(id)? else { return Ok(None) };
-        let rights = Rights::of(&rows.overrides(id)?, &rows.class_values(&row.class)?);
-        let forwards = match row.forwarding {
-            Forwarding::On => rows.forwards(id)?,
-            Forwarding::Off => Vec::new(),
-        };
-        let addresses = rows.addresses(id)?;
+        let Some(record) = rows.record(id)? else { return Ok(None) };
+        let class = rows.class_values(&record.row.class)?;
+        Ok(Some(Self::of(record, &class)))
+    }
+
+    /// Of an account and the values of its class.
+    pub(crate) fn of(record: AccountRecord, class: &Values) -> Self {
+        let AccountRecord { row, addresses, forwards, overrides, .. } = record;
+        let rights = Rights::of(&overrides, class);
+        let forwards = if row.forwarding == Forwarding::On { forwards } else { Vec::new() };
         let (mut good, mut bad) = (Vec::new(), Vec::new());
         for forward in forwards {
             match Address::parse(&forward.address) {
@@ -47,7 +50,7 @@ impl Card {
             }
         }
         let login = format!("{}@{}", row.name, row.domain);
-        Ok(Some(Self {
+        Self {
             quota: rights.limits.quota(&login, &row.domain),
             login,
             password: StoredPassword::parse(&row.password),
@@ -57,7 +60,7 @@ impl Card {
             addresses: addresses.iter().map(|a| NameKey::new(&a.local_part, &a.domain)).collect(),
             rights,
             row,
-        }))
+        }
     }
 
     /// The account as the role shows it.

@@ -25,7 +25,7 @@ impl Shared {
         let mut stopping = self.env.tasks.stopping();
         let mut purged = self.env.clock.moment();
         loop {
-            let period = self.env.settings.get(DIR_CACHE_UPDATE_PERIOD);
+            let period = self.period(self.env.settings.get(DIR_CACHE_UPDATE_PERIOD));
             tokio::select! {
                 () = self.env.clock.sleep(period) => {}
                 () = stopping.wait() => return,
@@ -39,8 +39,19 @@ impl Shared {
         }
     }
 
-    /// Forgets what has changed since the caches last heard of changes.
+    /// Brings the copy up to date, where there is one, and forgets what has changed.
     pub(crate) async fn catch_up(&self) -> Result<(), Fault> {
+        match self.copy.get() {
+            Some(copy) => {
+                let done = self.catch_up_copy(copy).await;
+                self.noted(done)
+            }
+            None => self.forget_changed().await,
+        }
+    }
+
+    /// Forgets what has changed since the caches last heard of changes.
+    async fn forget_changed(&self) -> Result<(), Fault> {
         for _ in 0..MAX_PAGES {
             let heard = self.heard.load(Ordering::Acquire);
             let page = self.tables.read(move |rows| {

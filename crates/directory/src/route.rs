@@ -6,6 +6,7 @@
 use crate::card::Card;
 use crate::classes::Permission;
 use crate::fault::Fault;
+use crate::lookup::Purpose;
 use crate::names::Name;
 use crate::server::Shared;
 use catalog::account::{DomainKind, Status};
@@ -83,11 +84,11 @@ impl Shared {
     async fn local_step(&self, address: &Address, domain: &DomainRow) -> Result<Step, Fault> {
         let rules = self.routing.get();
         let key = |local: &str| Name::Address(NameKey::new(local, &domain.name));
-        if let Some(card) = self.find(&key(address.local())).await? {
+        if let Some(card) = self.find(&key(address.local()), Purpose::Mail).await? {
             return Ok(Step::Arrived(self.arrived(&card, None)));
         }
         if let Some((base, detail)) = rules.split_detail(address.local())
-            && let Some(card) = self.find(&key(base)).await?
+            && let Some(card) = self.find(&key(base), Purpose::Mail).await?
         {
             return Ok(Step::Arrived(self.arrived(&card, Some(detail.to_owned()))));
         }

@@ -1,16 +1,19 @@
 //! The server: what it holds, how it finds accounts, and the role it plays.
 
 use crate::cache::Cache;
-use crate::card::Card;
+use crate::copy::Copy;
 use crate::fault::Fault;
+use crate::lookup::Purpose;
 use crate::names::{LoginRules, Name};
 use crate::proofs::{Proofs, keyed};
 use crate::route::RouteRules;
-use catalog::events::acct::AcctForwardInfoInvalid;
 use catalog::events::db::DbFailed;
-use catalog::keys::imdircacheserv::{AUTH_CACHE_SECONDS, CREATE_MISSING_DOMAINS, REHASH_PASSWORDS};
+use catalog::keys::imdircacheserv::{
+    AUTH_CACHE_SECONDS, CACHE_ALWAYS_READ_THRU, CACHE_AUTHORITATIVE_FOR_MTA, CACHE_DISABLE_READ_THRUS,
+    CREATE_MISSING_DOMAINS, REHASH_PASSWORDS,
+};
 use env::Env;
-use env::settings::Live;
+use env::settings::{Live, Settings};
 use mail::address::Address;
 use mail::id::AccountId;
 use mail::password::{SALT_LEN, StoredPassword};
@@ -19,10 +22,10 @@ use roles::directory::{Account, Directory, DirectoryError, Login, Origin, Protoc
 use roles::{Answer, Call};
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::AtomicI64;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
-use storage::directory::{DirectoryTables, DomainRow, NameKey};
+use storage::directory::{DirectoryTables, NameKey};
 
 /// The directory of a site, over its database. Cloning shares everything.
 #[derive(Clone)]
@@ -35,6 +38,8 @@ pub(crate) struct Shared {
     pub(crate) env: Env,
     pub(crate) tables: DirectoryTables,
     pub(crate) cache: Cache,
+    /// The copy on this host, where one is kept.
+    pub(crate) copy: OnceLock<Copy>,
     pub(crate) proofs: Proofs,
     /// Same in every process of the site and after every restart: made-up SCRAM keys come from it.
     pub(crate) site_key: Secret,
@@ -52,6 +57,34 @@ pub(crate) struct Keys {
     pub(crate) proof_for: Duration,
     pub(crate) rehash: Rehash,
     pub(crate) missing_domains: MissingDomains,
+    pub(crate) through: Through,
+}
+
+/// When the database is asked although there is a copy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Through {
+    /// Always; the copy only while the database is out of reach.
+    Always,
+    /// For what the copy has not.
+    OnMiss,
+    /// For what the copy has not, but for addresses that mail is for.
+    OnMissButForMail,
+    /// Never.
+    Never,
+}
+
+impl Through {
+    fn read(settings: &Settings) -> Self {
+        if settings.get(CACHE_ALWAYS_READ_THRU) {
+            Self::Always
+        } else if settings.get(CACHE_DISABLE_READ_THRUS) {
+            Self::Never
+        } else if settings.get(CACHE_AUTHORITATIVE_FOR_MTA) {
+            Self::OnMissButForMail
+        } else {
+            Self::OnMiss
+        }
+    }
 }
 
 /// Whether old forms of passwords are renewed.
@@ -93,6 +126,7 @@ impl DirectoryServer {
         });
         let shared = Shared {
             cache: Cache::new(),
+            copy: OnceLock::new(),
             proofs: Proofs::new(Secret::new(key)),
             nobody: nobody.map_err(|e| DirectoryError::Broken(e.to_string()))?,
             keys: env.settings.live(|s| Keys {
@@ -102,6 +136,7 @@ impl DirectoryServer {
                     true => MissingDomains::Create,
                     false => MissingDomains::Refuse,
                 },
+                through: Through::read(s),
             }),
             routing: env.settings.live(RouteRules::read),
             heard: AtomicI64::new(heard),
@@ -117,7 +152,7 @@ impl DirectoryServer {
 /// The servers whose keys logins follow, in the order of [`Shared::login_rules`].
 const SERVERS: [&str; 4] = ["popserv", "imapserv", "mta", "web"];
 /// The name of the site's key in the tables.
-const SITE_KEY: &str = "site";
+pub(crate) const SITE_KEY: &str = "site";
 
 /// The site's key, made if this is the first time, and the number of the last change.
 async fn prepare(env: &Env, tables: &DirectoryTables) -> Result<(Secret, i64), Fault> {
@@ -147,92 +182,6 @@ impl Shared {
         }
     }
 
-    /// The account of what somebody typed as a login.
-    pub(crate) async fn find_login(
-        &self,
-        rules: &LoginRules,
-        typed: &str,
-        interface: IpAddr,
-    ) -> Result<Option<Arc<Card>>, Fault> {
-        for name in rules.names(typed, interface) {
-            if let Some(card) = self.find(&name).await? {
-                return Ok(Some(card));
-            }
-        }
-        Ok(None)
-    }
-
-    /// The account of a name, from the cache or else from the tables.
-    pub(crate) async fn find(&self, name: &Name) -> Result<Option<Arc<Card>>, Fault> {
-        let text = name.text();
-        if let Some(id) = self.cache.name(&text) {
-            return self.card(id).await;
-        }
-        if self.cache.is_absent(&text, self.env.clock.moment()) {
-            return Ok(None);
-        }
-        let (read_at, name) = (self.cache.epoch(), name.clone());
-        let card = self.tables.read(move |rows| {
-            let id = match &name {
-                Name::Login(key) => rows.login(key)?,
-                Name::Address(key) => rows.address(key)?,
-                Name::Bare(name) => match rows.logins_in_any_domain(name)?.as_slice() {
-                    [only] => Some(*only),
-                    _ => None,
-                },
-            };
-            Ok::<_, Fault>(id.map(|id| Card::read(rows, id)).transpose()?.flatten())
-        });
-        let Some(card) = self.noted(card.await)?.map(Arc::new) else {
-            self.cache.put_absent(read_at, &text, self.env.clock.moment());
-            return Ok(None);
-        };
-        self.log_bad_forwards(&card);
-        self.cache.put_name(read_at, &text, card.row.id);
-        self.cache.put_card(read_at, Arc::clone(&card));
-        Ok(Some(card))
-    }
-
-    /// An account by its id.
-    pub(crate) async fn card(&self, id: AccountId) -> Result<Option<Arc<Card>>, Fault> {
-        if let Some(card) = self.cache.card(id) {
-            return Ok(Some(card));
-        }
-        let read_at = self.cache.epoch();
-        let card = self.tables.read(move |rows| Ok::<_, Fault>(Card::read(rows, id)?)).await;
-        let card = self.noted(card)?.map(Arc::new);
-        if let Some(card) = &card {
-            self.log_bad_forwards(card);
-            self.cache.put_card(read_at, Arc::clone(card));
-        }
-        Ok(card)
-    }
-
-    /// A domain of the site by its name in lower case.
-    pub(crate) async fn domain(&self, name: &str) -> Result<Option<Arc<DomainRow>>, Fault> {
-        if let Some(domain) = self.cache.domain(name) {
-            return Ok(Some(domain));
-        }
-        let text = format!("d:{name}");
-        if self.cache.is_absent(&text, self.env.clock.moment()) {
-            return Ok(None);
-        }
-        let (read_at, wanted) = (self.cache.epoch(), name.to_owned());
-        let domain = self.tables.read(move |rows| Ok::<_, Fault>(rows.domain(&wanted)?)).await;
-        let domain = self.noted(domain)?.map(Arc::new);
-        match &domain {
-            Some(domain) => self.cache.put_domain(read_at, Arc::clone(domain)),
-            None => self.cache.put_absent(read_at, &text, self.env.clock.moment()),
-        }
-        Ok(domain)
-    }
-
-    fn log_bad_forwards(&self, card: &Card) {
-        for value in &card.bad_forwards {
-            self.env.log.emit(&AcctForwardInfoInvalid { account: &card.login, value });
-        }
-    }
-
     /// Logs a failure of the tables; what was merely refused passes.
     pub(crate) fn noted<T>(&self, result: Result<T, Fault>) -> Result<T, Fault> {
         if let Err(Fault(e @ (DirectoryError::Broken(_) | DirectoryError::Unavailable))) = &result {
@@ -254,7 +203,7 @@ impl Shared {
             names.push(Name::Address(NameKey::new(address.local(), address.domain().as_str())));
         }
         for name in names {
-            if let Some(card) = self.find(&name).await? {
+            if let Some(card) = self.find(&name, Purpose::Account).await? {
                 return Ok(card.account());
             }
         }

@@ -2,6 +2,7 @@
 //!
 //! Provisioning (creating and changing accounts, domains, classes) is in `directory::provision`.
 
+pub mod cache;
 pub mod provision;
 
 use crate::store::Quota;

@@ -18,6 +18,7 @@ use std::time::Duration;
 use storage::mailboxes::Mailbox;
 use storage::mailboxes::transfer::{self, Applied, Arrival, Departure, Lodging};
 use storage::shard::{Shard, ShardError, Transaction};
+use tokio::sync::oneshot;
 
 /// Passes before the last one, at most.
 const PASSES: usize = 5;
@@ -25,6 +26,8 @@ const PASSES: usize = 5;
 const FEW_ROWS: u64 = 200;
 /// Readers of before have ended after this time: none holds a view of the index as long.
 const READERS_END: Duration = Duration::from_secs(60);
+/// Time between two tries of what must be done.
+const INSIST_EVERY: Duration = Duration::from_millis(200);
 /// As long requests are remembered where the mailbox has come to.
 const REMEMBERED: Duration = crate::deliver::REMEMBERED;
 
@@ -44,7 +47,7 @@ impl Store {
     /// [`StoreError::Refused`] where there is no such shard or the mailbox is being moved; [`StoreError::NoMailbox`];
     /// as all requests. The mailbox is where it was then.
     pub async fn move_mailbox(&self, mailbox: MailboxId, to: u32) -> Result<Moved, StoreError> {
-        self.inner().move_mailbox(mailbox, to).await
+        self.to_its_end(move |store| async move { store.inner().move_mailbox(mailbox, to).await }).await
     }
 
     /// Copies a mailbox with all that it has to one that has no messages; what it had goes.
@@ -52,7 +55,21 @@ impl Store {
     /// # Errors
     /// [`StoreError::Refused`] where the target has messages, or either is being moved; as [`Store::move_mailbox`].
     pub async fn copy_mailbox(&self, from: MailboxId, to: MailboxId) -> Result<Moved, StoreError> {
-        self.inner().copy_mailbox(from, to).await
+        self.to_its_end(move |store| async move { store.inner().copy_mailbox(from, to).await }).await
+    }
+
+    /// Runs it as a task of its own: whoever asked may go away, the mailbox must not stay frozen for that.
+    async fn to_its_end<F, D>(&self, job: F) -> Result<Moved, StoreError>
+    where
+        F: FnOnce(Self) -> D,
+        D: Future<Output = Result<Moved, StoreError>> + Send + 'static,
+    {
+        let (answer, wait) = oneshot::channel();
+        let job = job(self.clone());
+        self.inner().env.tasks.spawn(async move {
+            let _ = answer.send(job.await);
+        });
+        wait.await.unwrap_or(Err(StoreError::Unavailable))
     }
 
     /// The number of the shard that has a mailbox.
@@ -83,7 +100,7 @@ impl Inner {
         let outcome = self.carry_over(way, from, to, &mut moved).await;
         if outcome.is_err() {
             // Before the deciding commit everything is as it was once the mailbox is not frozen any more.
-            let _ = write(source, move |tx| thaw(tx, mailbox)).await;
+            let _ = self.insist(|| write(source, move |tx| thaw(tx, mailbox))).await;
         }
         self.settle_later();
         self.watchers.publish(mailbox);
@@ -113,12 +130,12 @@ impl Inner {
         })
         .await?;
         let lodging = if self.placement.is_home(mailbox, to) { Lodging::Elsewhere } else { Lodging::Here };
-        let arrived = write(way.to, move |tx| arrive(tx, mailbox, lodging)).await;
+        let arrived = self.insist(|| write(way.to, move |tx| arrive(tx, mailbox, lodging))).await;
         self.placement.set(mailbox, to);
         moved.pause = self.env.clock.moment() - frozen;
         let _ = from;
         arrived?;
-        self.unstage(way.to, mailbox).await
+        self.insist(|| self.unstage(way.to, mailbox)).await
     }
 
     async fn copy_mailbox(&self, source: MailboxId, target: MailboxId) -> Result<Moved, StoreError> {
@@ -136,11 +153,11 @@ impl Inner {
         let mut moved = Moved { from, to, ..Moved::default() };
         self.placement.stir();
         let outcome = self.duplicate(way, from, to, &mut moved).await;
-        let _ = write(way.from, move |tx| thaw(tx, source)).await;
+        let _ = self.insist(|| write(way.from, move |tx| thaw(tx, source))).await;
         if outcome.is_err() {
-            let _ = self.clear(way.to, target).await;
+            let _ = self.insist(|| self.clear(way.to, target)).await;
         }
-        let _ = write(way.to, move |tx| thaw(tx, target)).await;
+        let _ = self.insist(|| write(way.to, move |tx| thaw(tx, target))).await;
         self.settle_later();
         self.watchers.publish(target);
         self.tell(outcome)?;
@@ -193,6 +210,20 @@ impl Inner {
             match next {
                 Some(next) => from = next,
                 None => return Ok(changed),
+            }
+        }
+    }
+
+    /// Does what must not stay undone, or the mailbox could not be used: again and again while the disk is full.
+    async fn insist<F, D>(&self, what: F) -> Result<(), ShardError>
+    where
+        F: Fn() -> D,
+        D: Future<Output = Result<(), ShardError>>,
+    {
+        loop {
+            match what().await {
+                Err(ShardError::Full | ShardError::Unavailable) => self.env.clock.sleep(INSIST_EVERY).await,
+                done => return done,
             }
         }
     }

@@ -4,6 +4,7 @@
 #![allow(non_camel_case_types, reason = "an event has one type parameter a field, named like the field")]
 
 pub mod acct;
+pub mod cache;
 pub mod conf;
 pub mod db;
 pub mod imap;
@@ -23,6 +24,7 @@ use crate::event::EventRow;
 /// The file of each prefix family with its rows, in the order of the manual.
 pub const FILES: &[(&str, &[&EventRow])] = &[
     ("Acct", acct::ROWS),
+    ("Cache", cache::ROWS),
     ("Conf", conf::ROWS),
     ("Db", db::ROWS),
     ("Imap", imap::ROWS),

@@ -1,5 +1,6 @@
 //! The server over a real database file.
 
+mod copied;
 mod logins;
 mod model;
 mod provisioning;

@@ -2,8 +2,8 @@
 
 use super::rows::{AttributeRow, Changed, ClassRow};
 use super::statements::{
-    ATTRIBUTE, ATTRIBUTE_DELETE, ATTRIBUTE_IN_USE, ATTRIBUTE_INSERT, ATTRIBUTES_PAGE, CLASS, CLASS_COUNT,
-    CLASS_DELETE, CLASS_INSERT, CLASS_VALUE_CLEAR, CLASS_VALUE_SET, CLASS_VALUES, CLASSES_PAGE,
+    ACCOUNT_COUNT, ATTRIBUTE, ATTRIBUTE_DELETE, ATTRIBUTE_IN_USE, ATTRIBUTE_INSERT, ATTRIBUTES_PAGE, CLASS,
+    CLASS_COUNT, CLASS_DELETE, CLASS_INSERT, CLASS_VALUE_CLEAR, CLASS_VALUE_SET, CLASS_VALUES, CLASSES_PAGE,
     OVERRIDE_CLEAR, OVERRIDE_SET, OVERRIDES,
 };
 use super::{Edit, MAX_PAGE, Rows, word};
@@ -30,6 +30,15 @@ impl Rows<'_> {
     /// Where the database fails.
     pub fn classes_after(&self, key: &str, limit: u32) -> Result<Vec<ClassRow>, SqlError> {
         self.many(CLASSES_PAGE, params![key, limit.min(MAX_PAGE)], class)
+    }
+
+    /// How many accounts there are: those of all classes together.
+    ///
+    /// # Errors
+    /// Where the database fails.
+    pub fn account_count(&self) -> Result<u64, SqlError> {
+        let count: Option<i64> = self.one(ACCOUNT_COUNT, [], |row| row.get(0))?;
+        Ok(count.unwrap_or_default().unsigned_abs())
     }
 
     /// The values that a class sets.

@@ -66,6 +66,7 @@ statements! {
 
     CLASS = "SELECT name, users FROM classes WHERE class_key = ?1";
     CLASSES_PAGE = "SELECT name, users FROM classes WHERE class_key > ?1 ORDER BY class_key LIMIT ?2";
+    ACCOUNT_COUNT = "SELECT CAST(COALESCE(SUM(users), 0) AS BIGINT) FROM classes";
     CLASS_INSERT = "INSERT INTO classes (class_key, name, users, created) VALUES (?1, ?2, 0, ?3)";
     CLASS_DELETE = "DELETE FROM classes WHERE class_key = ?1";
     CLASS_COUNT = "UPDATE classes SET users = users + ?2 WHERE class_key = ?1";

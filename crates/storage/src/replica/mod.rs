@@ -15,8 +15,10 @@
 //! truth: a copy that is lost is built again.
 
 mod build;
+mod copied;
 mod delta;
 mod entry;
+mod keeper;
 mod manifest;
 mod map;
 mod reader;
@@ -26,6 +28,7 @@ mod writer;
 
 pub use build::Builder;
 pub use entry::{Entry, Key};
+pub use keeper::{Building, Keeper};
 pub use reader::{Followed, Reader, Size};
 pub use writer::{Fold, Folded, Writer};
 

@@ -321,3 +321,38 @@ proptest! {
         let _ = entry::stands_under(&of_kind, Key::Address(key("a")).as_ref());
     }
 }
+
+#[tokio::test]
+async fn the_keeper_builds_appends_and_folds_by_itself() {
+    let folder = tempfile::tempdir().unwrap();
+    let (keeper, why) = Keeper::open(folder.path(), SEED).unwrap();
+    assert!(keeper.reader().is_none() && matches!(why, Some(ReplicaError::Missing(_))));
+    let building = keeper.build(4).unwrap();
+    for page in (0..10).map(|n| (n * 10..(n + 1) * 10).map(|id| entry_of(&account(id, 1, &[]))).collect()) {
+        assert!(building.add(page).await);
+    }
+    keeper.install(building.finish().await.unwrap(), 3).await.unwrap();
+    let follower = Reader::open(folder.path()).unwrap();
+    // Enough for a fold of its own accord.
+    for n in 0..9 {
+        let page = (0..4000).map(|id| entry_of(&account(1000 + n * 4000 + id, 1, &[]))).collect();
+        keeper.append(4 + n, page).await.unwrap();
+    }
+    let reader = keeper.reader().unwrap();
+    for _ in 0..500 {
+        if reader.size().above < 36_000 {
+            break;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+    assert!(reader.size().above < 36_000, "{:?}", reader.size());
+    follower.follow().unwrap();
+    for reader in [&reader, &follower] {
+        assert_eq!(reader.position(), 12);
+        assert!([0, 99, 1000, 36_999].iter().all(|id| reader.account(AccountId(*id)).unwrap().is_some()));
+    }
+    keeper.fold().await.unwrap();
+    follower.follow().unwrap();
+    assert_eq!((follower.size().above, follower.size().tables), (0, 1));
+    assert!(follower.account(AccountId(36_999)).unwrap().is_some());
+}

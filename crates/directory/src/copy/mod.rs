@@ -1,0 +1,238 @@
+//! The copy of the directory on this host: kept up to date by one process, followed by the others.
+//!
+//! Promised: the copy is never ahead of the directory and never goes back; a change is in it `dirCacheUpdatePeriod` after it was
+//! made, or before its acknowledgement where it was made through this server. What cannot be brought up to date any more is built
+//! anew beside what is there, which serves until then.
+//!
+//! `feed` says what a change means for the copy, `build` makes one from nothing, `check` compares.
+
+mod build;
+mod check;
+mod feed;
+
+use crate::fault::Fault;
+use crate::server::{DirectoryServer, Shared};
+use catalog::events::cache::{
+    CacheConfigDbFilesMismatch, CacheGenericMsg, CacheOpenFail, CacheUpdateOutOfRange, CacheUpdateTimeTooLong,
+};
+use catalog::keys::imdircacheserv::{DIR_CACHE_UPDATE_THRESHOLD, MAX_LOG_UPDATES, NUM_USER_DB_FILES};
+use roles::directory::DirectoryError;
+use roles::directory::cache::Doing;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use storage::directory::{Changed, MAX_PAGE};
+use storage::replica::{Keeper, Key, Reader, ReplicaError};
+
+/// How often a process that does not write the copy looks for what is new in it.
+const FOLLOW_EVERY: Duration = Duration::from_millis(100);
+
+/// The copy as this process has it.
+pub(crate) struct Copy {
+    held: Held,
+    /// Held while the copy is brought up to date: two rounds at once would write the older one last.
+    turn: tokio::sync::Mutex<()>,
+    /// What goes on besides, if anything.
+    doing: Mutex<Option<Doing>>,
+    /// No round runs while this is set.
+    paused: AtomicBool,
+}
+
+enum Held {
+    Written(Keeper),
+    Followed(Reader),
+}
+
+/// How a round went.
+enum Round {
+    UpToDate,
+    /// There is more.
+    More,
+    /// The log of changes no longer has what comes next.
+    Lost {
+        oldest: Option<i64>,
+    },
+}
+
+impl Copy {
+    /// The copy, where it can be read.
+    pub(crate) fn reader(&self) -> Option<Reader> {
+        match &self.held {
+            Held::Written(keeper) => keeper.reader(),
+            Held::Followed(reader) => Some(reader.clone()),
+        }
+    }
+
+    pub(crate) fn keeper(&self) -> Option<&Keeper> {
+        match &self.held {
+            Held::Written(keeper) => Some(keeper),
+            Held::Followed(_) => None,
+        }
+    }
+
+    pub(crate) fn doing(&self) -> MutexGuard<'_, Option<Doing>> {
+        self.doing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The right to bring it up to date.
+    async fn turn(&self) -> tokio::sync::MutexGuard<'_, ()> {
+        self.turn.lock().await
+    }
+
+    pub(crate) fn paused(&self) -> &AtomicBool {
+        &self.paused
+    }
+
+    fn of(held: Held) -> Self {
+        Self {
+            held,
+            turn: tokio::sync::Mutex::default(),
+            doing: Mutex::default(),
+            paused: AtomicBool::new(false),
+        }
+    }
+}
+
+impl DirectoryServer {
+    /// Keeps the copy in this folder: this process writes it. What is there serves at once; where nothing usable is there, it is
+    /// built once [`DirectoryServer::follow_changes`] runs.
+    ///
+    /// # Errors
+    /// Where another process writes it, or the folder cannot be used.
+    pub fn keep_copy(&self, folder: &Path) -> Result<(), DirectoryError> {
+        let env = &self.shared.env;
+        let mut seed = [0; 16];
+        env.random.fill(&mut seed);
+        let (first, second) = seed.split_at(8);
+        let number = |half: &[u8]| half.iter().fold(0, |n, &b| n << 8 | u64::from(b));
+        let opened = Keeper::open(folder, (number(first), number(second)));
+        let failed = |reason: &ReplicaError| env.log.emit(&CacheOpenFail { path: folder.display(), reason });
+        let (keeper, why) = opened.map_err(|reason| {
+            failed(&reason);
+            DirectoryError::Unavailable
+        })?;
+        if let Some(reason) = &why {
+            failed(reason);
+        }
+        if let Some(found) = keeper.reader().map(|r| r.size().files) {
+            let configured = env.settings.get(NUM_USER_DB_FILES);
+            if found != configured {
+                env.log.emit(&CacheConfigDbFilesMismatch { found, configured });
+            }
+        }
+        self.hold(Copy::of(Held::Written(keeper)));
+        Ok(())
+    }
+
+    /// Looks up in the copy in this folder, which another process writes.
+    ///
+    /// # Errors
+    /// Where there is none that can be read.
+    pub fn read_copy(&self, folder: &Path) -> Result<(), DirectoryError> {
+        let reader = Reader::open(folder).map_err(|reason| {
+            self.shared.env.log.emit(&CacheOpenFail { path: folder.display(), reason });
+            DirectoryError::Unavailable
+        })?;
+        self.hold(Copy::of(Held::Followed(reader)));
+        Ok(())
+    }
+
+    fn hold(&self, copy: Copy) {
+        // Only the first one is held: a server has one copy for its life.
+        let _ = self.shared.copy.set(copy);
+    }
+}
+
+impl Shared {
+    /// How often the copy, or what is in memory, is brought up to date.
+    pub(crate) fn period(&self, configured: Duration) -> Duration {
+        match self.copy.get().map(|copy| &copy.held) {
+            Some(Held::Followed(_)) => FOLLOW_EVERY,
+            _ => configured,
+        }
+    }
+
+    /// Brings the copy up to date, and forgets what is in memory of before.
+    pub(crate) async fn catch_up_copy(&self, copy: &Copy) -> Result<(), Fault> {
+        let keeper = match &copy.held {
+            Held::Followed(reader) => return self.follow_copy(reader),
+            Held::Written(keeper) => keeper,
+        };
+        if copy.paused.load(Ordering::Acquire) {
+            return Ok(());
+        }
+        let Some(reader) = keeper.reader() else { return self.build_alone(copy).await };
+        let turn = copy.turn().await;
+        let mut left = self.env.settings.get(MAX_LOG_UPDATES).div_ceil(u64::from(MAX_PAGE)).max(1);
+        loop {
+            match self.round(keeper, &reader).await? {
+                Round::UpToDate => return Ok(()),
+                Round::More if left > 1 => left -= 1,
+                Round::More => return Ok(()),
+                Round::Lost { oldest } => {
+                    drop(turn);
+                    let (position, oldest) = (reader.position(), oldest.unwrap_or_default());
+                    self.env.log.emit(&CacheUpdateOutOfRange { position, oldest });
+                    return self.build_alone(copy).await;
+                }
+            }
+        }
+    }
+
+    /// One page of the log of changes.
+    async fn round(&self, keeper: &Keeper, reader: &Reader) -> Result<Round, Fault> {
+        let position = reader.position();
+        let read = self.tables.read(move |rows| {
+            let changes = rows.changes_after(position, MAX_PAGE)?;
+            let (last, oldest) = (rows.last_change()?, rows.oldest_change()?);
+            let entries = feed::entries(rows, &changes)?;
+            Ok::<_, Fault>((changes, entries, last, oldest))
+        });
+        let (changes, entries, last, oldest) = read.await?;
+        if last <= position {
+            return Ok(Round::UpToDate);
+        }
+        let Some(newest) = changes.last().filter(|_| changes[0].id == position + 1) else {
+            return Ok(Round::Lost { oldest });
+        };
+        let pending = last.saturating_sub(position).unsigned_abs();
+        if pending > self.env.settings.get(DIR_CACHE_UPDATE_THRESHOLD) {
+            let seconds = self.env.clock.now().since(changes[0].at).as_secs();
+            self.env.log.emit(&CacheUpdateTimeTooLong { pending, seconds });
+        }
+        keeper.append(newest.id, entries).await.map_err(|reason| self.copy_failed(reader, &reason))?;
+        changes.iter().for_each(|change| self.cache.forget(&change.what));
+        self.heard.fetch_max(newest.id, Ordering::AcqRel);
+        Ok(if newest.id < last { Round::More } else { Round::UpToDate })
+    }
+
+    /// Takes what the writer of the copy has done.
+    fn follow_copy(&self, reader: &Reader) -> Result<(), Fault> {
+        let followed = reader.follow().map_err(|reason| self.copy_failed(reader, &reason))?;
+        if followed.anew {
+            self.cache.forget_all();
+        }
+        followed.keys.into_iter().filter_map(changed).for_each(|what| self.cache.forget(&what));
+        self.heard.fetch_max(reader.position(), Ordering::AcqRel);
+        Ok(())
+    }
+
+    fn copy_failed(&self, reader: &Reader, reason: &ReplicaError) -> Fault {
+        self.env.log.emit(&CacheGenericMsg { path: reader.folder().display(), reason });
+        Fault(DirectoryError::Unavailable)
+    }
+}
+
+/// What a key of the copy is in the log of changes.
+fn changed(key: Key) -> Option<Changed> {
+    Some(match key {
+        Key::Account(id) => Changed::Account(id),
+        Key::Login(key) => Changed::Login(key),
+        Key::Address(key) => Changed::Address(key),
+        Key::Domain(name) => Changed::Domain(name),
+        Key::Class(key) => Changed::Class(key),
+        Key::Attribute(key) => Changed::Attribute(key),
+        Key::Secret(_) => return None,
+    })
+}

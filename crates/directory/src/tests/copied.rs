@@ -1,0 +1,273 @@
+//! The copy of the directory on a host.
+
+use super::*;
+use roles::directory::cache::{CacheStatus, Control, DirectoryCache as _};
+use std::path::PathBuf;
+
+impl Site {
+    fn copy_folder(&self) -> PathBuf {
+        self.folder.path().join("dirCacheDB")
+    }
+
+    /// This process keeps the copy, and has built it.
+    async fn keep(&self) {
+        self.directory.keep_copy(&self.copy_folder()).unwrap();
+        self.directory.cache_build(&self.call()).await.unwrap();
+    }
+
+    /// A front end of the same host, whose own database knows nobody: what it knows it has from the copy.
+    async fn front_end(&self) -> DirectoryServer {
+        let stranger = self.folder.path().join("stranger.db");
+        let directory = DirectoryServer::open(self.env.clone(), &stranger).await.unwrap();
+        directory.read_copy(&self.copy_folder()).unwrap();
+        directory
+    }
+
+    async fn compare(&self) {
+        let found = self.directory.cache_compare(&self.call()).await.unwrap();
+        assert_eq!(
+            (found.different, found.accounts, found.sum),
+            (0, found.copied, found.copied_sum),
+            "{found:?}"
+        );
+    }
+
+    async fn status(&self) -> CacheStatus {
+        self.directory.cache_status(&self.call()).await.unwrap()
+    }
+}
+
+fn a_login(name: &str, password: &str) -> Login {
+    let proof = Proof::Password(Secret::new(password));
+    Login { name: name.into(), proof, origin: origin(Protocol::Imap, Transport::Tls) }
+}
+
+async fn home_of(directory: &DirectoryServer, site: &Site, address: &str) -> Option<String> {
+    let address = Address::parse(address).unwrap();
+    match directory.address_route(&site.call(), address).await.unwrap() {
+        Route::Local(local) => local.account.map(|a| a.login),
+        _ => None,
+    }
+}
+
+/// What a front end does every tenth of a second.
+async fn followed(directory: &DirectoryServer) {
+    directory.shared.catch_up().await.unwrap();
+}
+
+#[tokio::test]
+async fn its_15974_its_17062_a_copy_is_complete_and_a_front_end_lives_from_it() {
+    let site = Site::new().await;
+    for n in 0..50 {
+        site.create(&format!("user{n}@one.test")).await;
+    }
+    site.set("user1@one.test", "totalBytes", "777").await;
+    site.keep().await;
+    site.compare().await;
+    let front = site.front_end().await;
+    assert_eq!(home_of(&front, &site, "User7@One.test").await.as_deref(), Some("user7@one.test"));
+    let account = front.authenticate(&site.call(), a_login("user1@one.test", "secret")).await.unwrap();
+    assert_eq!(account.quota.bytes, 777);
+    let wrong = front.authenticate(&site.call(), a_login("user1@one.test", "wrong")).await;
+    assert_eq!(wrong, Err(DirectoryError::BadCredentials));
+}
+
+#[tokio::test]
+async fn its_20284_its_18295_its_18197_its_12035_changes_reach_those_who_follow() {
+    let site = Site::new().await;
+    site.create("ann@one.test").await;
+    site.keep().await;
+    let front = site.front_end().await;
+    assert_eq!(home_of(&front, &site, "ann@one.test").await.as_deref(), Some("ann@one.test"));
+    assert_eq!(home_of(&front, &site, "bob@one.test").await, None);
+    // Created, renamed, disabled, of another class: each seen after one look, and no old name is left (ITS 44236).
+    site.create("bob@one.test").await;
+    site.ask(Request::CreateAlias(user("ann@one.test"), Address::parse("a@one.test").unwrap()))
+        .await
+        .unwrap();
+    site.ask(Request::CreateCos("gold".into())).await.unwrap();
+    site.change("ann@one.test", AccountChange::Cos("gold".into())).await;
+    site.ask(Request::SetAttribute(Holder::Cos("gold".into()), "totalBytes".into(), Some("9".into())))
+        .await
+        .unwrap();
+    followed(&front).await;
+    assert_eq!(home_of(&front, &site, "bob@one.test").await.as_deref(), Some("bob@one.test"));
+    assert_eq!(home_of(&front, &site, "a@one.test").await.as_deref(), Some("ann@one.test"));
+    let ann = front.account_find(&site.call(), "ann@one.test".into()).await.unwrap();
+    assert_eq!(ann.quota.bytes, 9);
+    site.ask(Request::DeleteAlias(user("ann@one.test"), Address::parse("a@one.test").unwrap()))
+        .await
+        .unwrap();
+    site.change("bob@one.test", AccountChange::Status(Status::Locked)).await;
+    site.change("ann@one.test", AccountChange::Cos("default".into())).await;
+    site.ask(Request::DeleteCos("gold".into())).await.unwrap();
+    followed(&front).await;
+    assert_eq!(home_of(&front, &site, "a@one.test").await, None);
+    assert_eq!(home_of(&front, &site, "bob@one.test").await, None);
+    site.ask(Request::DeleteAccount(user("ann@one.test"))).await.unwrap();
+    followed(&front).await;
+    assert_eq!(home_of(&front, &site, "ann@one.test").await, None);
+    site.compare().await;
+}
+
+#[tokio::test]
+async fn its_21737_its_17994_what_is_made_while_a_copy_is_built_is_in_it() {
+    let site = Site::new().await;
+    for n in 0..200 {
+        site.create(&format!("old{n}@one.test")).await;
+    }
+    site.directory.keep_copy(&site.copy_folder()).unwrap();
+    let calls = (site.call(), site.call());
+    let builds = async {
+        let (one, two) =
+            tokio::join!(site.directory.cache_build(&calls.0), site.directory.cache_build(&calls.1));
+        assert!(one.is_ok() != two.is_ok(), "one of two at once is refused: {one:?} {two:?}");
+    };
+    let creations = async {
+        for n in 0..100 {
+            site.create(&format!("new{n}@one.test")).await;
+        }
+    };
+    tokio::join!(builds, creations);
+    site.compare().await;
+    assert_eq!(site.status().await.directory, Some(site.status().await.position));
+}
+
+#[tokio::test]
+async fn its_16178_its_15226_a_copy_that_cannot_be_read_is_reported_and_built_anew() {
+    let site = Site::new().await;
+    site.create("ann@one.test").await;
+    site.keep().await;
+    let table = std::fs::read_dir(site.copy_folder())
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .find(|path| path.is_dir())
+        .unwrap()
+        .join("users-0000.db");
+    let whole = std::fs::read(&table).unwrap();
+    let Site { folder, env, directory, .. } = site;
+    drop(directory);
+    for _ in 0..200 {
+        // The thread that holds the copy ends with its last user, a moment later.
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+        if std::fs::File::open(folder.path().join("dirCacheDB/lock")).unwrap().try_lock().is_ok() {
+            break;
+        }
+    }
+    std::fs::write(&table, &whole[..whole.len() / 2]).unwrap();
+    let directory = open(&env, &folder).await;
+    let site = Site { folder, env, directory, calls: AtomicU64::new(100) };
+    site.directory.keep_copy(&site.copy_folder()).unwrap();
+    let lines = site.env.log.lines();
+    assert!(lines.iter().any(|l| l.contains("CacheOpenFail") && l.contains("users-0000.db")), "{lines:?}");
+    // Until it is there the database answers.
+    assert!(home_of(&site.directory, &site, "ann@one.test").await.is_some());
+    followed(&site.directory).await;
+    site.compare().await;
+}
+
+#[tokio::test]
+async fn its_21650_a_copy_older_than_the_log_is_built_anew() {
+    let site = Site::new().await;
+    site.create("ann@one.test").await;
+    site.keep().await;
+    site.directory.cache_control(&site.call(), Control::Pause).await.unwrap();
+    site.create("bob@one.test").await;
+    let later = site.env.clock.now().plus(std::time::Duration::from_secs(60));
+    let purged = site
+        .directory
+        .shared
+        .tables
+        .write(later, String::new(), move |e| Ok::<_, crate::fault::Fault>(e.purge_changes(later)?));
+    assert!(purged.await.unwrap() > 0);
+    site.create("eve@one.test").await;
+    assert!(site.status().await.paused);
+    site.directory.cache_control(&site.call(), Control::Resume).await.unwrap();
+    let lines = site.env.log.lines();
+    assert!(lines.iter().any(|l| l.contains("Urgt CacheUpdateOutOfRange")), "{lines:?}");
+    site.compare().await;
+}
+
+#[tokio::test]
+async fn its_19428_its_17440_read_throughs_can_be_switched() {
+    let keys = "/*/imdircacheserv/cacheDisableReadThrus: [true]\n";
+    let (on, off) = (Site::new().await, Site::with(keys).await);
+    for (site, there) in [(&on, true), (&off, false)] {
+        site.keep().await;
+        site.directory.cache_control(&site.call(), Control::Pause).await.unwrap();
+        site.create("ann@one.test").await;
+        // The copy has neither the domain nor the account: a login asks the database, if it may.
+        let found = site.directory.account_find(&site.call(), "ann@one.test".into()).await;
+        assert_eq!(found.is_ok(), there);
+    }
+    let keys = "/*/imdircacheserv/cacheAuthoritativeForMTA: [true]\n";
+    let mail = Site::with(keys).await;
+    mail.create("first@one.test").await;
+    mail.keep().await;
+    mail.directory.cache_control(&mail.call(), Control::Pause).await.unwrap();
+    mail.create("ann@one.test").await;
+    assert_eq!(home_of(&mail.directory, &mail, "ann@one.test").await, None);
+    assert!(mail.directory.account_find(&mail.call(), "ann@one.test".into()).await.is_ok());
+}
+
+#[tokio::test]
+async fn its_19061_its_16365_its_16702_another_number_of_files_holds_from_the_next_building_on() {
+    let site = Site::new().await;
+    site.create("ann@one.test").await;
+    site.keep().await;
+    for files in [2, 256] {
+        let keys = format!("/venus/imdircacheserv/numUserDbFiles: [{files}]\n");
+        site.env.settings.replace(Tree::parse(&keys).unwrap());
+        assert_ne!(site.status().await.files, files);
+        site.directory.cache_build(&site.call()).await.unwrap();
+        assert_eq!(site.status().await.files, files);
+        site.compare().await;
+    }
+}
+
+#[tokio::test]
+async fn its_46820_its_25765_a_copy_of_the_copy_is_whole_or_nothing() {
+    let site = Site::new().await;
+    site.create("ann@one.test").await;
+    site.keep().await;
+    site.create("bob@one.test").await;
+    let other = site.folder.path().join("other");
+    for _ in 0..2 {
+        let bytes = site.directory.cache_copy(&site.call(), other.display().to_string()).await.unwrap();
+        assert!(bytes > 0);
+        let reader = storage::replica::Reader::open(&other).unwrap();
+        assert_eq!(reader.position(), site.status().await.position);
+    }
+    let nowhere = site.folder.path().join("no/such/folder").display().to_string();
+    assert!(site.directory.cache_copy(&site.call(), nowhere).await.is_err());
+    assert_eq!(
+        std::fs::read_dir(site.folder.path()).unwrap().flatten().filter(|e| e.path().is_dir()).count(),
+        2
+    );
+    site.compare().await;
+}
+
+#[tokio::test]
+async fn its_16222_an_entry_is_read_without_its_password() {
+    let site = Site::new().await;
+    site.create("ann@one.test").await;
+    site.ask(Request::CreateForward(
+        user("ann@one.test"),
+        roles::directory::provision::Place::Remote,
+        Address::parse("x@elsewhere.test").unwrap(),
+    ))
+    .await
+    .unwrap();
+    site.keep().await;
+    for name in ["ann@one.test", "ANN@one.test", "account:1"] {
+        let fields = site.directory.cache_read(&site.call(), name.into()).await.unwrap();
+        assert!(fields.contains(&("forward".into(), "x@elsewhere.test".into())), "{fields:?}");
+        assert!(!format!("{fields:?}").contains("argon2"));
+    }
+    let domain = site.directory.cache_read(&site.call(), "domain:one.test".into()).await.unwrap();
+    assert_eq!(domain[1], ("kind".into(), "local".into()));
+    assert!(matches!(
+        site.directory.cache_read(&site.call(), "nobody@one.test".into()).await,
+        Err(DirectoryError::Missing(_))
+    ));
+}
