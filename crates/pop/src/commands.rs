@@ -1,5 +1,6 @@
 //! The TRANSACTION state and the update at its end. RFC 1939 5 to 7.
 
+use crate::Pop;
 use crate::login;
 use crate::replies;
 use crate::session::{End, Held, Session};
@@ -135,7 +136,7 @@ async fn send(session: &mut Session<'_>, number: Number, limit: Option<TopLimit>
         replies::no_such_message(session.connection.output());
         return Ok(());
     };
-    let body = match find(held, uid).await {
+    let body = match find(session.pop, held, uid).await {
         // ITS 13587: its beginning is read before it is promised.
         Ok(body) if body.is_empty() || body.read(0, PIECE).await.is_ok() => body,
         Ok(_) | Err(StoreError::Broken(_)) => {
@@ -157,7 +158,7 @@ async fn send(session: &mut Session<'_>, number: Number, limit: Option<TopLimit>
     stream(session, &body, limit).await
 }
 
-async fn find(held: &Held, uid: Uid) -> Result<Body, StoreError> {
+async fn find(pop: &Pop, held: &Held, uid: Uid) -> Result<Body, StoreError> {
     let page = page(held, NumberSet::one(uid.0), Need::Body).await?;
     let message = page.messages.into_iter().next().ok_or(StoreError::NoMessage)?;
     let damaged = || StoreError::Broken("the message cannot be read".into());

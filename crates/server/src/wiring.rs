@@ -36,7 +36,7 @@ use queue::Queue;
 use roles::directory::Directory;
 use roles::manager::Manager;
 use roles::queue::MailQueue;
-use roles::store::MessageStore;
+use roles::store::{MessageStore, OneStore, Stores};
 use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -176,13 +176,13 @@ impl Servers {
                 Some(Speaker::Mta(Mta::new(env.clone(), parts)))
             }
             "popserv" => {
-                let (directory, store) = (Arc::new(self.directory.clone()), Arc::new(self.store.clone()));
-                Some(Speaker::Pop(Pop::new(env.clone(), pop::Parts { directory, store, tls })))
+                let (directory, stores) = (Arc::new(self.directory.clone()), here(&self.store));
+                Some(Speaker::Pop(Pop::new(env.clone(), pop::Parts { directory, stores, tls })))
             }
             "imapserv" => {
-                let (directory, store) = (Arc::new(self.directory.clone()), Arc::new(self.store.clone()));
+                let (directory, stores) = (Arc::new(self.directory.clone()), here(&self.store));
                 let run_dir = Arc::new(run_dir);
-                Some(Speaker::Imap(Imap::new(env.clone(), imap::Parts { directory, store, tls, run_dir })))
+                Some(Speaker::Imap(Imap::new(env.clone(), imap::Parts { directory, stores, tls, run_dir })))
             }
             _ => None,
         }
@@ -244,12 +244,17 @@ fn parts(
 ) -> mta::Parts {
     mta::Parts {
         directory: Arc::new(directory.clone()),
-        store: Arc::new(store.clone()),
+        stores: here(store),
         queue: Arc::new(queue.clone()),
         dns: Arc::clone(dns),
         tls,
         run_dir: run_folder(site, env),
     }
+}
+
+/// The store of this process, for every home: asked without a hop.
+fn here(store: &Store) -> Arc<dyn Stores> {
+    Arc::new(OneStore(Arc::new(store.clone())))
 }
 
 fn run_folder(site: &Site, env: &Env) -> PathBuf {
