@@ -13,7 +13,7 @@ const FOLDER: &str = "crates/rpc/proto";
 const LOCK: &str = "crates/rpc/proto.lock";
 
 /// Compares the schema with the lock; with `--write` adds what is new.
-pub fn run(workspace: &Workspace, words: &[String]) -> Result<()> {
+pub(crate) fn run(workspace: &Workspace, words: &[String]) -> Result<()> {
     let lock = workspace.root.join(LOCK);
     let now = schema(&workspace.root.join(FOLDER))?;
     let text = std::fs::read_to_string(&lock).unwrap_or_default();

@@ -38,16 +38,7 @@ pub(super) async fn serve(inner: &Inner, queue: &dyn MailQueue, method: &str, re
             };
             inner.unary(request, ask).await
         }
-        "ItemSettle" => {
-            let ask = |call: Call, m: p::SettleRequest| async move {
-                let outcomes = outcomes(m.outcomes).map_err(bad)?;
-                let settled =
-                    queue.item_settle(&call, QueueId(m.id), m.claim, outcomes).await.map_err(failed)?;
-                inner.claimed.forget(&(m.id, m.claim));
-                Ok(p::Settled::from(settled))
-            };
-            inner.unary(request, ask).await
-        }
+        "ItemSettle" => inner.unary(request, |call, m| item_settle(inner, queue, call, m)).await,
         "ItemList" => {
             let ask = |call: Call, m: p::ItemListRequest| async move {
                 let limit = usize::try_from(m.limit).unwrap_or(MAX_LIST).min(MAX_LIST);
@@ -115,6 +106,19 @@ async fn item_claim(
         answer.items.push(out);
     }
     Ok(answer)
+}
+
+/// After it nobody reads the item's body.
+async fn item_settle(
+    inner: &Inner,
+    queue: &dyn MailQueue,
+    call: Call,
+    m: p::SettleRequest,
+) -> Result<p::Settled, Status> {
+    let outcomes = outcomes(m.outcomes).map_err(bad)?;
+    let settled = queue.item_settle(&call, QueueId(m.id), m.claim, outcomes).await.map_err(failed)?;
+    inner.claimed.forget(&(m.id, m.claim));
+    Ok(settled.into())
 }
 
 pub(super) async fn serve_submission(
