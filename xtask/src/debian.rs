@@ -20,12 +20,13 @@ const PROGRAMS: &[(&str, &str)] = &[
     ("smtp-source", "postfix"),
     ("smtp-sink", "postfix"),
     ("strace", "strace"),
+    ("initdb", "postgresql"),
     ("python3", "python3"),
     ("npm", "npm"),
 ];
 
-/// Where programs lie that root alone has on its path.
-const SYSTEM_FOLDERS: &[&str] = &["/usr/sbin", "/usr/local/sbin", "/sbin"];
+/// Where programs lie that are not on everybody's path.
+const SYSTEM_FOLDERS: &[&str] = &["/usr/sbin", "/usr/local/sbin", "/sbin", "/usr/lib/postgresql/15/bin"];
 /// Debian asks this program before it starts a daemon.
 const POLICY: &str = "/usr/sbin/policy-rc.d";
 

@@ -1,7 +1,7 @@
 //! Who may depend on whom: every manifest against `layers.toml`.
 //!
 //! - Normal and build dependencies: exactly what the crate's row allows.
-//! - Dev-dependencies: also every crate of a lower layer, and from machinery upwards `testkit`; so
+//! - Dev-dependencies: also every crate of a lower layer, and from the machinery up `testkit`; so
 //!   a server's tests may run on the real storage, but never with another server.
 //! - `[only]`: outside crates that stand in the named manifests and nowhere else.
 //! - `[never]`: outside crates that must not stand in a manifest, because the room is free of I/O, of a
@@ -14,7 +14,7 @@ use toml::{Table, Value};
 
 /// The sections of `layers.toml`, lowest first.
 const LAYERS: &[&str] = &["knowledge", "contracts", "machinery", "servers", "programs", "tests"];
-/// From this layer on, tests may use `testkit`: machinery carries roles too, and must keep what they promise.
+/// From this layer on, tests may use `testkit`.
 const DOUBLES_FROM: usize = 2;
 
 /// What the file says.

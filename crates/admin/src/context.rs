@@ -9,6 +9,7 @@ use mail::id::TraceId;
 use roles::Call;
 use roles::backup::Backup;
 use roles::directory::Directory;
+use roles::directory::cache::DirectoryCache;
 use roles::directory::provision::Provisioning;
 use roles::maintenance::Maintenance;
 use roles::manager::Manager;
@@ -38,6 +39,8 @@ pub struct Roles {
     pub directory: Arc<dyn Directory>,
     /// Creates and changes accounts, addresses, domains, classes.
     pub provisioning: Arc<dyn Provisioning>,
+    /// The copy of the directory on this host.
+    pub cache: Arc<dyn DirectoryCache>,
     /// Mailboxes and messages.
     pub store: Arc<dyn MessageStore>,
     /// Mail that waits.

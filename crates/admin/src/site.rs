@@ -86,7 +86,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_host_is_what_the_site_says() {
+    fn its_16479_the_host_is_what_the_site_says() {
         let folder = tempfile::tempdir().unwrap();
         assert_eq!(Site::open(folder.path()).unwrap().host().as_str(), "localhost");
         std::fs::create_dir(folder.path().join("config")).unwrap();

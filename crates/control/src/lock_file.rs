@@ -113,7 +113,7 @@ mod tests {
     use std::os::unix::fs::PermissionsExt as _;
 
     #[test]
-    fn one_holds_it_and_is_named() {
+    fn its_18571_one_holds_it_and_is_named() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("x.pid");
         assert_eq!(owner(&path).unwrap(), None);
@@ -127,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_dead_owner_left_can_be_cleared() {
+    fn its_18500_what_a_dead_owner_left_can_be_cleared() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("x.pid");
         let mut dead = std::process::Command::new("true").spawn().unwrap();

@@ -17,9 +17,11 @@ impl From<SqlError> for Fault {
     fn from(error: SqlError) -> Self {
         Self(match error {
             SqlError::Broken(reason) => DirectoryError::Broken(reason),
-            SqlError::Busy | SqlError::Full | SqlError::Unavailable(_) | SqlError::Version { .. } => {
-                DirectoryError::Unavailable
-            }
+            SqlError::Busy
+            | SqlError::Full
+            | SqlError::Unavailable(_)
+            | SqlError::Version { .. }
+            | SqlError::Pending(_) => DirectoryError::Unavailable,
         })
     }
 }

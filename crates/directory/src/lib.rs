@@ -19,11 +19,13 @@ mod copy;
 mod fault;
 mod lookup;
 mod names;
+mod place;
 mod proofs;
 mod provision;
 mod route;
 mod server;
 
+pub use place::locate;
 pub use server::DirectoryServer;
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ use crate::copy::Copy;
 use crate::fault::Fault;
 use crate::lookup::Purpose;
 use crate::names::{LoginRules, Name};
+use crate::place;
 use crate::proofs::{Proofs, keyed};
 use crate::route::RouteRules;
 use catalog::events::db::DbFailed;
@@ -102,12 +103,14 @@ pub(crate) enum MissingDomains {
 }
 
 impl DirectoryServer {
-    /// Opens the database (made, where it is not there) and everything around it. `env` is that of `imdircacheserv`.
+    /// Opens the database that the keys name, else the file (made, where it is not there), and everything around it.
+    /// `env` is that of `imdircacheserv`.
     ///
     /// # Errors
     /// [`DirectoryError::Unavailable`] or `Broken`, with the reason in the log.
     pub async fn open(env: Env, file: &Path) -> Result<Self, DirectoryError> {
-        let tables = match DirectoryTables::open(file, env.clock.now()) {
+        let located = place::locate(&env.settings, file);
+        let tables = match located.and_then(|location| DirectoryTables::open(&location, &env)) {
             Ok(tables) => tables,
             Err(e) => {
                 env.log.emit(&DbFailed { database: file.display(), reason: &e });

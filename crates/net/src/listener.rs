@@ -9,7 +9,7 @@ use std::collections::HashMap;
 use std::future::Future;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::os::fd::AsRawFd as _;
+use std::os::fd::{AsFd as _, AsRawFd as _};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -58,7 +58,24 @@ impl Listener {
         socket.set_nonblocking(true)?;
         socket.bind(&address.into())?;
         socket.listen(BACKLOG)?;
-        Ok(Self { socket: TcpListener::from_std(socket.into())?, implicit_tls })
+        Self::over(socket.into(), implicit_tls)
+    }
+
+    /// Over a socket that listens already: one that another listener has shared. Who comes meanwhile waits in its line.
+    ///
+    /// # Errors
+    /// What the system said.
+    pub fn over(socket: std::net::TcpListener, implicit_tls: Option<Arc<ServerTls>>) -> io::Result<Self> {
+        socket.set_nonblocking(true)?;
+        Ok(Self { socket: TcpListener::from_std(socket)?, implicit_tls })
+    }
+
+    /// The same socket once more: the port stays open until the last of them is dropped.
+    ///
+    /// # Errors
+    /// Where no file descriptor is left.
+    pub fn share(&self) -> io::Result<std::net::TcpListener> {
+        Ok(self.socket.as_fd().try_clone_to_owned()?.into())
     }
 
     /// Where it listens: of interest where the port was 0.

@@ -7,6 +7,7 @@
 pub mod backup;
 pub mod body;
 pub mod call;
+pub mod configuration;
 pub mod directory;
 pub mod maintenance;
 pub mod manager;

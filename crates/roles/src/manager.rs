@@ -86,6 +86,10 @@ pub trait Manager: Send + Sync {
     /// Stops a server: it takes nothing new and has ended when this answers. One that is stopped is left alone.
     fn server_stop<'a>(&'a self, call: &'a Call, name: String) -> Answer<'a, (), ManagerError>;
 
+    /// Starts a server anew without closing a port that it keeps: the new one accepts before the old one stops to, and
+    /// no client is refused. The old one has ended when this answers. One that is stopped is started.
+    fn server_restart<'a>(&'a self, call: &'a Call, name: String) -> Answer<'a, (), ManagerError>;
+
     /// Reads the configuration again and puts it in force as far as that goes without a restart.
     fn configuration_reload<'a>(&'a self, call: &'a Call) -> Answer<'a, Reloaded, ManagerError>;
 }

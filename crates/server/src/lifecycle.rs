@@ -5,7 +5,7 @@
 
 use crate::folder;
 use crate::manager::SiteManager;
-use crate::ports::{self, ServerPorts};
+use crate::ports::{self, Held, ServerPorts};
 use crate::retention;
 use crate::rights;
 use crate::wiring::{Servers, Surroundings};
@@ -106,7 +106,7 @@ fn wanted(settings: &Settings, named: &[String]) -> anyhow::Result<Vec<&'static 
 
 /// Opens the ports of a server; where that fails the log says so too.
 fn bind(site: &Site, settings: &Settings, server: &'static Server) -> anyhow::Result<ServerPorts> {
-    ports::bind(site, settings, server).map_err(|error| {
+    ports::bind(site, settings, server, Held::default()).map_err(|error| {
         if let Ok(surroundings) = Surroundings::new(site) {
             error.tell(&surroundings.env.for_server(server.name).log);
         }
@@ -129,6 +129,8 @@ async fn serve(
     let tasks = surroundings.env.tasks.clone();
     let servers = Arc::new(Servers::open(&site, &surroundings).await?);
     servers.follow();
+    let followed = configuration::follow(Arc::clone(&surroundings.configuration), surroundings.env.clone());
+    tasks.spawn(followed);
     let manager = SiteManager::new(Arc::clone(&site), &surroundings, Arc::clone(&servers));
     for (server, ports) in ports {
         manager.start_bound(server, ports);

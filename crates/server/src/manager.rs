@@ -1,10 +1,11 @@
 //! The servers of this host, as `imservctrl`, `imservping` and `imservdisplay` see them.
 //!
 //! All servers share this process. Those with ports (mta, popserv, imapserv) are started and stopped one by one: stopping
-//! closes the ports and drains the sessions. The directory, the store and the queue are what the others stand on:
+//! closes the ports and drains the sessions, restarting hands the ports over to the new server before the old one drains.
+//! The directory, the store and the queue are what the others stand on:
 //! they start and stop with the process, and say so.
 
-use crate::ports::{self, ServerPorts};
+use crate::ports::{self, Held, ServerPorts};
 use crate::wiring::{Servers, Speaker, Surroundings};
 use admin::site::Site;
 use catalog::events::proc::{ProcServerStarted, ProcServerStopped};
@@ -42,6 +43,8 @@ struct Inner {
 struct Running {
     tasks: Tasks,
     ports: Vec<u16>,
+    /// Its sockets, for a restart.
+    held: Held,
     state: ServerState,
     since: Moment,
 }
@@ -58,6 +61,7 @@ impl SiteManager {
         let tasks = Tasks::new();
         let env = Env { tasks: tasks.clone(), ..self.0.env.for_server(server.name) };
         let numbers = ports.bound.iter().map(|b| b.port).collect();
+        let held = Held::of(&ports);
         if let Some(speaker) = self.0.servers.speaker(&env, &ports.tls) {
             for bound in ports.bound {
                 let protocol = speaker.protocol(bound.service, bound.port);
@@ -68,8 +72,8 @@ impl SiteManager {
             }
         }
         env.log.emit(&ProcServerStarted { server: server.name, version: VERSION });
-        let running =
-            Running { tasks, ports: numbers, state: ServerState::Running, since: env.clock.moment() };
+        let (state, since) = (ServerState::Running, env.clock.moment());
+        let running = Running { tasks, ports: numbers, held, state, since };
         self.running().insert(server.name, running);
     }
 
@@ -91,6 +95,7 @@ impl SiteManager {
     fn begin_stop(&self, name: &str) {
         if let Some(running) = self.running().get_mut(name) {
             running.state = ServerState::Stopping;
+            running.held = Held::default();
             running.tasks.stop();
         }
     }
@@ -156,22 +161,35 @@ impl SiteManager {
         if self.status(server).state != ServerState::Stopped {
             return Ok(());
         }
-        let ports = ports::bind(&self.0.site, &self.0.env.settings, server);
-        let ports = ports.map_err(|error| {
-            error.tell(&self.0.env.for_server(server.name).log);
-            ManagerError::Failed(error.to_string())
-        })?;
+        let ports = self.bind(server, Held::default())?;
         self.start_bound(server, ports);
         Ok(())
     }
 
-    async fn stop(&self, name: &str) -> Result<(), ManagerError> {
-        let server = known(name)?;
-        if server.ports.is_empty() {
-            let text =
-                format!("{name} shares its process with the servers that stand on it: stop the whole site");
-            return Err(ManagerError::Failed(text));
+    fn bind(&self, server: &'static Server, held: Held) -> Result<ServerPorts, ManagerError> {
+        ports::bind(&self.0.site, &self.0.env.settings, server, held).map_err(|error| {
+            error.tell(&self.0.env.for_server(server.name).log);
+            ManagerError::Failed(error.to_string())
+        })
+    }
+
+    /// The new server accepts before the old one stops to; where it cannot begin, the old one goes on.
+    async fn restart(&self, name: &str) -> Result<(), ManagerError> {
+        let server = can_stop(name)?;
+        let held = self.running().get(server.name).map(|running| running.held.share());
+        let Some(held) = held else { return self.start(name).await };
+        let ports = self.bind(server, held)?;
+        let old = self.running().remove(server.name);
+        self.start_bound(server, ports);
+        if let Some(old) = old {
+            old.tasks.drain(STOP_WITHIN).await;
+            self.0.env.for_server(server.name).log.emit(&ProcServerStopped { server: server.name });
         }
+        Ok(())
+    }
+
+    async fn stop(&self, name: &str) -> Result<(), ManagerError> {
+        let server = can_stop(name)?;
         self.begin_stop(server.name);
         self.end_stop(server, STOP_WITHIN).await;
         Ok(())
@@ -180,6 +198,17 @@ impl SiteManager {
 
 fn known(name: &str) -> Result<&'static Server, ManagerError> {
     servers::find(name).ok_or_else(|| ManagerError::NoServer(name.to_owned()))
+}
+
+/// The server of this name, if the others can do without it.
+fn can_stop(name: &str) -> Result<&'static Server, ManagerError> {
+    let server = known(name)?;
+    match server.ports.is_empty() {
+        false => Ok(server),
+        true => Err(ManagerError::Failed(format!(
+            "{name} shares its process with the servers that stand on it: stop the whole site"
+        ))),
+    }
 }
 
 /// Connects to the server's own port and waits for its first byte.
@@ -208,6 +237,10 @@ impl Manager for SiteManager {
 
     fn server_stop<'a>(&'a self, _call: &'a Call, name: String) -> Answer<'a, (), ManagerError> {
         Box::pin(async move { self.stop(&name).await })
+    }
+
+    fn server_restart<'a>(&'a self, _call: &'a Call, name: String) -> Answer<'a, (), ManagerError> {
+        Box::pin(async move { self.restart(&name).await })
     }
 
     fn configuration_reload<'a>(&'a self, _call: &'a Call) -> Answer<'a, Reloaded, ManagerError> {

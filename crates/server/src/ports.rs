@@ -1,4 +1,7 @@
 //! The ports of a site, as the configuration has them, and binding them.
+//!
+//! A server that is restarted takes over the sockets of the one before ([`Held`]), so that no port is closed in between
+//! and nobody is refused: who comes meanwhile waits in the kernel's line.
 
 use crate::certificate;
 use admin::site::Site;
@@ -10,7 +13,7 @@ use env::log::Log;
 use env::settings::Settings;
 use net::listener::Listener;
 use net::tls::ServerTls;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 use std::sync::Arc;
 
 /// A bound port.
@@ -29,6 +32,29 @@ pub(crate) struct ServerPorts {
     pub(crate) bound: Vec<Bound>,
     /// For implicit TLS and STARTTLS.
     pub(crate) tls: Arc<ServerTls>,
+}
+
+/// Listening sockets of a running server, for the one that takes its place.
+#[derive(Default)]
+pub(crate) struct Held(Vec<TcpListener>);
+
+impl Held {
+    /// The sockets behind these ports. One that cannot be shared is opened anew later.
+    pub(crate) fn of(ports: &ServerPorts) -> Self {
+        Self(ports.bound.iter().filter_map(|bound| bound.listener.share().ok()).collect())
+    }
+
+    /// The same sockets once more.
+    pub(crate) fn share(&self) -> Self {
+        Self(self.0.iter().filter_map(|socket| socket.try_clone().ok()).collect())
+    }
+
+    /// The one that listens there.
+    fn take(&mut self, address: SocketAddr) -> Option<TcpListener> {
+        let there = |socket: &TcpListener| socket.local_addr().is_ok_and(|local| local == address);
+        let at = self.0.iter().position(there)?;
+        Some(self.0.swap_remove(at))
+    }
 }
 
 /// Why a server cannot be reached.
@@ -76,11 +102,16 @@ impl NoPorts {
     }
 }
 
-/// Binds the ports of a server; port 0 in the configuration means that it is not served.
+/// Binds the ports of a server, but for those that are held; port 0 in the configuration means that it is not served.
 ///
 /// # Errors
 /// [`NoPorts`].
-pub(crate) fn bind(site: &Site, settings: &Settings, server: &Server) -> Result<ServerPorts, NoPorts> {
+pub(crate) fn bind(
+    site: &Site,
+    settings: &Settings,
+    server: &Server,
+    mut held: Held,
+) -> Result<ServerPorts, NoPorts> {
     let settings = settings.for_server(server.name);
     let path = settings.get(SSL_CERT_CHAIN_PATH_AND_FILE);
     let tls = certificate::load(site, &path).map_err(|reason| NoPorts::Certificate { path, reason })?;
@@ -95,7 +126,10 @@ pub(crate) fn bind(site: &Site, settings: &Settings, server: &Server) -> Result<
             let address = SocketAddr::new(ip, number);
             let implicit = port.service.is_tls().then(|| Arc::clone(&tls));
             let service = port.service.name();
-            let bound_to = Listener::bind(address, implicit);
+            let bound_to = match held.take(address) {
+                Some(socket) => Listener::over(socket, implicit),
+                None => Listener::bind(address, implicit),
+            };
             let listener = bound_to.map_err(|error| NoPorts::Listen { address, service, error })?;
             bound.push(Bound { service: port.service, port: number, listener });
         }

@@ -10,6 +10,7 @@ use admin::site::Site;
 use anyhow::Context as _;
 use catalog::events::proc::{ProcNoRunDir, ProcStartFailed};
 use catalog::keys::common::RUN_DIR;
+use catalog::keys::imdircacheserv::{DIR_CACHE, DIR_CACHE_DB};
 use catalog::keys::mss::NUM_MSS_PORTS;
 use catalog::servers::Service;
 use control::configuration::{self, InForce};
@@ -109,6 +110,7 @@ impl Servers {
         let file = folder::directory_file(site);
         let directory = DirectoryServer::open(env.for_server("imdircacheserv"), &file).await;
         let directory = directory.with_context(|| format!("cannot open the directory {}", file.display()))?;
+        keep_copy(site, &env.for_server("imdircacheserv"), &directory)?;
         let folder = site.store_folder();
         let of_store = env.for_server("mss");
         let shards = u32::try_from(of_store.settings.get(NUM_MSS_PORTS)).ok().and_then(NonZeroU32::new);
@@ -153,6 +155,7 @@ impl Servers {
         Roles {
             directory: Arc::new(self.directory.clone()),
             provisioning: Arc::new(self.directory.clone()),
+            cache: Arc::new(self.directory.clone()),
             store: Arc::new(self.store.clone()),
             queue: Arc::new(self.queue.clone()),
             submission: self.own.clone(),
@@ -255,6 +258,17 @@ fn parts(
 /// The store of this process, for every home: asked without a hop.
 fn here(store: &Store) -> Arc<dyn Stores> {
     Arc::new(OneStore(Arc::new(store.clone())))
+}
+
+/// Keeps a copy of the directory on this host, where that is wanted. `auto` is no here: the database is a file of this host.
+fn keep_copy(site: &Site, env: &Env, directory: &DirectoryServer) -> anyhow::Result<()> {
+    if env.settings.get(DIR_CACHE) != "on" {
+        return Ok(());
+    }
+    let folder = site.folder().join(env.settings.get(DIR_CACHE_DB));
+    directory
+        .keep_copy(&folder)
+        .with_context(|| format!("cannot use the directory cache {}", folder.display()))
 }
 
 fn run_folder(site: &Site, env: &Env) -> PathBuf {

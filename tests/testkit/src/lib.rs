@@ -6,6 +6,7 @@ pub mod conformance;
 pub mod directory;
 pub mod dns;
 pub mod memory_store;
+pub mod postgres;
 pub mod queue;
 pub mod smtp_server;
 pub mod store;

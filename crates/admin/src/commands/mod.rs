@@ -2,6 +2,7 @@
 
 pub mod accounts;
 pub mod backup;
+pub mod cache;
 pub mod configuration;
 pub mod general;
 pub mod mail;
@@ -20,8 +21,18 @@ pub const ALL: &[&Command] = &[
     &servers::imservdisplay::COMMAND,
     &configuration::imconfget::COMMAND,
     &configuration::imconfcontrol::COMMAND,
+    &configuration::imconfedit::COMMAND,
+    &configuration::imconfxlate::COMMAND,
     &accounts::imdbcontrol::COMMAND,
     &accounts::impwdhash::COMMAND,
+    &accounts::cosupgrade::COMMAND,
+    &cache::imdirsync::COMMAND,
+    &cache::imcachecheck::COMMAND,
+    &cache::imcacheread::COMMAND,
+    &cache::imcachecopy::COMMAND,
+    &cache::imcachecontrol::COMMAND,
+    &cache::imdirprobe::COMMAND,
+    &cache::imdirupdate::COMMAND,
     &mailboxes::immsinit::COMMAND,
     &mailboxes::imbucketscreate::COMMAND,
     &mailboxes::imboxcreate::COMMAND,
@@ -80,6 +91,10 @@ pub(crate) fn input_file<'a>(row: &Command, arguments: &'a Arguments) -> Option<
     match row.name {
         name if name == accounts::imdbcontrol::COMMAND.name => {
             let path = accounts::imdbcontrol::batch_file(arguments.words())?;
+            Some(InputFile { path, then: Then::Nothing })
+        }
+        name if name == accounts::cosupgrade::COMMAND.name => {
+            let path = arguments.words().first().filter(|path| *path != "-")?;
             Some(InputFile { path, then: Then::Nothing })
         }
         name if name == mail::immsgmassmail::COMMAND.name => {

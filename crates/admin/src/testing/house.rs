@@ -40,7 +40,13 @@ impl House {
 
     pub(crate) fn roles(&self) -> Roles {
         let directory = Arc::new(self.directory.clone());
-        Roles { provisioning: directory.clone(), directory, store: self.store.clone(), ..self.double.roles() }
+        Roles {
+            provisioning: directory.clone(),
+            cache: directory.clone(),
+            directory,
+            store: self.store.clone(),
+            ..self.double.roles()
+        }
     }
 
     /// Writes a file of the site.
@@ -67,6 +73,11 @@ impl House {
         let run = self.run(line).await;
         assert_eq!((run.exit, run.errors().as_str()), (Exit::OK, ""), "{line}: {}", run.output());
         run.output()
+    }
+
+    /// Keeps a copy of the directory.
+    pub(crate) fn keep_copy(&self) {
+        self.directory.keep_copy(&self.folder.path().join("dirCacheDB")).unwrap();
     }
 
     /// Makes `NAME@example.org` with the password `secret`; its mailbox is made at its first use.

@@ -155,6 +155,11 @@ impl Run {
         self.script.errors()
     }
 
+    /// The folder of its site.
+    pub(crate) fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
     /// `config.db` as it is now.
     pub(crate) fn configuration(&self) -> String {
         std::fs::read_to_string(self.folder.path().join("config/config.db")).unwrap()

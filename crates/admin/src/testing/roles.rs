@@ -11,6 +11,7 @@ use mail::search::{Criterion, Place};
 use mail::sequence::NumberSet;
 use mail::time::Timestamp;
 use roles::backup::{Backup, BackupError, Made, Make, Progress, Recover, Recovered};
+use roles::directory::cache::{Built, CacheStatus, Compared, Control, DirectoryCache, Fields, Probed};
 use roles::directory::provision::{Provisioning, Reply, Request};
 use roles::directory::{Account, Directory, DirectoryError, Login, Origin, Route, ScramKeys};
 use roles::maintenance::{
@@ -119,6 +120,7 @@ impl Double {
         Roles {
             directory: Arc::new(self.clone()),
             provisioning: Arc::new(self.clone()),
+            cache: Arc::new(self.clone()),
             store: Arc::new(self.clone()),
             queue: Arc::new(self.clone()),
             submission: Arc::new(self.clone()),
@@ -181,6 +183,19 @@ macro_rules! unasked {
             answer(Err(<$error>::Unavailable))
         })*
     };
+}
+
+impl DirectoryCache for Double {
+    unasked! { DirectoryError:
+        cache_status() -> CacheStatus;
+        cache_build() -> Built;
+        cache_compare() -> Compared;
+        cache_read(String) -> Fields;
+        cache_copy(String) -> u64;
+        cache_control(Control) -> ();
+        cache_push(String) -> ();
+        directory_probe() -> Probed;
+    }
 }
 
 impl Directory for Double {
@@ -401,6 +416,10 @@ impl Manager for Double {
     fn server_stop<'a>(&'a self, _: &'a Call, name: String) -> Answer<'a, (), ManagerError> {
         self.stop(&name);
         answer(Self::known(&name))
+    }
+
+    fn server_restart<'a>(&'a self, call: &'a Call, name: String) -> Answer<'a, (), ManagerError> {
+        self.server_start(call, name)
     }
 
     fn configuration_reload<'a>(&'a self, _: &'a Call) -> Answer<'a, Reloaded, ManagerError> {

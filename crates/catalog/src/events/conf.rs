@@ -14,4 +14,10 @@ events! {
     #[doc = "A changed configuration is in force."]
     ConfChanged: Note { keys, restart }
         cause "An operator changed it." action "Restart the servers named in `restart`.";
+    #[doc = "The configuration server does not answer; this host works with the last good copy."]
+    ConfServerDown: Urgt { error }
+        cause "The host of the configuration server is down, or the network is." action "Start it; nothing else waits for it.";
+    #[doc = "The configuration server answers again, and the copy of this host is as it says."]
+    ConfServerUp: Note { version }
+        cause "It was out of reach before." action "None.";
 }

@@ -50,4 +50,20 @@ keys! {
     RECLAIM_RATE_IN_KB_PER_SEC: u64 = "reclaimRateInKBPerSec" in ["mss", "imqueueserv"], Kind::Number(0..=10_000_000), ["20480"], Live, since "5.0";
     #[doc = "Whether giving back the space of deleted mail rests, such as while a disk is busy with something else. immssgc does it all the same."]
     RECLAIM_PAUSED: bool = "reclaimPaused" in ["mss", "imqueueserv"], Kind::Bool, ["false"], Live, since "5.0";
+    #[doc = "Address of the directory's database on a PostgreSQL server: `postgres://[user@]host[:port][,host...]/database`, or by a socket of this host `postgres://[user@]/database?host=/folder`. Empty: a file of the site (SQLite), which one host alone can use. No password stands here."]
+    PRIMARY_DB_URL: String = "primaryDBUrl" in ["common"], Kind::Text(1024), [""], Restart, since "5.0";
+    #[doc = "User of the directory's database, where primaryDBUrl names none."]
+    PRIMARY_DB_USER: String = "primaryDBUser" in ["common"], Kind::Text(63), ["imail"], Restart, since "4.0";
+    #[doc = "File with the password of primaryDBUser in its first line, readable for its owner alone; below the site folder unless absolute. Empty: none is sent."]
+    PRIMARY_DB_PASSWORD_FILE: String = "primaryDBPasswordFile" in ["common"], Kind::Text(PATH), [""], Restart, since "5.0";
+    #[doc = "File with the certificates (PEM) to which the certificate of the database's server must lead; below the site folder unless absolute. It is needed where primaryDBEncryption is `verified` and the address names a host."]
+    PRIMARY_DB_CA_FILE: String = "primaryDBCAFile" in ["common"], Kind::Text(PATH), [""], Restart, since "5.0";
+    #[doc = "Connections by TCP to the directory's database: `verified` is TLS with a certificate that is checked, `none` is for networks that nobody else listens to."]
+    PRIMARY_DB_ENCRYPTION: String = "primaryDBEncryption" in ["common"], Kind::Choice(&["verified", "none"]), ["verified"], Restart, since "5.0";
+    #[doc = "Seconds that one statement of the directory's database on a server may take; a connection that is silent for longer is given up."]
+    DB_STATEMENT_TIMEOUT: Duration = "dbStatementTimeout" in ["common"], Kind::Number(1..=3_600), ["30"], Restart, since "5.0";
+    #[doc = "Most seconds between attempts to reach a database again; the first attempts come much sooner, the pause grows with the time that it is away."]
+    DB_RECONNECT_INTERVAL: Duration = "dbReconnectInterval" in ["common"], Kind::Number(1..=3_600), ["30"], Restart, since "4.0";
+    #[doc = "Whether a request that finds its connection to the database dead, before anything was asked, is carried out on a new connection."]
+    RETRY_ON_CONNECT_FAIL: bool = "retryOnConnectFail" in ["common"], Kind::Bool, ["true"], Restart, since "4.0";
 }

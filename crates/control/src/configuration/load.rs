@@ -1,10 +1,13 @@
 //! Reads and judges `config.db`, and keeps the last good one.
 
+use super::history::note_by_hand;
+use crate::lock_file::LockFile;
 use catalog::tree::check::{self, Finding};
 use catalog::tree::{BadLine, Tree};
+use mail::time::Timestamp;
 use std::fs::File;
 use std::io::{self, Read as _, Write as _};
-use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 /// Most bytes of a configuration.
@@ -72,6 +75,11 @@ impl Files {
         self.current.with_extension("db.good")
     }
 
+    /// What was changed, by whom, when and why.
+    pub fn history(&self) -> PathBuf {
+        self.current.with_extension("db.history")
+    }
+
     /// Held while the configuration is changed.
     pub fn lock(&self) -> PathBuf {
         self.current.with_extension("db.lock")
@@ -129,18 +137,38 @@ pub(super) fn judged(mut tree: Tree, origin: Origin) -> Loaded {
     Loaded { tree, findings, origin }
 }
 
-/// Keeps a good text as the last good one. A site whose disk is full or read-only can do without.
+/// Keeps a good text as the last good one, and notes one that was changed by hand in the history. A site whose disk
+/// is full or read-only can do without.
 pub(super) fn keep(files: &Files, good: &str) {
-    if std::fs::read_to_string(files.last_good()).is_ok_and(|kept| kept == good) {
+    let kept = last_good_text(files);
+    if kept.as_deref() == Some(good) {
         return;
     }
+    // Whoever changes the configuration now notes it.
+    if let Ok(_held) = LockFile::take(&files.lock()) {
+        let _ = note_by_hand(files, (kept.as_deref(), good), changed_at(files));
+    }
     let _ = write(&files.last_good(), good);
+}
+
+/// The last good text, where there is one.
+pub(super) fn last_good_text(files: &Files) -> Option<String> {
+    File::open(files.last_good()).ok().and_then(|_| text(&files.last_good()).ok())
+}
+
+/// When the file was changed; what a change by hand is dated by.
+pub(super) fn changed_at(files: &Files) -> Timestamp {
+    let data = std::fs::metadata(&files.current);
+    data.map_or(Timestamp::from_secs(0), |data| Timestamp::from_secs(data.mtime()))
 }
 
 /// Replaces a file in one step that survives a crash. The new one has the rights of the old one, or 0600.
 pub(super) fn write(path: &Path, text: &str) -> io::Result<()> {
     let mode = std::fs::metadata(path).map_or(0o600, |data| data.permissions().mode() & 0o7777);
-    let made = path.with_extension("db.new");
+    // Told by its last part, so that the files beside `config.db` have temporary files of their own.
+    let mut made = path.as_os_str().to_owned();
+    made.push(".new");
+    let made = PathBuf::from(made);
     let mut options = std::fs::OpenOptions::new();
     let mut file = options.create(true).truncate(true).write(true).mode(mode).open(&made)?;
     file.write_all(text.as_bytes())?;

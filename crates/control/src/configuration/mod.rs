@@ -5,8 +5,15 @@
 //! (ITS 15766).
 
 pub mod change;
+mod follow;
+mod history;
 mod load;
 mod reload;
+mod rules;
+mod server;
 
+pub use follow::{Mirror, follow};
+pub use history::{MAX_RECORDS, differences};
 pub use load::{Files, LoadError, Loaded, MAX_SIZE, Origin, load, read};
 pub use reload::{InForce, report};
+pub use server::{ConfigurationServer, accepted, snapshot};

@@ -1,5 +1,6 @@
 //! Puts a changed configuration in force in a running daemon.
 
+use super::history::differences;
 use super::load::{Files, LoadError, Loaded, Origin, judged, keep, parse, text};
 use catalog::event::Severity;
 use catalog::events::conf::{ConfChanged, ConfNotAConfiguredHost, ConfParmError};
@@ -25,6 +26,11 @@ impl InForce {
     /// Follows these files with these settings, which hold what [`super::load`] gave.
     pub fn new(files: Files, settings: Settings, log: Log) -> Self {
         Self { files, settings, log, turn: Mutex::new(()) }
+    }
+
+    /// The files that are followed.
+    pub fn files(&self) -> &Files {
+        &self.files
     }
 
     /// Reads `config.db` again and puts it in force: live keys hold from the next read on, others when their server
@@ -77,16 +83,9 @@ fn refuse(log: &Log, error: &LoadError) {
 
 /// The entries that differ and may concern this host, by when their change takes effect. Sorted.
 fn compare(before: &Tree, after: &Tree, host: &str) -> Reloaded {
-    let changed = |tree: &Tree, other: &Tree| -> Vec<Path> {
-        let differs = tree.entries().filter(|(path, _, values)| other.get(path) != Some(*values));
-        differs.map(|(path, _, _)| path.clone()).collect()
-    };
-    let mut paths = changed(before, after);
-    paths.extend(changed(after, before));
-    paths.sort();
-    paths.dedup();
-    paths.retain(|path| path.host == "*" || path.host == host);
-    let (at_restart, applied): (Vec<_>, Vec<_>) = paths.into_iter().partition(needs_restart);
+    let paths = differences(before, after).into_iter().map(|difference| difference.path);
+    let paths = paths.filter(|path| path.host == "*" || path.host == host);
+    let (at_restart, applied): (Vec<_>, Vec<_>) = paths.partition(needs_restart);
     let texts = |paths: Vec<Path>| paths.iter().map(ToString::to_string).collect();
     Reloaded { applied: texts(applied), at_restart: texts(at_restart) }
 }
@@ -142,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn entries_without_effect_and_a_host_without_entries_are_reported() {
+    fn its_16835_entries_without_effect_and_a_host_without_entries_are_reported() {
         let (_folder, files, settings, log, _) = running("/mars/mta/bogus: [7]\n");
         report(&load(&files).unwrap(), settings.host(), &log);
         let lines = log.lines();

@@ -13,7 +13,7 @@ use std::collections::hash_map::DefaultHasher;
 use std::hash::{Hash as _, Hasher as _};
 use std::path::Path;
 use std::sync::atomic::Ordering;
-use storage::directory::{AccountRecord, Changed, Forwarding, MAX_PAGE, NameKey, Rank};
+use storage::directory::{AccountRecord, AddressRow, Changed, Forwarding, MAX_PAGE, NameKey, Rank, Rows};
 use storage::replica::{Entry, Key, Reader, ReplicaError};
 
 impl Shared {
@@ -150,6 +150,24 @@ impl Shared {
         copied.map_err(|reason| DirectoryError::Invalid(reason.to_string()).into())
     }
 
+    async fn cache_push(&self, name: &str) -> Result<(), Fault> {
+        let (copy, reader) = self.copy_here()?;
+        let Held::Written(keeper) = &copy.held else { return self.catch_up().await };
+        let _turn = copy.turn().await;
+        let wanted = name.to_owned();
+        let read = self.tables.read(move |rows| {
+            let touched = touched(rows, &wanted)?;
+            let entries =
+                touched.iter().map(|what| feed::entry(rows, what)).collect::<Result<Vec<_>, _>>()?;
+            Ok::<_, Fault>((touched, entries))
+        });
+        let (touched, entries) = read.await?;
+        let appended = keeper.append(reader.position(), entries).await;
+        appended.map_err(|reason| self.copy_failed(&reader, &reason))?;
+        touched.iter().for_each(|what| self.cache.forget(what));
+        Ok(())
+    }
+
     async fn cache_control(&self, control: Control) -> Result<(), Fault> {
         let (copy, reader) = self.copy_here()?;
         match control {
@@ -175,6 +193,39 @@ impl Shared {
         let latency = self.env.clock.moment().saturating_duration_since(begun);
         Ok(Probed { latency, accounts, last_change })
     }
+}
+
+/// What is to be read for a name: the account that has it in the directory with all its names, and the name itself.
+fn touched(rows: &Rows<'_>, name: &str) -> Result<Vec<Changed>, Fault> {
+    if let Some(domain) = name.strip_prefix("domain:") {
+        return Ok(vec![Changed::Domain(domain.to_lowercase())]);
+    }
+    if let Some(class) = name.strip_prefix("class:") {
+        return Ok(vec![Changed::Class(class.to_lowercase())]);
+    }
+    let id = match name.strip_prefix("account:") {
+        Some(id) => id.parse().ok().map(AccountId),
+        None => None,
+    };
+    let key = NameKey::parse(name);
+    let mut touched = Vec::new();
+    let found = match (id, &key) {
+        (Some(id), _) => Some(id),
+        (None, Some(key)) => {
+            touched.extend([Changed::Login(key.clone()), Changed::Address(key.clone())]);
+            rows.login(key)?.map_or_else(|| rows.address(key), |id| Ok(Some(id)))?
+        }
+        (None, None) => return Err(DirectoryError::Invalid(format!("{name} is no name of an entry")).into()),
+    };
+    let Some(id) = found else { return Ok(touched) };
+    if let Some(record) = rows.record(id)? {
+        touched.push(Changed::Login(record.row.key()));
+        touched.extend(record.aliases.iter().cloned().map(Changed::Login));
+        let address = |a: &AddressRow| Changed::Address(NameKey::new(&a.local_part, &a.domain));
+        touched.extend(record.addresses.iter().map(address));
+    }
+    touched.push(Changed::Account(id));
+    Ok(touched)
 }
 
 /// Whether each name of an account leads to it.
@@ -233,26 +284,6 @@ fn fields(record: &AccountRecord) -> Fields {
     all
 }
 
-impl DirectoryServer {
-    /// Brings one entry of the copy up to date, without waiting for its turn in the log of changes.
-    ///
-    /// # Errors
-    /// As [`DirectoryCache::cache_control`].
-    pub async fn push(&self, what: Changed) -> Result<(), DirectoryError> {
-        let shared = &self.shared;
-        let (copy, reader) = shared.copy_here().map_err(|f| f.0)?;
-        let Held::Written(keeper) = &copy.held else { return Ok(()) };
-        let _turn = copy.turn().await;
-        let wanted = what.clone();
-        let entry = shared.tables.read(move |rows| Ok::<_, Fault>(feed::entry(rows, &wanted)?)).await;
-        let entry = entry.map_err(|f| f.0)?;
-        let appended = keeper.append(reader.position(), vec![entry]).await;
-        appended.map_err(|reason| shared.copy_failed(&reader, &reason).0)?;
-        shared.cache.forget(&what);
-        Ok(())
-    }
-}
-
 impl DirectoryCache for DirectoryServer {
     fn cache_status<'a>(&'a self, _: &'a Call) -> Answer<'a, CacheStatus, DirectoryError> {
         Box::pin(async move { self.shared.cache_status().await.map_err(|f| f.0) })
@@ -276,6 +307,10 @@ impl DirectoryCache for DirectoryServer {
 
     fn cache_control<'a>(&'a self, _: &'a Call, control: Control) -> Answer<'a, (), DirectoryError> {
         Box::pin(async move { self.shared.cache_control(control).await.map_err(|f| f.0) })
+    }
+
+    fn cache_push<'a>(&'a self, _: &'a Call, name: String) -> Answer<'a, (), DirectoryError> {
+        Box::pin(async move { self.shared.cache_push(name.trim()).await.map_err(|f| f.0) })
     }
 
     fn directory_probe<'a>(&'a self, _: &'a Call) -> Answer<'a, Probed, DirectoryError> {

@@ -14,6 +14,7 @@ mod together;
 use crate::fault::Fault;
 use crate::server::{DirectoryServer, MissingDomains, Shared};
 use catalog::events::acct::AcctProvisioned;
+use catalog::keys::imdircacheserv::CACHE_DISABLE_WRITE_THRUS;
 use mail::id::HostName;
 use roles::directory::DirectoryError;
 use roles::directory::provision::{
@@ -67,6 +68,10 @@ impl Shared {
             );
         }
         let only_reads = requests.iter().all(is_read);
+        if !only_reads && self.env.settings.get(CACHE_DISABLE_WRITE_THRUS) {
+            let text = "changes through this server are switched off (cacheDisableWriteThrus)";
+            return Err(DirectoryError::Invalid(text.into()).into());
+        }
         let changing: Vec<_> = requests.iter().map(|r| (!is_read(r)).then(|| entry_of(r))).collect();
         let passwords = self.store_forms(call, &requests).await;
         let site = Site {

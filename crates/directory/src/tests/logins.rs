@@ -3,7 +3,19 @@ use env::compute::Compute;
 use mail::password::{PasswordType, ScramKeys};
 use std::time::Duration;
 
-#[tokio::test]
+on_both! {
+    the_seed_line_makes_an_account_that_logs_in_by_name_and_address,
+    a_bare_name_means_the_default_domain_and_else_the_only_one,
+    addresses_are_login_names_where_login_aliases_allows,
+    states_answer_only_those_who_know_the_password,
+    access_follows_class_and_account_by_protocol_and_transport,
+    a_password_that_was_right_needs_no_hashing_until_the_account_changes,
+    an_old_form_is_renewed_after_a_login,
+    a_damaged_hash_lets_nobody_in_and_is_named,
+    scram_keys_are_real_for_those_who_have_them_and_steady_for_all_others,
+    logins_that_are_no_names_are_refused_like_wrong_passwords,
+}
+
 async fn the_seed_line_makes_an_account_that_logs_in_by_name_and_address() {
     let site = Site::new().await;
     let new = NewAccount {
@@ -29,7 +41,6 @@ async fn the_seed_line_makes_an_account_that_logs_in_by_name_and_address() {
     assert!(!site.env.log.lines().iter().any(|l| l.contains("argon2id$")));
 }
 
-#[tokio::test]
 async fn a_bare_name_means_the_default_domain_and_else_the_only_one() {
     let site = Site::with("/*/common/defaultDomain: [home.test]").await;
     site.create("bob@far.test").await;
@@ -40,7 +51,6 @@ async fn a_bare_name_means_the_default_domain_and_else_the_only_one() {
     assert_eq!(site.login("bob", "secret").await.unwrap().login, "bob@home.test");
 }
 
-#[tokio::test]
 async fn addresses_are_login_names_where_login_aliases_allows() {
     for (configuration, allowed) in [("", true), ("/*/common/loginAliases: [off]", false)] {
         let site = Site::with(configuration).await;
@@ -54,7 +64,6 @@ async fn addresses_are_login_names_where_login_aliases_allows() {
     }
 }
 
-#[tokio::test]
 async fn states_answer_only_those_who_know_the_password() {
     let site = Site::new().await;
     site.create("bob@a.test").await;
@@ -75,7 +84,6 @@ async fn states_answer_only_those_who_know_the_password() {
     assert!(site.login("bob@a.test", "secret").await.is_ok());
 }
 
-#[tokio::test]
 async fn access_follows_class_and_account_by_protocol_and_transport() {
     let site = Site::with("/*/popserv/trustedInterfaces: [10.0.0.0/8]").await;
     site.create("bob@a.test").await;
@@ -99,7 +107,6 @@ async fn access_follows_class_and_account_by_protocol_and_transport() {
 }
 
 /// A pool that is full answers nobody: whoever is let in after that was not hashed.
-#[tokio::test]
 async fn a_password_that_was_right_needs_no_hashing_until_the_account_changes() {
     let mut site = Site::new().await;
     site.env.compute = Compute::new(1, 1);
@@ -136,7 +143,6 @@ async fn poll_once<F: Future + Unpin>(future: &mut F) -> bool {
         .await
 }
 
-#[tokio::test]
 async fn an_old_form_is_renewed_after_a_login() {
     let site = Site::new().await;
     site.create("bob@a.test").await;
@@ -148,7 +154,6 @@ async fn an_old_form_is_renewed_after_a_login() {
     assert_eq!(site.logged("AcctPasswordRehashed"), 1);
 }
 
-#[tokio::test]
 async fn a_damaged_hash_lets_nobody_in_and_is_named() {
     let site = Site::new().await;
     site.create("bob@a.test").await;
@@ -164,7 +169,6 @@ async fn a_damaged_hash_lets_nobody_in_and_is_named() {
     assert_eq!(site.logged("AcctPasswordDamaged"), 1);
 }
 
-#[tokio::test]
 async fn scram_keys_are_real_for_those_who_have_them_and_steady_for_all_others() {
     let site = Site::new().await;
     site.create("old@a.test").await;
@@ -197,7 +201,6 @@ async fn scram_keys_are_real_for_those_who_have_them_and_steady_for_all_others()
     assert!(site.directory.authenticate(&site.call(), login).await.is_ok());
 }
 
-#[tokio::test]
 async fn logins_that_are_no_names_are_refused_like_wrong_passwords() {
     let site = Site::new().await;
     for name in ["", "@", "a@", "@a.test", &"x".repeat(100_000), "a\nb", "a@b@c"] {

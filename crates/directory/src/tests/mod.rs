@@ -1,4 +1,19 @@
-//! The server over a real database file.
+//! The server over a real database: each test over a file, and over a PostgreSQL server.
+
+/// Makes a test of each function over each engine.
+macro_rules! on_both {
+    ($($name:ident),+ $(,)?) => {
+        mod sqlite {
+            $(#[tokio::test] async fn $name() { super::$name().await })+
+        }
+        mod postgres {
+            $(#[tokio::test] async fn $name() {
+                crate::tests::use_engine(crate::tests::Engine::Postgres);
+                super::$name().await
+            })+
+        }
+    };
+}
 
 mod copied;
 mod logins;
@@ -21,7 +36,25 @@ use roles::directory::provision::{
 use roles::directory::{
     Account, Directory as _, DirectoryError, Login, Origin, Proof, Protocol, Route, Transport,
 };
+use std::cell::Cell;
 use std::sync::atomic::{AtomicU64, Ordering};
+use testkit::postgres::Postgres;
+
+/// What the directory of a test is kept in.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Engine {
+    Sqlite,
+    Postgres,
+}
+
+thread_local! {
+    static ENGINE: Cell<Engine> = const { Cell::new(Engine::Sqlite) };
+}
+
+/// Sites that this test makes from now on are kept there: a test has a thread of its own.
+fn use_engine(engine: Engine) {
+    ENGINE.set(engine);
+}
 
 /// A site with its directory.
 struct Site {
@@ -39,7 +72,12 @@ impl Site {
     /// With this configuration.
     async fn with(configuration: &str) -> Self {
         let mut env = Env::for_test("imdircacheserv");
-        env.settings = Settings::new("venus", "imdircacheserv", Tree::parse(configuration).unwrap());
+        let database = match ENGINE.get() {
+            Engine::Sqlite => String::new(),
+            Engine::Postgres => format!("\n/*/common/primaryDBUrl: [{}]\n", Postgres::shared().database()),
+        };
+        let tree = Tree::parse(&format!("{configuration}{database}")).unwrap();
+        env.settings = Settings::new("venus", "imdircacheserv", tree);
         let folder = tempfile::tempdir().unwrap();
         let directory = open(&env, &folder).await;
         Self { folder, env, directory, calls: AtomicU64::new(1) }

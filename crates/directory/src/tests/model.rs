@@ -2,6 +2,7 @@
 
 use super::*;
 use proptest::prelude::*;
+use proptest::test_runner::TestRunner;
 use std::collections::{BTreeMap, BTreeSet};
 
 const NAMES: [&str; 4] = ["ann", "Bob", "bob", "cy"];
@@ -202,25 +203,38 @@ async fn check_routes(site: &Site, model: &Model) {
     }
 }
 
-proptest! {
-    #![proptest_config(ProptestConfig { cases: 24, failure_persistence: None, ..ProptestConfig::default() })]
-
-    #[test]
-    fn provisioning_agrees_with_a_plain_model(steps in proptest::collection::vec(step(), 1..60)) {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        runtime.block_on(async {
-            let site = Site::new().await;
-            let mut model = Model::new();
-            for (at, step) in steps.iter().enumerate() {
-                let done = site.ask(request(step)).await;
-                prop_assert_eq!(done.is_ok(), model.apply(step), "{}: {:?}: {:?}", at, step, done);
-                if at % 7 == 0 {
-                    check_routes(&site, &model).await;
-                }
-            }
+async fn agrees(steps: &[Step]) -> Result<(), TestCaseError> {
+    let site = Site::new().await;
+    let mut model = Model::new();
+    for (at, step) in steps.iter().enumerate() {
+        let done = site.ask(request(step)).await;
+        prop_assert_eq!(done.is_ok(), model.apply(step), "{}: {:?}: {:?}", at, step, done);
+        if at % 7 == 0 {
             check_routes(&site, &model).await;
-            prop_assert_eq!(state(&site).await, model);
-            Ok(())
-        })?;
+        }
     }
+    check_routes(&site, &model).await;
+    prop_assert_eq!(state(&site).await, model);
+    Ok(())
+}
+
+fn check(engine: Engine, cases: u32) {
+    use_engine(engine);
+    let config = ProptestConfig { cases, failure_persistence: None, ..ProptestConfig::default() };
+    let steps = proptest::collection::vec(step(), 1..60);
+    let agreed = TestRunner::new(config).run(&steps, |steps| {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(agrees(&steps))
+    });
+    agreed.unwrap();
+}
+
+#[test]
+fn provisioning_agrees_with_a_plain_model_over_a_file() {
+    check(Engine::Sqlite, 24);
+}
+
+#[test]
+fn provisioning_agrees_with_a_plain_model_over_a_server() {
+    check(Engine::Postgres, 12);
 }

@@ -2,6 +2,27 @@ use super::*;
 use catalog::cos::{Rule, Type};
 use roles::directory::provision::{Confirmation, Place, Source};
 
+on_both! {
+    its_14144_an_unknown_class_is_named_and_nothing_is_created,
+    its_21672_an_account_without_a_class_gets_the_default_one,
+    its_25760_names_that_differ_by_case_are_one,
+    its_46403_users_are_counted_right_after_a_move,
+    its_19485_class_names_may_have_apostrophes,
+    its_13201_and_14443_values_of_every_type_are_checked_set_and_cleared,
+    its_13430_and_13611_an_account_shows_its_effective_values,
+    its_15368_to_define_an_attribute_again_in_the_same_way_is_no_error,
+    c_06_and_its_24762_deleting_an_attribute_is_guarded_and_logged,
+    its_14604_the_last_forward_goes_also_where_local_delivery_is_off,
+    limits_of_the_class_hold,
+    domains_are_made_for_accounts_unless_that_is_off,
+    its_13776_requests_of_one_call_do_not_touch_each_other,
+    the_same_call_again_has_no_second_effect,
+    its_16706_the_first_change_after_a_number,
+    mailboxes_are_not_shared_and_may_be_negative,
+    a_removed_account_leaves_all_its_names_free,
+    a_call_has_a_limit,
+}
+
 fn text(result: Result<Reply, DirectoryError>) -> String {
     result.unwrap_err().to_string()
 }
@@ -21,7 +42,6 @@ async fn users(site: &Site, cos: &str) -> u64 {
     }
 }
 
-#[tokio::test]
 async fn its_14144_an_unknown_class_is_named_and_nothing_is_created() {
     let site = Site::new().await;
     let new = NewAccount { cos: Some("gold".into()), ..new_account("bob@a.test") };
@@ -31,14 +51,12 @@ async fn its_14144_an_unknown_class_is_named_and_nothing_is_created() {
     assert_eq!(users(&site, "default").await, 0);
 }
 
-#[tokio::test]
 async fn its_21672_an_account_without_a_class_gets_the_default_one() {
     let site = Site::new().await;
     site.create("bob@a.test").await;
     assert_eq!(site.show("bob@a.test").await.line.cos, "default");
 }
 
-#[tokio::test]
 async fn its_25760_names_that_differ_by_case_are_one() {
     let site = Site::new().await;
     site.create("Bob@a.test").await;
@@ -47,7 +65,6 @@ async fn its_25760_names_that_differ_by_case_are_one() {
     assert_eq!(site.show("BOB@a.test").await.line.user.name, "Bob");
 }
 
-#[tokio::test]
 async fn its_46403_users_are_counted_right_after_a_move() {
     let site = Site::new().await;
     site.create("bob@a.test").await;
@@ -60,14 +77,12 @@ async fn its_46403_users_are_counted_right_after_a_move() {
     assert_eq!(site.ask(Request::DeleteCos("gold".into())).await, Ok(Reply::Done));
 }
 
-#[tokio::test]
 async fn its_19485_class_names_may_have_apostrophes() {
     let site = Site::new().await;
     assert_eq!(site.ask(Request::CreateCos("O'Neil's; DROP TABLE".into())).await, Ok(Reply::Done));
     assert_eq!(users(&site, "o'neil's; drop table").await, 0);
 }
 
-#[tokio::test]
 async fn its_13201_and_14443_values_of_every_type_are_checked_set_and_cleared() {
     let site = Site::new().await;
     for (name, kind, good, bad) in [
@@ -94,7 +109,6 @@ async fn its_13201_and_14443_values_of_every_type_are_checked_set_and_cleared() 
     assert!(text(site.ask(set("default", "colour", "red")).await).contains("no attribute \"colour\""));
 }
 
-#[tokio::test]
 async fn its_13430_and_13611_an_account_shows_its_effective_values() {
     let site = Site::new().await;
     site.create("bob@a.test").await;
@@ -108,7 +122,6 @@ async fn its_13430_and_13611_an_account_shows_its_effective_values() {
     assert_eq!(of("pref_imapsslaccess"), Some(("all", Source::Default)));
 }
 
-#[tokio::test]
 async fn its_15368_to_define_an_attribute_again_in_the_same_way_is_no_error() {
     let site = Site::new().await;
     let define = |rule| Request::CreateAttribute("PREF_imapsslaccess".into(), rule, Type::Text, None);
@@ -117,7 +130,6 @@ async fn its_15368_to_define_an_attribute_again_in_the_same_way_is_no_error() {
     assert_eq!(site.ask(set("default", "pref_imapsslaccess", "none")).await, Ok(Reply::Done));
 }
 
-#[tokio::test]
 async fn c_06_and_its_24762_deleting_an_attribute_is_guarded_and_logged() {
     let site = Site::new().await;
     site.create("bob@a.test").await;
@@ -134,7 +146,6 @@ async fn c_06_and_its_24762_deleting_an_attribute_is_guarded_and_logged() {
     assert!(site.env.log.lines().iter().any(|l| l.contains("DeleteCosAttribute") && l.contains("colour")));
 }
 
-#[tokio::test]
 async fn its_14604_the_last_forward_goes_also_where_local_delivery_is_off() {
     let site = Site::new().await;
     site.create("bob@a.test").await;
@@ -150,7 +161,6 @@ async fn its_14604_the_last_forward_goes_also_where_local_delivery_is_off() {
     assert!(text(site.ask(itself).await).contains("in a circle"));
 }
 
-#[tokio::test]
 async fn limits_of_the_class_hold() {
     let site = Site::new().await;
     site.create("bob@a.test").await;
@@ -166,7 +176,6 @@ async fn limits_of_the_class_hold() {
     assert_eq!((view.forwards.len(), view.addresses.len()), (1, 2));
 }
 
-#[tokio::test]
 async fn domains_are_made_for_accounts_unless_that_is_off() {
     let site = Site::with("/*/imdircacheserv/createMissingDomains: [off]").await;
     let new = || Request::CreateAccount(Box::new(new_account("bob@a.test")));
@@ -184,7 +193,6 @@ async fn domains_are_made_for_accounts_unless_that_is_off() {
     assert!(matches!(site.ask(create_domain("a.test")).await, Ok(Reply::Already(_))));
 }
 
-#[tokio::test]
 async fn its_13776_requests_of_one_call_do_not_touch_each_other() {
     let site = Site::new().await;
     let create = |name: &str| Request::CreateAccount(Box::new(new_account(name)));
@@ -202,7 +210,6 @@ async fn its_13776_requests_of_one_call_do_not_touch_each_other() {
     assert_eq!(lines.iter().map(|l| l.user.name.as_str()).collect::<Vec<_>>(), ["a", "b"]);
 }
 
-#[tokio::test]
 async fn the_same_call_again_has_no_second_effect() {
     let site = Site::new().await;
     let call = site.call();
@@ -223,7 +230,6 @@ async fn the_same_call_again_has_no_second_effect() {
     assert_eq!(users(&site, "default").await, 1);
 }
 
-#[tokio::test]
 async fn its_16706_the_first_change_after_a_number() {
     let site = Site::new().await;
     site.create("bob@a.test").await;
@@ -236,7 +242,6 @@ async fn its_16706_the_first_change_after_a_number() {
     assert_eq!(first(1000).await, None);
 }
 
-#[tokio::test]
 async fn mailboxes_are_not_shared_and_may_be_negative() {
     let site = Site::new().await;
     let with = |name: &str, id| {
@@ -247,7 +252,6 @@ async fn mailboxes_are_not_shared_and_may_be_negative() {
     assert!(text(site.ask(with("b@a.test", -16_877)).await).contains("belongs to a@a.test"));
 }
 
-#[tokio::test]
 async fn a_removed_account_leaves_all_its_names_free() {
     let site = Site::new().await;
     site.create("bob@a.test").await;
@@ -262,7 +266,6 @@ async fn a_removed_account_leaves_all_its_names_free() {
     site.create("b@a.test").await;
 }
 
-#[tokio::test]
 async fn a_call_has_a_limit() {
     let site = Site::new().await;
     let many = vec![Request::ListAttributes; roles::directory::provision::MAX_REQUESTS + 1];

@@ -2,6 +2,19 @@ use super::*;
 use roles::directory::provision::{Forwarding, Place};
 use roles::directory::{Local, OverQuota};
 
+on_both! {
+    an_address_leads_to_its_mailbox_in_any_case,
+    states_decide_what_becomes_of_mail,
+    details_name_folders_unless_the_whole_is_an_address,
+    its_17065_and_17231_forwards_and_local_delivery,
+    domains_relay_rewrite_and_fall_through,
+    a_circle_of_domains_waits_for_somebody_to_look,
+    postmaster_is_known_in_every_local_domain,
+    its_17586_and_17587_every_legal_character_and_no_quotes,
+    senders_are_their_own_addresses,
+    its_18197_changes_of_other_processes_are_seen_when_the_log_is_read,
+}
+
 fn local(route: Route) -> Local {
     match route {
         Route::Local(local) => *local,
@@ -20,7 +33,6 @@ async fn make_domain(site: &Site, name: &str, kind: DomainKind, target: Option<&
     assert_eq!(site.ask(request).await, Ok(Reply::Done));
 }
 
-#[tokio::test]
 async fn an_address_leads_to_its_mailbox_in_any_case() {
     let site = with_bob("").await;
     site.set("bob@a.test", "totalBytes", "1000").await;
@@ -34,7 +46,6 @@ async fn an_address_leads_to_its_mailbox_in_any_case() {
     assert_eq!(site.route("bob@[192.0.2.1]").await, Route::Remote);
 }
 
-#[tokio::test]
 async fn states_decide_what_becomes_of_mail() {
     let site = with_bob("").await;
     let cases = [
@@ -51,7 +62,6 @@ async fn states_decide_what_becomes_of_mail() {
     assert!(local(site.route("bob@a.test").await).account.is_some());
 }
 
-#[tokio::test]
 async fn details_name_folders_unless_the_whole_is_an_address() {
     let site = with_bob("").await;
     assert_eq!(local(site.route("bob+lists+rust@a.test").await).detail.as_deref(), Some("lists+rust"));
@@ -62,7 +72,6 @@ async fn details_name_folders_unless_the_whole_is_an_address() {
     assert_eq!(off.route("bob+x@a.test").await, Route::Unknown);
 }
 
-#[tokio::test]
 async fn its_17065_and_17231_forwards_and_local_delivery() {
     let site = with_bob("").await;
     let remote = Request::CreateForward(user("bob@a.test"), Place::Remote, address("Bob@far.test"));
@@ -82,7 +91,6 @@ async fn its_17065_and_17231_forwards_and_local_delivery() {
     assert!(local(site.route("bob@a.test").await).account.is_some());
 }
 
-#[tokio::test]
 async fn domains_relay_rewrite_and_fall_through() {
     let site = with_bob("").await;
     make_domain(&site, "relay.test", DomainKind::Relay, Some("mx.far.test:2525")).await;
@@ -97,7 +105,6 @@ async fn domains_relay_rewrite_and_fall_through() {
     assert_eq!(site.route("there@half.test").await, Route::Relay(Some(("old.far.test".into(), 25))));
 }
 
-#[tokio::test]
 async fn a_circle_of_domains_waits_for_somebody_to_look() {
     let site = Site::new().await;
     make_domain(&site, "one.test", DomainKind::Rewrite, Some("two.test")).await;
@@ -105,7 +112,6 @@ async fn a_circle_of_domains_waits_for_somebody_to_look() {
     assert_eq!(site.route("x@one.test").await, Route::Deferred);
 }
 
-#[tokio::test]
 async fn postmaster_is_known_in_every_local_domain() {
     let site = with_bob("/*/common/defaultDomain: [a.test]").await;
     make_domain(&site, "b.test", DomainKind::Local, None).await;
@@ -118,7 +124,6 @@ async fn postmaster_is_known_in_every_local_domain() {
     assert!(local(named.route("postmaster@b.test").await).account.is_some());
 }
 
-#[tokio::test]
 async fn its_17586_and_17587_every_legal_character_and_no_quotes() {
     let site = with_bob("").await;
     for text in ["o'neil&co/x=y{z}|~!#$%*?^`@a.test", r#""a b"@a.test"#, r#""semi;colon,comma"@a.test"#] {
@@ -130,7 +135,6 @@ async fn its_17586_and_17587_every_legal_character_and_no_quotes() {
     assert!(local(site.route(r#""bob"@a.test"#).await).account.is_some());
 }
 
-#[tokio::test]
 async fn senders_are_their_own_addresses() {
     let site = with_bob("").await;
     site.create("eve@a.test").await;
@@ -143,7 +147,6 @@ async fn senders_are_their_own_addresses() {
 }
 
 /// Another process changes what this one has cached; a change through this one is seen at once in any case.
-#[tokio::test]
 async fn its_18197_changes_of_other_processes_are_seen_when_the_log_is_read() {
     let site = with_bob("").await;
     assert!(local(site.route("bob@a.test").await).account.is_some());

@@ -129,6 +129,10 @@ pub trait DirectoryCache: Send + Sync {
     /// Gives an order.
     fn cache_control<'a>(&'a self, call: &'a Call, control: Control) -> Answer<'a, (), DirectoryError>;
 
+    /// Brings one entry up to date, ahead of its turn in the log of changes; named as for
+    /// [`DirectoryCache::cache_read`].
+    fn cache_push<'a>(&'a self, call: &'a Call, name: String) -> Answer<'a, (), DirectoryError>;
+
     /// Asks the directory's database itself for a sign of life. Works where there is no copy.
     fn directory_probe<'a>(&'a self, call: &'a Call) -> Answer<'a, Probed, DirectoryError>;
 }

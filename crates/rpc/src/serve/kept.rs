@@ -70,7 +70,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn its_22626_what_is_kept_is_bounded_in_number_and_time() {
+    fn what_is_kept_is_bounded_in_number_and_time() {
         let (clock, kept) = (Clock::system(), Kept::default());
         let minute = Duration::from_secs(60);
         for name in 0..=MOST {

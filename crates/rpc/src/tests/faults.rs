@@ -70,7 +70,7 @@ async fn a_role_that_is_not_served_is_refused_and_the_connection_stays() {
 }
 
 #[tokio::test]
-async fn its_10137_a_deadline_ends_the_call_on_both_sides() {
+async fn a_deadline_ends_the_call_on_both_sides() {
     let env = Env::for_test("mta");
     let dropped = Arc::new(AtomicBool::new(false));
     let directory = Arc::new(Never { dropped: dropped.clone() });
@@ -210,7 +210,7 @@ impl Dial for CutOnce {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn its_20044_a_delivery_that_was_cut_off_and_repeated_is_one_message() {
+async fn a_delivery_that_was_cut_off_and_repeated_is_one_message() {
     let env = Env::for_test("mta");
     let dispatch = Dispatch::new(env.clone(), std::env::temp_dir(), a_store());
     let dial = CutOnce { env: env.clone(), dispatch, cut: AtomicBool::new(false) };

@@ -10,10 +10,9 @@ use super::statements::{
     LOGIN_ALIAS_INSERT, LOGIN_ALIASES,
 };
 use super::{Edit, MAX_PAGE, Rows, word};
-use crate::sql::SqlError;
+use crate::sql::{Row, SqlError, params};
 use catalog::account::Status;
 use mail::id::{AccountId, MailboxId};
-use rusqlite::{Row, params};
 
 /// Mailbox ids that are given by hand lie within this range on both sides of zero: the counter goes on above them.
 pub const MAX_GIVEN_MAILBOX: i64 = 1 << 52;
@@ -24,7 +23,7 @@ impl Rows<'_> {
     /// # Errors
     /// Where the database fails or the row is damaged.
     pub fn account(&self, id: AccountId) -> Result<Option<AccountRow>, SqlError> {
-        self.one(ACCOUNT_BY_ID, [id.0], account)
+        self.one(ACCOUNT_BY_ID, params![id.0], account)
     }
 
     /// The account of this very login name; aliases are not looked at.
@@ -40,7 +39,7 @@ impl Rows<'_> {
     /// # Errors
     /// Where the database fails or the row is damaged.
     pub fn account_of_mailbox(&self, mailbox: MailboxId) -> Result<Option<AccountRow>, SqlError> {
-        self.one(ACCOUNT_BY_MAILBOX, [mailbox.0], account)
+        self.one(ACCOUNT_BY_MAILBOX, params![mailbox.0], account)
     }
 
     /// The accounts of a domain after that name key, in order, at most `limit` and [`MAX_PAGE`].
@@ -65,7 +64,7 @@ impl Rows<'_> {
     /// # Errors
     /// Where the database fails.
     pub fn logins_in_any_domain(&self, name_key: &str) -> Result<Vec<AccountId>, SqlError> {
-        self.many(ACCOUNT_IDS_BY_NAME, [name_key], id)
+        self.many(ACCOUNT_IDS_BY_NAME, params![name_key], id)
     }
 
     /// Who has this SMTP address.
@@ -81,8 +80,8 @@ impl Rows<'_> {
     /// # Errors
     /// Where the database fails.
     pub fn addresses(&self, account: AccountId) -> Result<Vec<AddressRow>, SqlError> {
-        self.many(ADDRESSES, [account.0], |row| {
-            let rank = if row.get::<_, i64>(2)? == 1 { Rank::Primary } else { Rank::Alias };
+        self.many(ADDRESSES, params![account.0], |row| {
+            let rank = if row.get::<i64>(2)? == 1 { Rank::Primary } else { Rank::Alias };
             Ok(AddressRow { local_part: row.get(0)?, domain: row.get(1)?, rank })
         })
     }
@@ -92,7 +91,9 @@ impl Rows<'_> {
     /// # Errors
     /// Where the database fails.
     pub fn login_aliases(&self, account: AccountId) -> Result<Vec<NameKey>, SqlError> {
-        self.many(LOGIN_ALIASES, [account.0], |row| Ok(NameKey { name: row.get(0)?, domain: row.get(1)? }))
+        self.many(LOGIN_ALIASES, params![account.0], |row| {
+            Ok(NameKey { name: row.get(0)?, domain: row.get(1)? })
+        })
     }
 
     /// The forwards of an account.
@@ -100,8 +101,8 @@ impl Rows<'_> {
     /// # Errors
     /// Where the database fails.
     pub fn forwards(&self, account: AccountId) -> Result<Vec<ForwardRow>, SqlError> {
-        self.many(FORWARDS, [account.0], |row| {
-            let place = ForwardPlace::of_word(&row.get::<_, String>(1)?);
+        self.many(FORWARDS, params![account.0], |row| {
+            let place = ForwardPlace::of_word(&row.get::<String>(1)?);
             Ok(ForwardRow { address: row.get(0)?, place })
         })
     }
@@ -113,16 +114,42 @@ impl Edit<'_> {
     /// # Errors
     /// Where the database fails, also because one of these does not hold.
     pub fn add_account(&self, new: &NewAccount) -> Result<(AccountId, MailboxId), SqlError> {
-        let id = AccountId(self.next("account")?);
+        let ids = self.insert_account(new)?;
+        self.count_users(&new.class, 1)?;
+        self.log(&Changed::Login(NameKey::new(&new.name, &new.domain)))?;
+        self.log(&Changed::Account(ids.0))?;
+        Ok(ids)
+    }
+
+    /// Adds many accounts, each with its login name as its address, for loading a site: nothing is read in between.
+    ///
+    /// # Errors
+    /// As [`Edit::add_account`]; none of them is added then.
+    pub fn add_accounts(&self, all: &[NewAccount]) -> Result<(), SqlError> {
+        let mut classes = std::collections::BTreeMap::new();
+        for new in all {
+            let (id, _) = self.insert_account(new)?;
+            let key = NameKey::new(&new.name, &new.domain);
+            self.put(ADDRESS_INSERT, params![key.domain, key.name, new.name, id.0, 1_i64])?;
+            *classes.entry(new.class.as_str()).or_insert(0) += 1;
+            self.log(&Changed::Login(key.clone()))?;
+            self.log(&Changed::Address(key))?;
+            self.log(&Changed::Account(id))?;
+        }
+        classes.into_iter().try_for_each(|(class, by)| self.count_users(class, by))
+    }
+
+    fn insert_account(&self, new: &NewAccount) -> Result<(AccountId, MailboxId), SqlError> {
+        let id = AccountId(self.session.next_numbers("account", 1)?);
         let mailbox = match new.mailbox {
             Some(given) => {
-                self.raise("mailbox", given.0)?;
+                self.session.raise_number("mailbox", given.0)?;
                 given
             }
-            None => MailboxId(self.next("mailbox")?),
+            None => MailboxId(self.session.next_numbers("mailbox", 1)?),
         };
         let key = NameKey::new(&new.name, &new.domain);
-        self.change(
+        self.put(
             ACCOUNT_INSERT,
             params![
                 id.0,
@@ -138,9 +165,6 @@ impl Edit<'_> {
                 self.at.as_micros(),
             ],
         )?;
-        self.count_users(&new.class, 1)?;
-        self.log(&Changed::Login(key))?;
-        self.log(&Changed::Account(id))?;
         Ok((id, mailbox))
     }
 
@@ -151,7 +175,7 @@ impl Edit<'_> {
     pub fn change_account(&self, old: &AccountRow, new: &AccountRow) -> Result<(), SqlError> {
         let status = new.status.to_string();
         let forwarding = i64::from(new.forwarding == Forwarding::On);
-        self.change(
+        self.put(
             ACCOUNT_UPDATE,
             params![
                 old.id.0,
@@ -169,7 +193,7 @@ impl Edit<'_> {
             self.count_users(&new.class, 1)?;
         }
         if old.mailbox != new.mailbox {
-            self.raise("mailbox", new.mailbox.0)?;
+            self.session.raise_number("mailbox", new.mailbox.0)?;
         }
         self.log(&Changed::Account(old.id))
     }
@@ -185,7 +209,7 @@ impl Edit<'_> {
         for alias in self.login_aliases(account.id)? {
             self.log(&Changed::Login(alias))?;
         }
-        self.change(ACCOUNT_DELETE, [account.id.0])?;
+        self.put(ACCOUNT_DELETE, params![account.id.0])?;
         self.count_users(&account.class, -1)?;
         self.log(&Changed::Login(account.key()))?;
         self.log(&Changed::Account(account.id))
@@ -198,7 +222,7 @@ impl Edit<'_> {
     pub fn add_address(&self, id: AccountId, address: &AddressRow) -> Result<(), SqlError> {
         let key = NameKey::new(&address.local_part, &address.domain);
         let rank = i64::from(address.rank == Rank::Primary);
-        self.change(ADDRESS_INSERT, params![key.domain, key.name, address.local_part, id.0, rank])?;
+        self.put(ADDRESS_INSERT, params![key.domain, key.name, address.local_part, id.0, rank])?;
         self.log(&Changed::Address(key))?;
         self.touch(id)
     }
@@ -220,7 +244,7 @@ impl Edit<'_> {
     /// # Errors
     /// Where the database fails, also because the alias is taken.
     pub fn add_login_alias(&self, id: AccountId, key: &NameKey) -> Result<(), SqlError> {
-        self.change(LOGIN_ALIAS_INSERT, params![key.domain, key.name, id.0])?;
+        self.put(LOGIN_ALIAS_INSERT, params![key.domain, key.name, id.0])?;
         self.log(&Changed::Login(key.clone()))?;
         self.touch(id)
     }
@@ -262,16 +286,16 @@ impl Edit<'_> {
 
     /// Makes copies of the account stale.
     pub(super) fn touch(&self, id: AccountId) -> Result<(), SqlError> {
-        self.change(ACCOUNT_TOUCH, [id.0])?;
+        self.put(ACCOUNT_TOUCH, params![id.0])?;
         self.log(&Changed::Account(id))
     }
 }
 
-fn id(row: &Row<'_>) -> rusqlite::Result<AccountId> {
+fn id(row: &Row<'_>) -> Result<AccountId, SqlError> {
     row.get(0).map(AccountId)
 }
 
-pub(super) fn account(row: &Row<'_>) -> rusqlite::Result<AccountRow> {
+pub(super) fn account(row: &Row<'_>) -> Result<AccountRow, SqlError> {
     Ok(AccountRow {
         id: AccountId(row.get(0)?),
         name: row.get(1)?,
@@ -282,7 +306,7 @@ pub(super) fn account(row: &Row<'_>) -> rusqlite::Result<AccountRow> {
         scram: row.get(6)?,
         status: word(row, 7, Status::parse)?,
         class: row.get(8)?,
-        forwarding: if row.get::<_, i64>(9)? == 1 { Forwarding::On } else { Forwarding::Off },
+        forwarding: if row.get::<i64>(9)? == 1 { Forwarding::On } else { Forwarding::Off },
         version: row.get(10)?,
     })
 }

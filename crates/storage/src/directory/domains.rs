@@ -3,9 +3,8 @@
 use super::rows::{Changed, DomainRow};
 use super::statements::{DOMAIN, DOMAIN_DELETE, DOMAIN_IN_USE, DOMAIN_INSERT, DOMAIN_UPDATE, DOMAINS_PAGE};
 use super::{Edit, MAX_PAGE, Rows, word};
-use crate::sql::SqlError;
+use crate::sql::{Row, SqlError, params};
 use catalog::account::DomainKind;
-use rusqlite::{Row, params};
 
 impl Rows<'_> {
     /// A domain by its name in lower case.
@@ -13,7 +12,7 @@ impl Rows<'_> {
     /// # Errors
     /// Where the database fails or the row is damaged.
     pub fn domain(&self, name: &str) -> Result<Option<DomainRow>, SqlError> {
-        self.one(DOMAIN, [name], domain)
+        self.one(DOMAIN, params![name], domain)
     }
 
     /// The domains after that name, in order, at most `limit` and [`MAX_PAGE`].
@@ -29,7 +28,7 @@ impl Rows<'_> {
     /// # Errors
     /// Where the database fails.
     pub fn domain_in_use(&self, name: &str) -> Result<Option<String>, SqlError> {
-        let found = self.one(DOMAIN_IN_USE, [name], |row| {
+        let found = self.one(DOMAIN_IN_USE, params![name], |row| {
             let user: Option<String> = row.get(0)?;
             Ok(user.or(row.get(1)?).or(row.get(2)?))
         })?;
@@ -44,7 +43,7 @@ impl Edit<'_> {
     /// Where the database fails.
     pub fn add_domain(&self, domain: &DomainRow) -> Result<(), SqlError> {
         let DomainRow { name, kind, target } = domain;
-        self.change(DOMAIN_INSERT, params![name, kind.word(), target, self.at.as_micros()])?;
+        self.put(DOMAIN_INSERT, params![name, kind.word(), target, self.at.as_micros()])?;
         self.log(&Changed::Domain(name.clone()))
     }
 
@@ -53,7 +52,7 @@ impl Edit<'_> {
     /// # Errors
     /// Where the database fails.
     pub fn change_domain(&self, domain: &DomainRow) -> Result<(), SqlError> {
-        self.change(DOMAIN_UPDATE, params![domain.name, domain.kind.word(), domain.target])?;
+        self.put(DOMAIN_UPDATE, params![domain.name, domain.kind.word(), domain.target])?;
         self.log(&Changed::Domain(domain.name.clone()))
     }
 
@@ -62,11 +61,11 @@ impl Edit<'_> {
     /// # Errors
     /// Where the database fails, also because the domain is in use.
     pub fn remove_domain(&self, name: &str) -> Result<(), SqlError> {
-        self.change(DOMAIN_DELETE, [name])?;
+        self.put(DOMAIN_DELETE, params![name])?;
         self.log(&Changed::Domain(name.to_owned()))
     }
 }
 
-fn domain(row: &Row<'_>) -> rusqlite::Result<DomainRow> {
+fn domain(row: &Row<'_>) -> Result<DomainRow, SqlError> {
     Ok(DomainRow { name: row.get(0)?, kind: word(row, 1, DomainKind::parse)?, target: row.get(2)? })
 }

@@ -2,13 +2,11 @@
 
 use super::rows::{ChangeRow, Changed};
 use super::statements::{
-    CHANGE_INSERT, CHANGE_OF_REQUEST, CHANGE_OLDEST, CHANGES_AFTER, CHANGES_PURGE, COUNTER, COUNTER_NEXT,
-    COUNTER_RAISE, SECRET, SECRET_INSERT,
+    CHANGE_INSERT, CHANGE_OF_REQUEST, CHANGE_OLDEST, CHANGES_AFTER, CHANGES_PURGE, SECRET, SECRET_INSERT,
 };
 use super::{Edit, MAX_PAGE, Rows, word};
-use crate::sql::SqlError;
+use crate::sql::{SqlError, params};
 use mail::time::Timestamp;
-use rusqlite::params;
 
 impl Rows<'_> {
     /// The number of the last change, 0 where there was none.
@@ -16,7 +14,7 @@ impl Rows<'_> {
     /// # Errors
     /// Where the database fails.
     pub fn last_change(&self) -> Result<i64, SqlError> {
-        self.counter("change")
+        self.session.number("change")
     }
 
     /// The oldest change that the log still has; `None` where it has none.
@@ -24,7 +22,7 @@ impl Rows<'_> {
     /// # Errors
     /// Where the database fails.
     pub fn oldest_change(&self) -> Result<Option<i64>, SqlError> {
-        Ok(self.one(CHANGE_OLDEST, [], |row| row.get(0))?.flatten())
+        Ok(self.one(CHANGE_OLDEST, params![], |row| row.get(0))?.flatten())
     }
 
     /// The changes after that number, in order, at most `limit` and [`MAX_PAGE`].
@@ -44,7 +42,7 @@ impl Rows<'_> {
     /// # Errors
     /// Where the database fails.
     pub fn is_done(&self, request: &str) -> Result<bool, SqlError> {
-        let found = self.one(CHANGE_OF_REQUEST, [request], |row| row.get::<_, i64>(0))?;
+        let found = self.one(CHANGE_OF_REQUEST, params![request], |row| row.get::<i64>(0))?;
         Ok(!request.is_empty() && found.is_some())
     }
 
@@ -53,12 +51,7 @@ impl Rows<'_> {
     /// # Errors
     /// Where the database fails.
     pub fn secret(&self, name: &str) -> Result<Option<Vec<u8>>, SqlError> {
-        self.one(SECRET, [name], |row| row.get(0))
-    }
-
-    fn counter(&self, name: &str) -> Result<i64, SqlError> {
-        let value = self.one(COUNTER, [name], |row| row.get(0))?;
-        value.ok_or_else(|| SqlError::Broken(format!("the counter {name} is missing")))
+        self.one(SECRET, params![name], |row| row.get(0))
     }
 }
 
@@ -68,32 +61,21 @@ impl Edit<'_> {
     /// # Errors
     /// Where the database fails.
     pub fn keep_secret(&self, name: &str, value: &[u8]) -> Result<(), SqlError> {
-        self.change(SECRET_INSERT, params![name, value]).map(|_| ())
+        self.put(SECRET_INSERT, params![name, value])
     }
 
     /// Forgets the changes before that moment; returns how many.
     ///
     /// # Errors
     /// Where the database fails.
-    pub fn purge_changes(&self, before: Timestamp) -> Result<usize, SqlError> {
-        self.change(CHANGES_PURGE, [before.as_micros()])
+    pub fn purge_changes(&self, before: Timestamp) -> Result<u64, SqlError> {
+        self.change(CHANGES_PURGE, params![before.as_micros()])
     }
 
     /// Logs a change.
     pub(super) fn log(&self, what: &Changed) -> Result<(), SqlError> {
-        let id = self.next("change")?;
+        let id = self.session.next_numbers("change", 1)?;
         let (word, entry) = what.columns();
-        self.change(CHANGE_INSERT, params![id, self.at.as_micros(), word, entry, self.request]).map(|_| ())
-    }
-
-    /// The next number of a counter.
-    pub(super) fn next(&self, counter: &str) -> Result<i64, SqlError> {
-        let value = self.one(COUNTER_NEXT, [counter], |row| row.get(0))?;
-        value.ok_or_else(|| SqlError::Broken(format!("the counter {counter} is missing")))
-    }
-
-    /// Lifts a counter to a number that was given out by hand.
-    pub(super) fn raise(&self, counter: &str, to: i64) -> Result<(), SqlError> {
-        self.change(COUNTER_RAISE, params![counter, to]).map(|_| ())
+        self.put(CHANGE_INSERT, params![id, self.at.as_micros(), word, entry, self.request])
     }
 }

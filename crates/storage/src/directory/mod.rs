@@ -14,10 +14,10 @@ mod records;
 mod rows;
 mod statements;
 
-use crate::sql::migrate::Step;
-use crate::sql::{Database, SqlError};
+use crate::sql::migrate::{Step, Work};
+use crate::sql::{Database, Location, Row, Session, SqlError, Value};
+use env::Env;
 use mail::time::Timestamp;
-use rusqlite::{CachedStatement, Connection, OptionalExtension as _, Params, Row};
 use std::path::Path;
 
 pub use accounts::MAX_GIVEN_MAILBOX;
@@ -34,6 +34,7 @@ const STEPS: &[Step] = &[Step {
     name: "directory",
     statements: include_str!("../../migrations/directory/0001-directory.sql"),
     compatible: 1,
+    work: Work::Expand,
 }];
 
 /// Most rows that one page of a list holds.
@@ -46,12 +47,12 @@ pub struct DirectoryTables {
 }
 
 impl DirectoryTables {
-    /// Opens the file, or makes it, and brings its schema up to date.
+    /// Opens the database (a file is made, where it is not there) and brings its schema up to date.
     ///
     /// # Errors
     /// As [`Database::open`].
-    pub fn open(path: &Path, now: Timestamp) -> Result<Self, SqlError> {
-        Ok(Self { database: Database::open(path, STEPS, now)? })
+    pub fn open(location: &Location, env: &Env) -> Result<Self, SqlError> {
+        Ok(Self { database: Database::open(location, STEPS, env)? })
     }
 
     /// Writes all tables as they are now to a new file. Blocks.
@@ -72,7 +73,7 @@ impl DirectoryTables {
         E: From<SqlError> + Send + 'static,
         F: FnOnce(&Rows<'_>) -> Result<T, E> + Send + 'static,
     {
-        self.database.read(move |connection| job(&Rows { connection })).await
+        self.database.read(move |session| job(&Rows { session })).await
     }
 
     /// Runs the closure in one transaction; what it changes stands and is on disk when this returns `Ok`.
@@ -86,13 +87,13 @@ impl DirectoryTables {
         E: From<SqlError> + Send + 'static,
         F: FnOnce(&Edit<'_>) -> Result<T, E> + Send + 'static,
     {
-        self.database.write(move |connection| job(&Edit { rows: Rows { connection }, at, request })).await
+        self.database.write(move |session| job(&Edit { rows: Rows { session }, at, request })).await
     }
 }
 
 /// The tables as one transaction sees them.
 pub struct Rows<'a> {
-    connection: &'a Connection,
+    session: &'a Session,
 }
 
 /// The tables in a transaction that changes them.
@@ -111,42 +112,41 @@ impl<'a> std::ops::Deref for Edit<'a> {
 }
 
 impl Rows<'_> {
-    fn statement(&self, sql: &'static str) -> Result<CachedStatement<'_>, SqlError> {
-        Ok(self.connection.prepare_cached(sql)?)
-    }
-
     fn one<T>(
         &self,
         sql: &'static str,
-        params: impl Params,
-        make: impl FnOnce(&Row<'_>) -> rusqlite::Result<T>,
+        values: &[Value<'_>],
+        make: impl FnMut(&Row<'_>) -> Result<T, SqlError>,
     ) -> Result<Option<T>, SqlError> {
-        Ok(self.statement(sql)?.query_row(params, make).optional()?)
+        self.session.one(sql, values, make)
     }
 
     fn many<T>(
         &self,
         sql: &'static str,
-        params: impl Params,
-        make: impl FnMut(&Row<'_>) -> rusqlite::Result<T>,
+        values: &[Value<'_>],
+        make: impl FnMut(&Row<'_>) -> Result<T, SqlError>,
     ) -> Result<Vec<T>, SqlError> {
-        let mut statement = self.statement(sql)?;
-        let rows = statement.query_map(params, make)?;
-        Ok(rows.collect::<Result<_, _>>()?)
+        self.session.many(sql, values, make)
     }
 }
 
 impl Edit<'_> {
     /// Runs a statement that changes rows; returns how many.
-    fn change(&self, sql: &'static str, params: impl Params) -> Result<usize, SqlError> {
-        Ok(self.statement(sql)?.execute(params)?)
+    fn change(&self, sql: &'static str, values: &[Value<'_>]) -> Result<u64, SqlError> {
+        self.session.change(sql, values)
+    }
+
+    /// Runs a statement that changes rows, whose number nobody asks for: no round trip of its own.
+    fn put(&self, sql: &'static str, values: &[Value<'_>]) -> Result<(), SqlError> {
+        self.session.change_later(sql, values)
     }
 }
 
 /// A column whose words are known; any other is damage.
-fn word<T>(row: &Row<'_>, column: usize, parse: impl FnOnce(&str) -> Option<T>) -> rusqlite::Result<T> {
+fn word<T>(row: &Row<'_>, column: usize, parse: impl FnOnce(&str) -> Option<T>) -> Result<T, SqlError> {
     let text: String = row.get(column)?;
-    let unknown = || rusqlite::Error::InvalidColumnType(column, text.clone(), rusqlite::types::Type::Text);
+    let unknown = || SqlError::Broken(format!("column {column} holds a word that is not known"));
     parse(&text).ok_or_else(unknown)
 }
 

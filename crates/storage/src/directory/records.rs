@@ -5,9 +5,8 @@ use super::statements::{
     ACCOUNTS_AFTER, ADDRESSES_BETWEEN, FORWARDS_BETWEEN, LOGIN_ALIASES_BETWEEN, OVERRIDES_BETWEEN,
 };
 use super::{MAX_PAGE, Rows, Values, accounts};
-use crate::sql::SqlError;
+use crate::sql::{Row, SqlError, params};
 use mail::id::AccountId;
-use rusqlite::params;
 
 /// An account with its names, its forwards and its own values of attributes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -58,9 +57,9 @@ impl Rows<'_> {
         let (Some(first), Some(last)) = (page.first(), page.last()) else { return Ok(page) };
         let (first, last) = (first.row.id.0, last.row.id.0);
         let between = params![first, last];
-        let owned = |row: &rusqlite::Row<'_>| row.get(0).map(AccountId);
+        let owned = |row: &Row<'_>| row.get(0).map(AccountId);
         for (id, address) in self.many(ADDRESSES_BETWEEN, between, |row| {
-            let rank = if row.get::<_, i64>(3)? == 1 { Rank::Primary } else { Rank::Alias };
+            let rank = if row.get::<i64>(3)? == 1 { Rank::Primary } else { Rank::Alias };
             Ok((owned(row)?, AddressRow { local_part: row.get(1)?, domain: row.get(2)?, rank }))
         })? {
             of(&mut page, id, |record| record.addresses.push(address));
@@ -71,7 +70,7 @@ impl Rows<'_> {
             of(&mut page, id, |record| record.aliases.push(alias));
         }
         for (id, forward) in self.many(FORWARDS_BETWEEN, between, |row| {
-            let place = ForwardPlace::of_word(&row.get::<_, String>(2)?);
+            let place = ForwardPlace::of_word(&row.get::<String>(2)?);
             Ok((owned(row)?, ForwardRow { address: row.get(1)?, place }))
         })? {
             of(&mut page, id, |record| record.forwards.push(forward));

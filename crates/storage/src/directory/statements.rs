@@ -66,7 +66,6 @@ statements! {
 
     CLASS = "SELECT name, users FROM classes WHERE class_key = ?1";
     CLASSES_PAGE = "SELECT name, users FROM classes WHERE class_key > ?1 ORDER BY class_key LIMIT ?2";
-    ACCOUNT_COUNT = "SELECT CAST(COALESCE(SUM(users), 0) AS BIGINT) FROM classes";
     CLASS_INSERT = "INSERT INTO classes (class_key, name, users, created) VALUES (?1, ?2, 0, ?3)";
     CLASS_DELETE = "DELETE FROM classes WHERE class_key = ?1";
     CLASS_COUNT = "UPDATE classes SET users = users + ?2 WHERE class_key = ?1";
@@ -95,9 +94,6 @@ statements! {
     CHANGE_OLDEST = "SELECT MIN(id) FROM changes";
     CHANGE_OF_REQUEST = "SELECT id FROM changes WHERE request = ?1 LIMIT 1";
 
-    COUNTER = "SELECT value FROM counters WHERE name = ?1";
-    COUNTER_NEXT = "UPDATE counters SET value = value + 1 WHERE name = ?1 RETURNING value";
-    COUNTER_RAISE = "UPDATE counters SET value = ?2 WHERE name = ?1 AND value < ?2";
     SECRET = "SELECT value FROM secrets WHERE name = ?1";
     SECRET_INSERT = "INSERT INTO secrets (name, value) VALUES (?1, ?2) ON CONFLICT DO NOTHING";
 }

@@ -1,12 +1,27 @@
 use super::*;
+use crate::sql::both::{Place, on_both};
 use catalog::account::{DomainKind, Status};
 use catalog::cos::{Rule, Type};
 use mail::id::{AccountId, MailboxId};
 
 type Result<T> = std::result::Result<T, SqlError>;
 
-fn open(folder: &tempfile::TempDir) -> DirectoryTables {
-    DirectoryTables::open(&folder.path().join("directory.db"), Timestamp::from_secs(1)).unwrap()
+on_both! {
+    an_account_is_found_by_its_name_in_any_case_and_its_class_counts_it,
+    its_46403_users_are_counted_where_they_are_after_a_move,
+    every_change_is_in_the_log_in_order_with_its_request,
+    a_failing_edit_leaves_no_trace_in_the_log,
+    removing_an_account_removes_all_its_names_and_logs_each,
+    mailboxes_given_by_hand_and_by_the_system_never_meet,
+    attributes_in_use_are_known,
+    old_changes_are_forgotten,
+    pages_come_in_the_order_of_bytes,
+    its_14076_its_14099_forwards_and_classes_are_read_and_changed_after_a_lost_connection,
+    a_copy_holds_every_row,
+}
+
+fn open(place: &Place) -> DirectoryTables {
+    DirectoryTables::open(&place.location, &Env::for_test("test")).unwrap()
 }
 
 async fn edit<T: Send + 'static>(
@@ -49,10 +64,8 @@ async fn with_account(tables: &DirectoryTables) -> (AccountId, MailboxId) {
     .unwrap()
 }
 
-#[tokio::test]
-async fn an_account_is_found_by_its_name_in_any_case_and_its_class_counts_it() {
-    let folder = tempfile::tempdir().unwrap();
-    let tables = open(&folder);
+async fn an_account_is_found_by_its_name_in_any_case_and_its_class_counts_it(place: Place) {
+    let tables = open(&place);
     let (id, mailbox) = with_account(&tables).await;
     let key = NameKey::new("TESTMAN", "Software.COM");
     let row = look(&tables, move |r| r.account_of_name(&key)).await.unwrap();
@@ -61,10 +74,8 @@ async fn an_account_is_found_by_its_name_in_any_case_and_its_class_counts_it() {
     assert_eq!(look(&tables, move |r| r.account_of_mailbox(mailbox)).await, Some(row));
 }
 
-#[tokio::test]
-async fn its_46403_users_are_counted_where_they_are_after_a_move() {
-    let folder = tempfile::tempdir().unwrap();
-    let tables = open(&folder);
+async fn its_46403_users_are_counted_where_they_are_after_a_move(place: Place) {
+    let tables = open(&place);
     let (id, _) = with_account(&tables).await;
     edit(&tables, move |e| {
         e.add_class("gold", "Gold")?;
@@ -84,10 +95,8 @@ async fn its_46403_users_are_counted_where_they_are_after_a_move() {
     assert_eq!(count("gold").await, 0);
 }
 
-#[tokio::test]
-async fn every_change_is_in_the_log_in_order_with_its_request() {
-    let folder = tempfile::tempdir().unwrap();
-    let tables = open(&folder);
+async fn every_change_is_in_the_log_in_order_with_its_request(place: Place) {
+    let tables = open(&place);
     let (id, _) = with_account(&tables).await;
     edit(&tables, move |e| {
         e.add_address(
@@ -124,10 +133,8 @@ async fn every_change_is_in_the_log_in_order_with_its_request() {
     assert_eq!(look(&tables, move |r| Ok(r.account(id)?.unwrap().version)).await, 5);
 }
 
-#[tokio::test]
-async fn a_failing_edit_leaves_no_trace_in_the_log() {
-    let folder = tempfile::tempdir().unwrap();
-    let tables = open(&folder);
+async fn a_failing_edit_leaves_no_trace_in_the_log(place: Place) {
+    let tables = open(&place);
     with_account(&tables).await;
     let before = look(&tables, |r| r.last_change()).await;
     let twice = edit(&tables, |e| e.add_account(&account("TESTMAN"))).await;
@@ -136,10 +143,8 @@ async fn a_failing_edit_leaves_no_trace_in_the_log() {
     assert_eq!(look(&tables, |r| Ok(r.class("default")?.unwrap().users)).await, 1);
 }
 
-#[tokio::test]
-async fn removing_an_account_removes_all_its_names_and_logs_each() {
-    let folder = tempfile::tempdir().unwrap();
-    let tables = open(&folder);
+async fn removing_an_account_removes_all_its_names_and_logs_each(place: Place) {
+    let tables = open(&place);
     let (id, _) = with_account(&tables).await;
     let key = NameKey::new("t@m", "software.com");
     let (k1, k2) = (key.clone(), key.clone());
@@ -168,10 +173,8 @@ async fn removing_an_account_removes_all_its_names_and_logs_each() {
     );
 }
 
-#[tokio::test]
-async fn mailboxes_given_by_hand_and_by_the_system_never_meet() {
-    let folder = tempfile::tempdir().unwrap();
-    let tables = open(&folder);
+async fn mailboxes_given_by_hand_and_by_the_system_never_meet(place: Place) {
+    let tables = open(&place);
     let ids = edit(&tables, |e| {
         e.add_domain(&domain("software.com"))?;
         let given = |name, id| e.add_account(&NewAccount { mailbox: Some(MailboxId(id)), ..account(name) });
@@ -184,10 +187,8 @@ async fn mailboxes_given_by_hand_and_by_the_system_never_meet() {
     assert_eq!(ids.await.unwrap(), [432_234, 432_235, -5, 432_236]);
 }
 
-#[tokio::test]
-async fn attributes_in_use_are_known() {
-    let folder = tempfile::tempdir().unwrap();
-    let tables = open(&folder);
+async fn attributes_in_use_are_known(place: Place) {
+    let tables = open(&place);
     let (id, _) = with_account(&tables).await;
     let row =
         AttributeRow { name: "Colour".into(), rule: Rule::Class, kind: Type::Text, fallback: "red".into() };
@@ -204,10 +205,68 @@ async fn attributes_in_use_are_known() {
     assert_eq!(used.await.unwrap(), ((Some("default".into()), Some(id)), (None, None), Some(row)));
 }
 
-#[tokio::test]
-async fn old_changes_are_forgotten() {
+/// Text sorts by its bytes whatever the locale of the database is: a page goes on where the last one ended.
+async fn pages_come_in_the_order_of_bytes(place: Place) {
+    let tables = open(&place);
+    let names = ["a-b.test", "a.test", "ab.test", "a_b.test", "b.test", "\u{e4}.test", "z.test", "1.test"];
+    edit(&tables, move |e| names.iter().try_for_each(|name| e.add_domain(&domain(name)))).await.unwrap();
+    let mut sorted = names.to_vec();
+    sorted.sort_unstable();
+    let (mut found, mut after) = (Vec::new(), String::new());
+    loop {
+        let page = look(&tables, move |r| r.domains_after(&after, 3)).await;
+        let Some(last) = page.last() else { break };
+        after = last.name.clone();
+        found.extend(page.into_iter().map(|d| d.name));
+    }
+    assert_eq!(found, sorted);
+}
+
+async fn its_14076_its_14099_forwards_and_classes_are_read_and_changed_after_a_lost_connection(place: Place) {
+    let tables = open(&place);
+    let (id, _) = with_account(&tables).await;
+    if let crate::sql::Location::Server(remote) = &place.location {
+        let name = &remote.server.address.database;
+        let end =
+            format!("SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE datname = '{name}'");
+        testkit::postgres::Postgres::shared().run("postgres", &end);
+    }
+    let forward = ForwardRow { address: "A@b".into(), place: ForwardPlace::Remote };
+    let stored = forward.clone();
+    assert_eq!(look(&tables, move |r| r.forwards(id)).await, []);
+    edit(&tables, move |e| {
+        e.add_forward(id, "a@b", &stored)?;
+        e.set_class_value("default", "totalbytes", Some("9"))
+    })
+    .await
+    .unwrap();
+    assert_eq!(look(&tables, move |r| r.forwards(id)).await, [forward]);
+    let values = look(&tables, |r| r.class_values("default")).await;
+    assert_eq!(values, [("totalbytes".to_owned(), "9".to_owned())]);
+}
+
+/// A copy is a file, whatever it is a copy of.
+async fn a_copy_holds_every_row(place: Place) {
+    let tables = open(&place);
+    let (id, _) = with_account(&tables).await;
+    edit(&tables, |e| e.keep_secret("site", &[0, 1, 255])).await.unwrap();
     let folder = tempfile::tempdir().unwrap();
-    let tables = open(&folder);
+    let file = folder.path().join("copy.db");
+    tables.copy_to(&file).unwrap();
+    assert!(tables.copy_to(&file).is_err());
+    assert_eq!(crate::sql::check_file(&file).unwrap(), None);
+    let location = crate::sql::Location::File(file);
+    let copy = DirectoryTables::open(&location, &Env::for_test("test")).unwrap();
+    assert_eq!(look(&copy, move |r| r.account(id)).await, look(&tables, move |r| r.account(id)).await);
+    assert_eq!(look(&copy, |r| r.secret("site")).await.unwrap(), [0, 1, 255]);
+    let log = look(&copy, |r| r.changes_after(0, 100)).await;
+    assert_eq!(log, look(&tables, |r| r.changes_after(0, 100)).await);
+    let (next, _) = edit(&copy, |e| e.add_account(&account("next"))).await.unwrap();
+    assert_eq!(next.0, id.0 + 1);
+}
+
+async fn old_changes_are_forgotten(place: Place) {
+    let tables = open(&place);
     with_account(&tables).await;
     let gone = edit(&tables, |e| Ok((e.purge_changes(Timestamp::from_secs(6))?, e.oldest_change()?))).await;
     assert_eq!(gone.unwrap(), (3, None));
@@ -216,19 +275,16 @@ async fn old_changes_are_forgotten() {
 
 /// ITS 44395: at a million accounts a statement that walks a table is an outage.
 #[tokio::test]
-async fn its_44395_no_statement_scans_a_table() {
-    let folder = tempfile::tempdir().unwrap();
-    let tables = open(&folder);
+async fn its_44395_no_statement_scans_a_table_of_a_file() {
+    let place = Place::sqlite();
+    let tables = open(&place);
     let plans = look(&tables, |r| {
         let mut plans = Vec::new();
         for (name, sql) in statements::ALL {
-            let mut statement = r.connection.prepare(&format!("EXPLAIN QUERY PLAN {sql}"))?;
-            let nothing = vec![rusqlite::types::Null; statement.parameter_count()];
-            let rows =
-                statement.query_map(rusqlite::params_from_iter(nothing), |row| row.get::<_, String>(3))?;
-            for step in rows {
-                plans.push((*name, step?));
-            }
+            let nothing = vec![Value::Null; values_of(sql)];
+            let sql = format!("EXPLAIN QUERY PLAN {sql}");
+            let steps = r.session.many(&sql, &nothing, |row| row.get::<String>(3))?;
+            plans.extend(steps.into_iter().map(|step| (*name, step)));
         }
         Ok(plans)
     })
@@ -239,3 +295,53 @@ async fn its_44395_no_statement_scans_a_table() {
         plans.iter().filter(|(_, step)| step.starts_with("SCAN") && !constant(step)).collect();
     assert!(scans.is_empty(), "{scans:?}");
 }
+
+/// How many values a statement takes.
+fn values_of(sql: &str) -> usize {
+    (1..=12).rev().find(|n| sql.contains(&format!("?{n}"))).unwrap_or(0)
+}
+
+/// As the planner of a server decides by itself, with many rows and fresh statistics.
+#[tokio::test]
+async fn its_44395_no_statement_scans_a_table_of_a_server() {
+    let place = Place::postgres();
+    let tables = open(&place);
+    with_account(&tables).await;
+    let plans = edit(&tables, |e| {
+        e.session.make(MANY_ROWS)?;
+        e.session.make("SET LOCAL enable_seqscan = on")?;
+        let mut plans = Vec::new();
+        for (name, sql) in statements::ALL {
+            let values = values_of(sql);
+            e.session.make(&format!("PREPARE {name} AS {}", sql.replace('?', "$")))?;
+            let values =
+                if values == 0 { String::new() } else { format!("({})", vec!["NULL"; values].join(",")) };
+            e.session.each(&format!("EXPLAIN EXECUTE {name}{values}"), &[], |row| {
+                plans.push((*name, row.get::<String>(0)?));
+                Ok(())
+            })?;
+        }
+        Ok(plans)
+    })
+    .await
+    .unwrap();
+    assert!(plans.iter().filter(|(_, step)| step.contains("Index")).count() > 30);
+    let scans: Vec<_> = plans.iter().filter(|(_, step)| step.contains("Seq Scan")).collect();
+    assert!(scans.is_empty(), "{scans:?}");
+}
+
+/// Enough of everything that walking it is dearer than an index.
+const MANY_ROWS: &str = "
+    INSERT INTO domains SELECT 'd' || n, 'local', '', 0 FROM generate_series(1, 5000) n;
+    INSERT INTO classes SELECT 'c' || n, 'c', 0, 0 FROM generate_series(1, 5000) n;
+    INSERT INTO attributes SELECT 'a' || n, 'a', 'C', 'T', '' FROM generate_series(1, 5000) n;
+    INSERT INTO class_values SELECT 'c' || n, 'a' || n, '' FROM generate_series(1, 5000) n;
+    INSERT INTO secrets SELECT 's' || n, '' FROM generate_series(1, 5000) n;
+    INSERT INTO accounts SELECT n + 1000, 'd' || n, 'n' || n, 'n', n + 1000, 'h', '', '', 'A', 'c' || n, 1, 1, 0
+        FROM generate_series(1, 5000) n;
+    INSERT INTO login_aliases SELECT 'd' || n, 'l' || n, n + 1000 FROM generate_series(1, 5000) n;
+    INSERT INTO addresses SELECT 'd' || n, 'n' || n, 'n', n + 1000, 1 FROM generate_series(1, 5000) n;
+    INSERT INTO overrides SELECT n + 1000, 'a' || n, '' FROM generate_series(1, 5000) n;
+    INSERT INTO forwards SELECT n + 1000, 'f', 'f', 'local' FROM generate_series(1, 5000) n;
+    INSERT INTO changes SELECT n + 100, n, 'account', '1', 'r' || n FROM generate_series(1, 20000) n;
+    ANALYZE";

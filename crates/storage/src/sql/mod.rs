@@ -1,24 +1,42 @@
-//! A SQL database embedded in the process: SQLite, one file, one writer thread, a few readers.
+//! A SQL database: SQLite, one file of this process, or PostgreSQL, a server that processes and hosts share. One text of
+//! every statement serves both.
 //!
-//! Promised: [`Database::write`] answers only after the change is on disk (WAL with a full sync); writes that wait at the same
-//! moment share one sync, each in its own savepoint, so that one that fails takes back its own changes alone. A write
-//! that has begun finishes even where its caller is gone. Lines in front of the threads are bounded.
+//! Promised: [`Database::write`] answers only after the change is on disk (SQLite: WAL with a full sync; PostgreSQL:
+//! `synchronous_commit`); writes that wait at the same moment share one sync, each in its own savepoint, so that one that
+//! fails takes back its own changes alone. A write that has begun finishes even where its caller is gone. Writers of
+//! several processes take turns. Lines in front of the threads are bounded. A connection that is lost is replaced; who was
+//! on it hears [`SqlError::Unavailable`], and no write whose commit may have happened is repeated.
 //!
-//! Left to others: what the statements are (`directory`), and the second engine, PostgreSQL, for which statements keep to
-//! the common subset: TEXT, BIGINT, BLOB, `ON CONFLICT`, `RETURNING`, booleans as SMALLINT, times as microseconds.
+//! Left to others: what the statements are (`directory`). They keep to the common subset: TEXT, BIGINT, SMALLINT, BLOB,
+//! `ON CONFLICT`, `RETURNING`, booleans as SMALLINT, times as microseconds, `?1` for a value.
 
+mod copy;
+mod keeper;
 pub mod migrate;
+mod numbers;
+pub mod postgres;
+mod session;
+mod sqlite;
 mod threads;
+mod value;
 
-use mail::time::Timestamp;
+use catalog::events::db::DbFeatureUnavailWithoutSchemaPatch;
+use env::Env;
+use keeper::Keeper;
 use migrate::Plan;
-use rusqlite::{Connection, OpenFlags};
+use postgres::{Server, State};
+use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::{SyncSender, TrySendError};
 use std::time::Duration;
 use threads::{ReadJob, WriteJob};
 use tokio::sync::oneshot;
+
+pub use session::Session;
+pub use sqlite::check_file;
+pub(crate) use value::params;
+pub use value::{Column, FromColumn, Row, ToValue, Value};
 
 /// Why the database did not do it.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -29,36 +47,54 @@ pub enum SqlError {
     /// No space on the disk. Nothing was changed.
     #[error("the disk of the database is full")]
     Full,
-    /// Reading or writing failed, or the threads are gone. The change may or may not have happened.
+    /// Reading or writing failed, the server is away, or the threads are gone. The change may or may not have happened.
     #[error("the database is out of reach: {0}")]
     Unavailable(String),
-    /// The file was made by a program that this one does not understand.
+    /// The database was made by a program that this one does not understand.
     #[error("the database has schema version {found}; this program works with {oldest} to {newest}")]
     Version {
-        /// The version of the file.
+        /// The version of the database.
         found: i64,
         /// The oldest this program can bring up to date.
         oldest: i64,
         /// The newest this program knows.
         newest: i64,
     },
+    /// The database needs a step that only an operator starts (`imdirprepatch`, `imdirpatch`): its name.
+    #[error("the database needs the step {0:?} first: run imdirprepatch, then imdirpatch")]
+    Pending(&'static str),
     /// A statement that does not work, or damage: a bug or a broken disk.
     #[error("the database is broken: {0}")]
     Broken(String),
 }
 
-impl From<rusqlite::Error> for SqlError {
-    fn from(error: rusqlite::Error) -> Self {
-        use rusqlite::ErrorCode;
-        match error.sqlite_error_code() {
-            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Self::Busy,
-            Some(ErrorCode::DiskFull) => Self::Full,
-            Some(ErrorCode::SystemIoFailure | ErrorCode::CannotOpen | ErrorCode::ReadOnly) => {
-                Self::Unavailable(error.to_string())
-            }
-            _ => Self::Broken(error.to_string()),
-        }
-    }
+/// Where a database is.
+#[derive(Clone)]
+pub enum Location {
+    /// A file of SQLite.
+    File(PathBuf),
+    /// A database of a PostgreSQL server.
+    Server(Box<Remote>),
+}
+
+/// A server, and what happens when it is away.
+#[derive(Clone)]
+pub struct Remote {
+    /// The server.
+    pub server: Server,
+    /// The longest pause between attempts to connect again.
+    pub longest_pause: Duration,
+    /// What becomes of a request that finds its connection dead.
+    pub retry: Retry,
+}
+
+/// What becomes of a request that finds its connection dead before it has begun.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Retry {
+    /// It is carried out on a new connection, where one is to be had at once.
+    Once,
+    /// It fails.
+    Never,
 }
 
 /// An open database. Clones share the threads, which end with the last clone.
@@ -69,24 +105,33 @@ pub struct Database {
 
 struct Shared {
     source: Source,
+    plan: &'static Plan,
+    env: Env,
     writes: SyncSender<WriteJob>,
     reads: SyncSender<ReadJob>,
 }
 
 impl Database {
-    /// Opens the file, or makes it readable for its owner alone, and brings its schema up to date.
+    /// Opens the database and brings its schema up to date. A file that is not there is made, readable for its owner alone.
     ///
     /// # Errors
-    /// Where the file cannot be opened, is damaged, or has a schema that this program does not know.
-    pub fn open(path: &Path, plan: &Plan, now: Timestamp) -> Result<Self, SqlError> {
-        make_private(path)?;
-        let source = Source { path: path.to_owned() };
-        let mut connection = source.connect(Access::Write)?;
-        migrate::run(&mut connection, plan, now)?;
+    /// Where it cannot be reached or opened, is damaged, or has a schema that this program does not know.
+    pub fn open(location: &Location, plan: &'static Plan, env: &Env) -> Result<Self, SqlError> {
+        let source = Source::of(location, migrate::newest(plan));
+        if let Location::File(path) = location {
+            sqlite::make_private(path)?;
+        }
+        if let Some(step) = migrate::run(&source.connect(Access::Write)?, plan, env.clock.now())? {
+            env.log.emit(&DbFeatureUnavailWithoutSchemaPatch { feature: step.name, needed: step.version });
+        }
+        let keeper = |access| Keeper::new(source.clone(), access, env.clone());
+        let readers = (0..source.readers()).map(|_| keeper(Access::Read)).collect::<Result<_, _>>()?;
         let shared = Shared {
-            writes: threads::start_writer(source.clone(), connection, WAITING_WRITES)?,
-            reads: threads::start_readers(&source, READERS, WAITING_READS)?,
+            writes: threads::start_writer(keeper(Access::Write)?, WAITING_WRITES)?,
+            reads: threads::start_readers(readers, WAITING_READS)?,
             source,
+            plan,
+            env: env.clone(),
         };
         Ok(Self { shared: Arc::new(shared) })
     }
@@ -97,13 +142,17 @@ impl Database {
     /// # Errors
     /// Where the file is there already or cannot be written.
     pub fn copy_to(&self, path: &Path) -> Result<(), SqlError> {
-        let text = path.to_str().ok_or_else(|| SqlError::Unavailable("the path is not UTF-8".into()))?;
         if path.exists() {
-            return Err(SqlError::Unavailable(format!("{text} exists")));
+            return Err(SqlError::Unavailable(format!("{} exists", path.display())));
         }
-        make_private(path)?;
-        let connection = self.shared.source.connect(Access::Write)?;
-        connection.execute("VACUUM INTO ?1", [text]).map(|_| ()).map_err(SqlError::from)
+        sqlite::make_private(path)?;
+        match &self.shared.source.engine {
+            Engine::Sqlite(file) => sqlite::copy(file, path),
+            Engine::Postgres(_) => {
+                let now = self.shared.env.clock.now();
+                copy::to_file(&self.shared.source, self.shared.plan, now, path)
+            }
+        }
     }
 
     /// Runs the closure on a reader, in one snapshot.
@@ -114,13 +163,10 @@ impl Database {
     where
         T: Send + 'static,
         E: From<SqlError> + Send + 'static,
-        F: FnOnce(&Connection) -> Result<T, E> + Send + 'static,
+        F: FnOnce(&Session) -> Result<T, E> + Send + 'static,
     {
         let (answer, wait) = oneshot::channel();
-        let job: ReadJob = Box::new(move |connection| {
-            let _ = answer.send(threads::in_snapshot(connection, job));
-        });
-        send(&self.shared.reads, job)?;
+        send(&self.shared.reads, threads::read_job(job, answer))?;
         wait.await.unwrap_or_else(|_| Err(lost().into()))
     }
 
@@ -133,7 +179,7 @@ impl Database {
     where
         T: Send + 'static,
         E: From<SqlError> + Send + 'static,
-        F: FnOnce(&Connection) -> Result<T, E> + Send + 'static,
+        F: FnOnce(&Session) -> Result<T, E> + Send + 'static,
     {
         let (answer, wait) = oneshot::channel();
         send(&self.shared.writes, threads::write_job(job, answer))?;
@@ -141,30 +187,16 @@ impl Database {
     }
 }
 
-/// Reads a database file that nobody uses from end to end; what is wrong with it, where something is.
-///
-/// # Errors
-/// Where it cannot be opened at all.
-pub fn check_file(path: &Path) -> Result<Option<String>, SqlError> {
-    let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
-    let check = || {
-        let said = |row: &rusqlite::Row<'_>| row.get::<_, String>(0);
-        let said = connection.query_row("PRAGMA integrity_check(1)", [], said)?;
-        Ok((said != "ok").then_some(said))
-    };
-    check().or_else(|e: rusqlite::Error| Ok(Some(e.to_string())))
-}
-
 /// Most writes that wait for the writer.
 const WAITING_WRITES: usize = 1024;
 /// Most reads that wait for a reader.
 const WAITING_READS: usize = 1024;
-/// Reader threads: a look-up takes tens of microseconds, so two serve more than the hashing pool lets through.
-const READERS: usize = 2;
+/// Reader threads over a file: a look-up takes tens of microseconds, so two serve more than the hashing pool lets through.
+const FILE_READERS: usize = 2;
+/// Reader threads over a server, where a look-up waits for round trips.
+const SERVER_READERS: usize = 4;
 /// How long a statement waits for another process before it gives up.
 const LOCK_WAIT: Duration = Duration::from_secs(5);
-/// Prepared statements kept by each connection.
-const STATEMENTS: usize = 128;
 
 fn send<J>(line: &SyncSender<J>, job: J) -> Result<(), SqlError> {
     line.try_send(job).map_err(|e| match e {
@@ -178,14 +210,7 @@ fn lost() -> SqlError {
     SqlError::Unavailable("the database thread gave no answer".into())
 }
 
-/// Password hashes are in the file: nobody but its owner reads it. The files beside it inherit the mode.
-fn make_private(path: &Path) -> Result<(), SqlError> {
-    use std::os::unix::fs::OpenOptionsExt as _;
-    let made = std::fs::OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(path);
-    made.map(|_| ()).map_err(|e| SqlError::Unavailable(format!("{}: {e}", path.display())))
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Access {
     Read,
     Write,
@@ -194,25 +219,76 @@ enum Access {
 /// Where connections come from.
 #[derive(Clone)]
 struct Source {
-    path: PathBuf,
+    engine: Engine,
+    /// The newest step of the schema that this program knows.
+    newest: i64,
+}
+
+#[derive(Clone)]
+enum Engine {
+    Sqlite(Arc<Path>),
+    Postgres(Arc<Remote>),
 }
 
 impl Source {
-    fn connect(&self, access: Access) -> Result<Connection, SqlError> {
-        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let connection = Connection::open_with_flags(&self.path, flags)?;
-        connection.busy_timeout(LOCK_WAIT)?;
-        connection.set_prepared_statement_cache_capacity(STATEMENTS);
-        connection.pragma_update(None, "journal_mode", "wal")?;
-        connection.pragma_update(None, "synchronous", "full")?;
-        connection.pragma_update(None, "foreign_keys", "on")?;
-        connection.pragma_update(None, "trusted_schema", "off")?;
-        if access == Access::Read {
-            connection.pragma_update(None, "query_only", "on")?;
+    fn of(location: &Location, newest: i64) -> Self {
+        let engine = match location {
+            Location::File(path) => Engine::Sqlite(path.as_path().into()),
+            Location::Server(remote) => Engine::Postgres(Arc::new(Remote::clone(remote))),
+        };
+        Self { engine, newest }
+    }
+
+    fn connect(&self, access: Access) -> Result<Session, SqlError> {
+        match &self.engine {
+            Engine::Sqlite(path) => sqlite::connect(path, access).map(Session::sqlite),
+            Engine::Postgres(remote) => remote.server.connect(access, self.newest).map(Session::postgres),
         }
-        Ok(connection)
+    }
+
+    /// A connection to a database whose schema this program still understands: another may have changed it meanwhile.
+    fn connect_checked(&self, access: Access) -> Result<Session, SqlError> {
+        let session = self.connect(access)?;
+        migrate::check(&session, self.newest)?;
+        Ok(session)
+    }
+
+    fn readers(&self) -> usize {
+        match &self.engine {
+            Engine::Sqlite(_) => FILE_READERS,
+            Engine::Postgres(_) => SERVER_READERS,
+        }
+    }
+
+    fn retries(&self) -> bool {
+        match &self.engine {
+            Engine::Sqlite(_) => true,
+            Engine::Postgres(remote) => remote.retry == Retry::Once,
+        }
+    }
+
+    fn longest_pause(&self) -> Duration {
+        match &self.engine {
+            Engine::Sqlite(_) => LOCK_WAIT,
+            Engine::Postgres(remote) => remote.longest_pause,
+        }
     }
 }
 
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.engine {
+            Engine::Sqlite(path) => write!(f, "{}", path.display()),
+            Engine::Postgres(remote) => write!(f, "{}", remote.server.address),
+        }
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod both;
+#[cfg(test)]
+mod patch_tests;
+#[cfg(test)]
+mod server_tests;
 #[cfg(test)]
 mod tests;

@@ -1,4 +1,5 @@
-use super::migrate::Step;
+use super::both::{Place, on_both};
+use super::migrate::{Step, Work};
 use super::*;
 use std::sync::mpsc::sync_channel;
 
@@ -7,61 +8,73 @@ const ONE: Step = Step {
     name: "numbers",
     statements: "CREATE TABLE numbers (n BIGINT PRIMARY KEY); INSERT INTO numbers VALUES (0);",
     compatible: 1,
+    work: Work::Expand,
 };
 const TWO: Step = Step {
     version: 2,
     name: "squares",
     statements: "ALTER TABLE numbers ADD COLUMN square BIGINT NOT NULL DEFAULT 0;",
     compatible: 1,
+    work: Work::Expand,
 };
-const THREE: Step =
-    Step { version: 3, name: "rename", statements: "ALTER TABLE numbers RENAME TO figures;", compatible: 3 };
+const THREE: Step = Step {
+    version: 3,
+    name: "rename",
+    statements: "ALTER TABLE numbers RENAME TO figures;",
+    compatible: 3,
+    work: Work::Expand,
+};
 
-fn open(folder: &tempfile::TempDir, plan: &Plan) -> Result<Database, SqlError> {
-    Database::open(&folder.path().join("test.db"), plan, Timestamp::from_secs(1))
+const BROKEN: Step =
+    Step { statements: "CREATE TABLE squares (n BIGINT); CREATE TABLE numbers (n BIGINT);", ..TWO };
+const MENDED: Step = Step { statements: "CREATE TABLE squares (n BIGINT);", ..TWO };
+
+on_both! {
+    what_was_written_is_there_after_opening_again,
+    one_of_a_group_that_fails_takes_back_only_its_own_changes,
+    a_writer_whose_caller_is_gone_finishes,
+    a_reader_does_not_write,
+    its_11758_the_schema_version_is_recorded_and_a_newer_one_is_refused,
+    a_step_that_fails_leaves_nothing_behind,
+}
+
+fn open(place: &Place, plan: &'static Plan) -> Result<Database, SqlError> {
+    Database::open(&place.location, plan, &Env::for_test("test"))
 }
 
 async fn insert(database: &Database, n: i64) -> Result<(), SqlError> {
-    let job = move |c: &Connection| Ok(c.execute("INSERT INTO numbers (n) VALUES (?1)", [n]).map(|_| ())?);
+    let job = move |s: &Session| s.change("INSERT INTO numbers (n) VALUES (?1)", params![n]).map(|_| ());
     database.write(job).await
 }
 
 async fn numbers(database: &Database) -> Vec<i64> {
-    let read = |c: &Connection| -> Result<Vec<i64>, SqlError> {
-        let mut statement = c.prepare_cached("SELECT n FROM numbers ORDER BY n")?;
-        let rows = statement.query_map([], |row| row.get(0))?;
-        Ok(rows.collect::<Result<_, _>>()?)
-    };
+    let read = |s: &Session| s.many("SELECT n FROM numbers ORDER BY n", &[], |row| row.get(0));
     database.read(read).await.unwrap()
 }
 
-#[tokio::test]
-async fn what_was_written_is_there_after_opening_again() {
-    let folder = tempfile::tempdir().unwrap();
-    let database = open(&folder, &[ONE]).unwrap();
+async fn what_was_written_is_there_after_opening_again(place: Place) {
+    let database = open(&place, &[ONE]).unwrap();
     insert(&database, 7).await.unwrap();
     assert_eq!(numbers(&database).await, [0, 7]);
     drop(database);
-    assert_eq!(numbers(&open(&folder, &[ONE]).unwrap()).await, [0, 7]);
+    assert_eq!(numbers(&open(&place, &[ONE]).unwrap()).await, [0, 7]);
 }
 
 /// Three writes wait while the writer is held, so that they run as one group: the failing one and the panicking
 /// one cost the others nothing.
-#[tokio::test]
-async fn one_of_a_group_that_fails_takes_back_only_its_own_changes() {
-    let folder = tempfile::tempdir().unwrap();
-    let database = open(&folder, &[ONE]).unwrap();
+async fn one_of_a_group_that_fails_takes_back_only_its_own_changes(place: Place) {
+    let database = open(&place, &[ONE]).unwrap();
     let (go, held) = sync_channel::<()>(0);
     let first = database.write(move |_| {
         let _ = held.recv();
         Ok::<(), SqlError>(())
     });
-    let failing = database.write(|c: &Connection| {
-        c.execute("INSERT INTO numbers (n) VALUES (2)", [])?;
+    let failing = database.write(|s: &Session| {
+        s.change("INSERT INTO numbers (n) VALUES (2)", &[])?;
         Err::<(), _>(SqlError::Full)
     });
-    let panicking = database.write(|c: &Connection| -> Result<(), SqlError> {
-        c.execute("INSERT INTO numbers (n) VALUES (3)", [])?;
+    let panicking = database.write(|s: &Session| -> Result<(), SqlError> {
+        s.change("INSERT INTO numbers (n) VALUES (3)", &[])?;
         panic!("on purpose")
     });
     let release = async move { go.send(()).unwrap() };
@@ -73,10 +86,8 @@ async fn one_of_a_group_that_fails_takes_back_only_its_own_changes() {
     assert_eq!(numbers(&database).await, [0, 1, 4]);
 }
 
-#[tokio::test]
-async fn a_writer_whose_caller_is_gone_finishes() {
-    let folder = tempfile::tempdir().unwrap();
-    let database = open(&folder, &[ONE]).unwrap();
+async fn a_writer_whose_caller_is_gone_finishes(place: Place) {
+    let database = open(&place, &[ONE]).unwrap();
     let mut gone = Box::pin(insert(&database, 9));
     let polled = std::future::poll_fn(|cx| std::task::Poll::Ready(gone.as_mut().poll(cx))).await;
     assert!(polled.is_pending());
@@ -85,42 +96,34 @@ async fn a_writer_whose_caller_is_gone_finishes() {
     assert_eq!(numbers(&database).await, [0, 9, 10]);
 }
 
-#[tokio::test]
-async fn a_reader_does_not_write() {
-    let folder = tempfile::tempdir().unwrap();
-    let database = open(&folder, &[ONE]).unwrap();
-    let write = |c: &Connection| Ok::<_, SqlError>(c.execute("DELETE FROM numbers", [])?);
+async fn a_reader_does_not_write(place: Place) {
+    let database = open(&place, &[ONE]).unwrap();
+    let write = |s: &Session| s.change("DELETE FROM numbers", &[]);
     assert!(database.read(write).await.is_err());
     assert_eq!(numbers(&database).await, [0]);
 }
 
-#[tokio::test]
-async fn its_11758_the_schema_version_is_recorded_and_a_newer_one_is_refused() {
-    let folder = tempfile::tempdir().unwrap();
-    drop(open(&folder, &[ONE]).unwrap());
-    drop(open(&folder, &[ONE, TWO]).unwrap());
+async fn its_11758_the_schema_version_is_recorded_and_a_newer_one_is_refused(place: Place) {
+    drop(open(&place, &[ONE]).unwrap());
+    drop(open(&place, &[ONE, TWO]).unwrap());
     // A program of the release before still works: step 2 says that it may.
-    insert(&open(&folder, &[ONE]).unwrap(), 5).await.unwrap();
-    drop(open(&folder, &[ONE, TWO, THREE]).unwrap());
-    let refused = open(&folder, &[ONE, TWO]).err().unwrap();
+    insert(&open(&place, &[ONE]).unwrap(), 5).await.unwrap();
+    drop(open(&place, &[ONE, TWO, THREE]).unwrap());
+    let refused = open(&place, &[ONE, TWO]).err().unwrap();
     assert_eq!(refused.to_string(), "the database has schema version 3; this program works with 0 to 2");
 }
 
-#[test]
-fn a_step_that_fails_leaves_nothing_behind() {
-    let folder = tempfile::tempdir().unwrap();
-    let broken =
-        Step { statements: "CREATE TABLE squares (n BIGINT); CREATE TABLE numbers (n BIGINT);", ..TWO };
-    assert!(open(&folder, &[ONE, broken]).is_err());
-    let database = open(&folder, &[ONE, Step { statements: "CREATE TABLE squares (n BIGINT);", ..TWO }]);
-    assert!(database.is_ok());
+async fn a_step_that_fails_leaves_nothing_behind(place: Place) {
+    assert!(open(&place, &[ONE, BROKEN]).is_err());
+    assert!(open(&place, &[ONE, MENDED]).is_ok());
 }
 
 #[test]
 fn the_file_is_for_its_owner_alone() {
     use std::os::unix::fs::PermissionsExt as _;
-    let folder = tempfile::tempdir().unwrap();
-    let _database = open(&folder, &[ONE]).unwrap();
+    let place = Place::sqlite();
+    let _database = open(&place, &[ONE]).unwrap();
+    let folder = place.folder.as_ref().unwrap();
     for name in ["test.db", "test.db-wal"] {
         let mode = std::fs::metadata(folder.path().join(name)).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600, "{name}");

@@ -6,6 +6,7 @@ use site::program::{ALICE, Service, Site, Wish, now};
 use site::smtp::{Smtp, deliver};
 use site::tools::{said, until};
 use std::fs;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 /// What is promised from SIGTERM to the end.
@@ -222,5 +223,74 @@ fn its_15567_the_limit_of_connections_from_one_network_holds() -> Result<()> {
     }
     let bad = site.event("NioConnectionLimitTableBadEntry")?;
     ensure!(bad.contains("nonsense"), "{bad}");
+    Ok(())
+}
+
+#[test]
+fn a_restart_of_each_server_refuses_no_connection() -> Result<()> {
+    let site = Site::fresh()?;
+    for (server, service) in [("mta", Service::Smtp), ("popserv", Service::Pop3), ("imapserv", Service::Imap)]
+    {
+        let (done, connected) = (AtomicBool::new(false), AtomicUsize::new(0));
+        let refused = std::thread::scope(|scope| -> Result<Vec<String>> {
+            let clients: Vec<_> = (0..2)
+                .map(|_| {
+                    scope.spawn(|| {
+                        let mut refused = Vec::new();
+                        while !done.load(Ordering::Relaxed) {
+                            match Connection::open(site.port(service)).and_then(|mut c| c.line()) {
+                                Ok(_) => drop(connected.fetch_add(1, Ordering::Relaxed)),
+                                Err(error) => refused.push(format!("{error:#}")),
+                            }
+                        }
+                        refused
+                    })
+                })
+                .collect();
+            let restarted = (0..5).try_for_each(|_| site.must(&["imservctrl", "restart", server]).map(drop));
+            done.store(true, Ordering::Relaxed);
+            restarted?;
+            let of =
+                |client: std::thread::ScopedJoinHandle<'_, Vec<String>>| client.join().unwrap_or_default();
+            Ok(clients.into_iter().flat_map(of).collect())
+        })?;
+        let connected = connected.into_inner();
+        ensure!(refused.is_empty() && connected > 0, "{server}: {connected} connected, refused: {refused:?}");
+    }
+    Ok(())
+}
+
+#[test]
+fn a_change_of_the_file_is_in_force_without_a_word_to_anybody() -> Result<()> {
+    let site = Site::fresh()?;
+    let mut session = Smtp::connect(&site, Service::Smtp)?;
+    let file = site.path().join("config/config.db");
+    let text = fs::read_to_string(&file)?;
+    fs::write(&file, format!("{text}/*/mta/banners: [changed by hand]\n"))?;
+    until("the new banner", || {
+        let mut connection = Connection::open(site.port(Service::Smtp))?;
+        Ok(connection.line()?.contains("changed by hand"))
+    })?;
+    session.must("NOOP", 250)?;
+    let listed = site.must(&["imconfcontrol", "-list"])?;
+    ensure!(listed.contains("by hand"), "{listed}");
+    Ok(())
+}
+
+#[test]
+fn its_24943_a_server_that_is_turned_off_in_imconfedit_is_stopped_without_an_error() -> Result<()> {
+    let site = Site::fresh()?;
+    let text = fs::read_to_string(site.path().join("config/config.db"))?;
+    let new = site.scratch().join("new.db");
+    fs::write(&new, format!("{text}/localhost/sysadmin/popserv_run: [off]\n"))?;
+    let path = new.display().to_string();
+    let said = site.must(&["imconfedit", "-yes", &path])?;
+    ensure!(
+        said.contains("1 entries changed; read by popserv") && said.contains("popserv stopped"),
+        "{said}"
+    );
+    ensure!(Connection::open(site.port(Service::Pop3)).is_err(), "it still listens");
+    let left: Vec<_> = fs::read_dir(site.path().join("config"))?.collect::<Result<_, _>>()?;
+    ensure!(left.iter().all(|entry| !entry.file_name().to_string_lossy().contains("edit")), "{left:?}");
     Ok(())
 }

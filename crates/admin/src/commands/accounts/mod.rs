@@ -1,4 +1,5 @@
 //! Accounts, addresses, domains and classes of service.
 
+pub mod cosupgrade;
 pub mod imdbcontrol;
 pub mod impwdhash;

@@ -3,12 +3,15 @@
 use crate::command::{Command, Count, Example, Exit, Grammar, Group, Opt, Outcome, Place, Word};
 use crate::connect::daemon_process;
 use crate::context::{Context, Failure};
-use crate::output::{Console, Format};
+use crate::output::{Column, Console, Format, Layout, Listing};
 use crate::site::Site;
 use anyhow::Context as _;
-use catalog::tree::Path;
-use control::configuration::change::{Assessed, Change, MAX_CHANGES, assess, install};
+use catalog::tree::{Path, write_values};
+use control::configuration::accepted;
+use control::configuration::change::{MAX_CHANGES, assess, install, parse_change};
 use control::lock_file;
+use env::clock::Clock;
+use roles::configuration::{Accepted, Assessed, Change, Difference, Proposal, Version, Wish};
 use roles::manager::Reloaded;
 use serde_json::json;
 
@@ -21,17 +24,34 @@ pub const COMMAND: Command = Command {
     about: "Checks each change against what its key takes; where one is refused, nothing is changed. Otherwise the \
             file is replaced in one step that survives a crash, all untouched lines staying as they are, and a \
             running daemon is told: live keys hold at once, and the entries that wait for a restart are named.\n\n\
+            Every accepted change has a number and stays in a history with who made it, when and why. -list lists it, \
+            -show prints what one changed, -rollback makes every entry what it was in that version, 0 being before the \
+            first; that is a change like any other. With -from, the changes are refused where another version holds \
+            by now.\n\n\
             -key is /HOST/SERVER/KEY=VALUE, where * stands for any host; several values are parted by line ends. \
             With - as argument, changes are read from standard input, one a line.",
     usage: &[
-        "-install [-key ENTRY=VALUE]... [-remove ENTRY]... [-]",
-        "-assess [-key ENTRY=VALUE]... [-remove ENTRY]... [-]",
+        "-install [-from VERSION] [-who NAME] [-why TEXT] [-key ENTRY=VALUE]... [-remove ENTRY]... [-]",
+        "-assess [-from VERSION] [-key ENTRY=VALUE]... [-remove ENTRY]... [-]",
+        "-rollback VERSION [-who NAME] [-why TEXT]",
+        "[-json] -list",
+        "[-json] -show VERSION",
         "-reload",
     ],
     options: &[
         Opt { name: "install", value: None, help: "Make the changes and put them in force" },
         Opt { name: "assess", value: None, help: "Only say what the changes would do" },
         Opt { name: "reload", value: None, help: "Tell the daemon that config.db was changed by hand" },
+        Opt {
+            name: "rollback",
+            value: Some("VERSION"),
+            help: "Make every entry what it was in that version",
+        },
+        Opt { name: "list", value: None, help: "List the accepted changes, the newest first" },
+        Opt { name: "show", value: Some("VERSION"), help: "Print what an accepted change did" },
+        Opt { name: "from", value: Some("VERSION"), help: "Refuse where another version holds by now" },
+        Opt { name: "who", value: Some("NAME"), help: "Who makes the change, for the history" },
+        Opt { name: "why", value: Some("TEXT"), help: "Why, for the history" },
         Opt { name: "key", value: Some("ENTRY=VALUE"), help: "An entry and its new value" },
         Opt {
             name: "remove",
@@ -49,6 +69,10 @@ pub const COMMAND: Command = Command {
             line: "imconfcontrol -assess -key /venus/mss/numMssPorts=4",
             does: "Says whether the value is good and whether it needs a restart",
         },
+        Example {
+            line: "imconfcontrol -rollback 7 -why mistake",
+            does: "Takes back all changes since version 7",
+        },
         Example { line: "imconfcontrol -install - <changes", does: "Makes all changes of a file, or none" },
     ],
     exits: &[(
@@ -61,29 +85,123 @@ pub const COMMAND: Command = Command {
     run: |context| Box::pin(run(context)),
 };
 
+/// What is asked for, in the order of the manual.
+const VERBS: [&str; 6] = ["install", "assess", "reload", "rollback", "list", "show"];
+
 async fn run(context: &mut Context) -> Outcome {
-    let site = context.site()?;
     let arguments = &context.arguments;
-    let verbs: Vec<_> =
-        ["install", "assess", "reload"].into_iter().filter(|verb| arguments.has(verb)).collect();
-    match verbs.as_slice() {
-        ["install"] => {
-            let changes = changes(context).await?;
-            clear_stale(context, &site).await?;
-            let refused = |error| Failure::because(format!("{error}; nothing was changed"));
-            let assessed = install(&site.configuration_files(), &changes).map_err(refused)?;
-            put_in_force(context, &site, &assessed).await
+    let verbs: Vec<_> = VERBS.into_iter().filter(|verb| arguments.has(verb)).collect();
+    let [verb] = verbs.as_slice() else {
+        return Err(Failure::Usage(
+            "one of -install, -assess, -rollback, -list, -show and -reload must be given".into(),
+        ));
+    };
+    let site = context.site()?;
+    match *verb {
+        "install" => {
+            let wish = Wish::Entries(changes(context).await?);
+            change(context, &site, wish).await
         }
-        ["assess"] => {
-            let changes = changes(context).await?;
-            let assessed = assess(&site.configuration_files(), &changes);
-            let assessed = assessed.map_err(|error| Failure::because(error.to_string()))?;
-            report(&mut context.console, &assessed, "would hold at once").await?;
+        "rollback" => {
+            let wish = Wish::Version(version(context, "rollback")?.unwrap_or_default());
+            change(context, &site, wish).await
+        }
+        "assess" => {
+            let wish = Wish::Entries(changes(context).await?);
+            let assessed = assess(&site.configuration_files(), &proposal(context, wish)?);
+            report(&mut context.console, &assessed.map_err(Failure::because)?, "would hold at once").await?;
             Ok(Exit::OK)
         }
-        ["reload"] => reload(context).await,
-        _ => Err(Failure::Usage("one of -install, -assess and -reload must be given".into())),
+        "list" => list(context, &site).await,
+        "show" => show(context, &site).await,
+        _ => reload(context).await,
     }
+}
+
+/// Makes a change and puts it in force.
+async fn change(context: &mut Context, site: &Site, wish: Wish) -> Outcome {
+    let proposal = proposal(context, wish)?;
+    clear_stale(context, site).await?;
+    let refused = |error| Failure::because(format!("{error}; nothing was changed"));
+    let assessed = install(&site.configuration_files(), &proposal, Clock::system().now()).map_err(refused)?;
+    put_in_force(context, site, &assessed).await
+}
+
+fn proposal(context: &Context, wish: Wish) -> Result<Proposal, Failure> {
+    let text = |name: &str, default: &str| context.arguments.value(name).unwrap_or(default).to_owned();
+    let from = version(context, "from")?;
+    Ok(Proposal { from, wish, who: text("who", "operator"), why: text("why", "") })
+}
+
+/// The number that this option gives.
+fn version(context: &Context, option: &str) -> Result<Option<Version>, Failure> {
+    let Some(text) = context.arguments.value(option) else { return Ok(None) };
+    let number = text.parse().map_err(|_| Failure::Usage(format!("-{option} {text}: expected a number")))?;
+    Ok(Some(Version(number)))
+}
+
+const COLUMNS: &[Column] = &[
+    Column { title: "Version", key: "version" },
+    Column { title: "When", key: "when" },
+    Column { title: "Who", key: "who" },
+    Column { title: "Entries", key: "entries" },
+    Column { title: "Why", key: "why" },
+];
+
+/// Lists the accepted changes.
+async fn list(context: &mut Context, site: &Site) -> Outcome {
+    let all = accepted(&site.configuration_files(), usize::MAX).map_err(Failure::because)?;
+    let mut listing = Listing::new(COLUMNS, Layout::Table);
+    for Accepted { version, at, who, why, differences } in all {
+        let entries = differences.map(|all| all.len().to_string());
+        let entries = entries.unwrap_or_else(|| "unknown".into());
+        let cells = [
+            version.to_string().into(),
+            at.rfc3339().to_string().into(),
+            who.into(),
+            entries.into(),
+            why.into(),
+        ];
+        listing.row(&mut context.console, cells).await?;
+    }
+    listing.end(&mut context.console).await?;
+    Ok(Exit::OK)
+}
+
+/// Prints one accepted change.
+async fn show(context: &mut Context, site: &Site) -> Outcome {
+    let wanted = version(context, "show")?.unwrap_or_default();
+    let all = accepted(&site.configuration_files(), usize::MAX).map_err(Failure::because)?;
+    let found = all.into_iter().find(|accepted| accepted.version == wanted);
+    let found = found.ok_or_else(|| Failure::because(format!("the history has no version {wanted}")))?;
+    let console = &mut context.console;
+    let unknown = found.differences.is_none();
+    let differences = found.differences.unwrap_or_default();
+    if console.format() == Format::Json {
+        let entries = differences.iter().map(|Difference { path, before, after }| {
+            json!({ "entry": path.to_string(), "before": before, "after": after })
+        });
+        let entries: Vec<_> = entries.collect();
+        let at = found.at.rfc3339().to_string();
+        let value = json!({
+            "version": wanted.0, "when": at, "who": found.who, "why": found.why,
+            "known": !unknown, "entries": entries,
+        });
+        console.json(&value).await?;
+        return Ok(Exit::OK);
+    }
+    console.line(format!("version {wanted}, {}, {}: {}", found.at.rfc3339(), found.who, found.why)).await?;
+    if unknown {
+        console.line("what it changed is not known").await?;
+    }
+    for Difference { path, before, after } in differences {
+        for (sign, values) in [('-', before), ('+', after)] {
+            if let Some(values) = values {
+                console.line(format!("{sign} {path}: {}", write_values(&values))).await?;
+            }
+        }
+    }
+    Ok(Exit::OK)
 }
 
 /// The changes of the command line and, where asked for, of standard input.
@@ -91,7 +209,7 @@ async fn changes(context: &mut Context) -> Result<Vec<Change>, Failure> {
     let usage = |error: &dyn std::fmt::Display| Failure::Usage(error.to_string());
     let mut changes = Vec::new();
     for text in context.arguments.values("key") {
-        changes.push(Change::parse(text).map_err(|error| usage(&error))?);
+        changes.push(parse_change(text).map_err(|error| usage(&error))?);
     }
     for text in context.arguments.values("remove") {
         let path = Path::parse(text);
@@ -110,7 +228,7 @@ async fn changes(context: &mut Context) -> Result<Vec<Change>, Failure> {
                 if changes.len() == MAX_CHANGES {
                     return Err(Failure::because(format!("more than {MAX_CHANGES} changes")));
                 }
-                changes.push(Change::parse(line).map_err(|error| Failure::because(error.to_string()))?);
+                changes.push(parse_change(line).map_err(|error| Failure::because(error.to_string()))?);
             }
         }
         Some(word) => return Err(Failure::Usage(format!("unexpected argument {word}"))),
@@ -119,11 +237,14 @@ async fn changes(context: &mut Context) -> Result<Vec<Change>, Failure> {
 }
 
 /// Says what the changes do.
-async fn report(console: &mut Console, assessed: &Assessed, live: &str) -> Result<(), Failure> {
+pub(super) async fn report(console: &mut Console, assessed: &Assessed, live: &str) -> Result<(), Failure> {
     let texts = |paths: &[Path]| paths.iter().map(ToString::to_string).collect::<Vec<_>>();
     if console.format() == Format::Json {
         let (live, restart) = (texts(&assessed.live), texts(&assessed.restart));
-        let value = json!({ "live": live, "restart": restart, "warnings": assessed.warnings });
+        let value = json!({
+            "version": assessed.version.0, "live": live, "restart": restart,
+            "servers": assessed.servers, "warnings": assessed.warnings,
+        });
         return console.json(&value).await;
     }
     for warning in &assessed.warnings {
@@ -165,7 +286,7 @@ async fn reload(context: &mut Context) -> Outcome {
     let reloaded = context.roles()?.manager.configuration_reload(&context.call()).await;
     let Reloaded { applied, at_restart } = reloaded.map_err(Failure::because)?;
     let parse = |texts: Vec<String>| texts.iter().filter_map(|text| Path::parse(text)).collect();
-    let done = Assessed { warnings: Vec::new(), live: parse(applied), restart: parse(at_restart) };
+    let done = Assessed { live: parse(applied), restart: parse(at_restart), ..Assessed::default() };
     report(&mut context.console, &done, "holds now").await?;
     Ok(Exit::OK)
 }
@@ -188,7 +309,7 @@ async fn clear_stale(context: &mut Context, site: &Site) -> Result<(), Failure> 
 mod tests {
     use super::*;
     use crate::testing::roles::Double;
-    use crate::testing::{Run, run};
+    use crate::testing::{Run, run, run_at};
     use roles::manager::ManagerError;
 
     const BEFORE: &str = "# mine\n/*/mta/maxMessageSize: [7]\n";
@@ -214,7 +335,8 @@ mod tests {
             control(&["-install", "-key", "/*/mss/numMssPorts=4", "-key", "/*/mta/maxMessageSize=much"])
                 .await;
         assert_eq!(run.exit, Exit::FAILED);
-        let said = "imconfcontrol: /*/mta/maxMessageSize: expected a whole number; nothing was changed\n";
+        let said =
+            "imconfcontrol: /*/mta/maxMessageSize: [much]: expected a whole number; nothing was changed\n";
         assert_eq!((run.errors().as_str(), run.configuration().as_str()), (said, BEFORE));
     }
 
@@ -262,6 +384,28 @@ mod tests {
         let told = run("imconfcontrol -reload").with_roles(double).done().await;
         assert_eq!((told.exit, told.output().as_str()), (Exit::OK, "/*/mta/maxMessageSize holds now\n"));
         assert_eq!(run("imconfcontrol -reload").done().await.exit, Exit::FAILED);
+    }
+
+    #[tokio::test]
+    async fn changes_are_listed_shown_and_taken_back() {
+        let first =
+            control(&["-install", "-key", "/*/mta/maxMessageSize=8", "-who", "root", "-why", "more"]).await;
+        let folder = first.folder();
+        let listed = run_at("imconfcontrol -list", folder).done().await.output();
+        assert!(listed.contains("root") && listed.contains("more"), "{listed}");
+        let shown = run_at("imconfcontrol -show 1", folder).done().await.output();
+        assert!(shown.ends_with("- /*/mta/maxMessageSize: [7]\n+ /*/mta/maxMessageSize: [8]\n"), "{shown}");
+        let stale = "imconfcontrol -install -from 0 -key /*/mta/maxMessageSize=9";
+        let stale = run_at(stale, folder).done().await;
+        assert!(
+            stale.exit == Exit::FAILED && stale.errors().contains("version 1 holds"),
+            "{}",
+            stale.errors()
+        );
+        let back = run_at("imconfcontrol -rollback 0", folder).done().await;
+        assert_eq!((back.exit, back.configuration().as_str()), (Exit::OK, BEFORE));
+        assert_eq!(run_at("imconfcontrol -show 9", folder).done().await.exit, Exit::FAILED);
+        assert_eq!(run_at("imconfcontrol -show x", folder).done().await.exit, Exit::USAGE);
     }
 
     #[tokio::test]

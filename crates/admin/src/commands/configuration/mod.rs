@@ -1,4 +1,6 @@
 //! The configuration tree.
 
 pub mod imconfcontrol;
+pub mod imconfedit;
 pub mod imconfget;
+pub mod imconfxlate;

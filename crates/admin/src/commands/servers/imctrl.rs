@@ -114,13 +114,12 @@ async fn act(context: &Context, verb: Verb, server: &str) -> Result<(), ManagerE
     };
     let manager: &Arc<dyn Manager> = &roles.manager;
     let call = context.call();
-    if verb != Verb::Start {
-        manager.server_stop(&call, server.to_owned()).await?;
+    let server = server.to_owned();
+    match verb {
+        Verb::Start => manager.server_start(&call, server).await,
+        Verb::Stop => manager.server_stop(&call, server).await,
+        Verb::Restart => manager.server_restart(&call, server).await,
     }
-    if verb != Verb::Stop {
-        manager.server_start(&call, server.to_owned()).await?;
-    }
-    Ok(())
 }
 
 async fn say(

@@ -8,3 +8,5 @@ pub mod imservping;
 mod status;
 #[cfg(test)]
 mod tests;
+
+pub(crate) use status::configured;

@@ -22,7 +22,7 @@ pub(super) const COLUMNS: &[Column] = &[
 ];
 
 /// The servers that are to run on this host, by its configuration.
-pub(super) fn configured(site: &Site) -> Result<Vec<&'static Server>, Failure> {
+pub(crate) fn configured(site: &Site) -> Result<Vec<&'static Server>, Failure> {
     let tree = site.configuration()?;
     let settings = Settings::new(site.host().as_str(), "sysadmin", tree);
     Ok(SERVERS.iter().filter(|server| settings.get(server.run)).collect())

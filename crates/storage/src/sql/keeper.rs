@@ -1,0 +1,116 @@
+//! A thread's connection: made when it is needed, replaced when it is lost, at growing intervals while it cannot be had.
+
+use super::{Access, Session, Source, SqlError, State};
+use catalog::events::db::{DbDatabaseNote, DbRemovingConnection, DbTempDisconnect};
+use env::Env;
+use env::clock::Moment;
+use std::time::Duration;
+
+/// The first pause after an attempt that failed; each further one is twice as long, up to the engine's longest.
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+
+/// A connection, or what is known of why there is none.
+pub(super) struct Keeper {
+    source: Source,
+    access: Access,
+    env: Env,
+    session: Option<Session>,
+    away: Option<Away>,
+}
+
+struct Away {
+    since: Moment,
+    until: Moment,
+    pause: Duration,
+    error: SqlError,
+}
+
+impl Keeper {
+    /// Connects.
+    ///
+    /// # Errors
+    /// Where that fails: at the start somebody should hear of it.
+    pub(super) fn new(source: Source, access: Access, env: Env) -> Result<Self, SqlError> {
+        let session = Some(source.connect_checked(access)?);
+        Ok(Self { source, access, env, session, away: None })
+    }
+
+    /// Begins a transaction. Where the connection has died since the last one, nothing of this one has happened yet: it
+    /// is tried once more on a new connection, unless the configuration says otherwise.
+    pub(super) fn begin(&mut self) -> Result<&Session, SqlError> {
+        if let Err(error) = self.begin_once() {
+            let again = self.session.is_none() && self.away.is_none() && self.source.retries();
+            if !again {
+                return Err(error);
+            }
+            self.begin_once()?;
+        }
+        self.session.as_ref().ok_or_else(super::lost)
+    }
+
+    fn begin_once(&mut self) -> Result<(), SqlError> {
+        self.connect()?;
+        let Some(session) = &self.session else { return Err(super::lost()) };
+        let Err(error) = session.begin(self.access) else { return Ok(()) };
+        let _ = session.roll_back();
+        match session.state() {
+            State::Idle => {}
+            State::Within | State::Failed | State::Lost => self.remove(&error),
+        }
+        Err(error)
+    }
+
+    fn connect(&mut self) -> Result<(), SqlError> {
+        if self.session.is_some() {
+            return Ok(());
+        }
+        let now = self.env.clock.moment();
+        if let Some(away) = &self.away
+            && now < away.until
+        {
+            return Err(away.error.clone());
+        }
+        match self.source.connect_checked(self.access) {
+            Ok(session) => {
+                if let Some(away) = self.away.take() {
+                    let seconds = now.saturating_duration_since(away.since).as_secs();
+                    let text = format!("connected to {} again after {seconds} seconds", session.place());
+                    self.env.log.emit(&DbDatabaseNote { text });
+                }
+                self.session = Some(session);
+                Ok(())
+            }
+            Err(error) => {
+                self.put_off(&error);
+                Err(error)
+            }
+        }
+    }
+
+    fn put_off(&mut self, error: &SqlError) {
+        let longest = self.source.longest_pause();
+        let pause = self.away.as_ref().map_or(FIRST_PAUSE, |a| a.pause * 2).min(longest);
+        let now = self.env.clock.moment();
+        let since = self.away.as_ref().map_or(now, |a| a.since);
+        self.away = Some(Away { since, until: now + pause, pause, error: error.clone() });
+        let (database, retry_millis) = (self.source.to_string(), pause.as_millis());
+        self.env.log.emit(&DbTempDisconnect { database, error, retry_millis });
+    }
+
+    /// After a job: a connection that cannot be trusted any more is replaced by the next one.
+    pub(super) fn check(&mut self, outcome: &Result<(), SqlError>) {
+        let Some(session) = &self.session else { return };
+        // After a failed sync nothing that a connection believes about its file can be trusted.
+        let failed = matches!(outcome, Err(SqlError::Unavailable(_) | SqlError::Broken(_)));
+        if session.state() != State::Idle || failed {
+            let error = outcome.clone().err().unwrap_or_else(super::lost);
+            self.remove(&error);
+        }
+    }
+
+    fn remove(&mut self, error: &SqlError) {
+        if let Some(session) = self.session.take() {
+            self.env.log.emit(&DbRemovingConnection { connection: session.place(), error });
+        }
+    }
+}
