@@ -2,7 +2,7 @@
 
 use crate::test::{self, Clients};
 use crate::workspace::{Workspace, must};
-use crate::{catalog_use, docs, its, layers, licences, sizes};
+use crate::{catalog_use, docs, its, layers, licences, proto, sizes};
 use anyhow::{Context, Result};
 use std::time::Instant;
 
@@ -16,6 +16,7 @@ const STEPS: &[Step] = &[
     ("catalog", |w| catalog_use::run(w, &[])),
     ("docs", |w| docs::run(w, &["--check".into()])),
     ("its", |w| its::run(w, &[])),
+    ("proto", |w| proto::run(w, &[])),
     ("licences", |w| licences::run(w, &[])),
     ("clippy", |w| must(w.cargo().args(["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]))),
     ("test", |w| test::everything(w, Clients::AllNeeded)),

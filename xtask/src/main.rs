@@ -13,6 +13,7 @@ mod docs;
 mod its;
 mod layers;
 mod licences;
+mod proto;
 mod sizes;
 mod source;
 mod test;
@@ -52,6 +53,11 @@ const COMMANDS: &[Command] = &[
         name: "torture",
         about: "crashes at every sync, kill -9, full disk, failing sync, 50 MB, with a ledger",
         run: torture::run,
+    },
+    Command {
+        name: "proto",
+        about: "numbers of the wire against proto.lock; --write adds the new ones",
+        run: proto::run,
     },
     Command { name: "licences", about: "the licence, ban and source fence of deny.toml", run: licences::run },
 ];

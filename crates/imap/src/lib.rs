@@ -29,7 +29,7 @@ use net::connection::Connection;
 use net::listener::{Count, Protocol};
 use net::tls::ServerTls;
 use roles::directory::Directory;
-use roles::store::MessageStore;
+use roles::store::Stores;
 use rules::Rules;
 use session::Session;
 use std::future::Future;
@@ -44,7 +44,7 @@ pub struct Parts {
     /// Who somebody is.
     pub directory: Arc<dyn Directory>,
     /// Where mailboxes are.
-    pub store: Arc<dyn MessageStore>,
+    pub stores: Arc<dyn Stores>,
     /// The server's certificate; without one, no STARTTLS is offered.
     pub tls: Option<Arc<ServerTls>>,
     /// The run directory: large messages that clients append wait there.

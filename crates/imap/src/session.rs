@@ -13,7 +13,7 @@ use crate::users::Counted;
 use crate::{Imap, updates};
 use catalog::events::imap::{ImapSessionEnd, ImapSessionStart, ImapSyncError};
 use env::tasks::Stopping;
-use mail::id::TraceId;
+use mail::id::{HostName, TraceId};
 use net::connection::{Connection, Gone};
 use roles::Call;
 use roles::directory::{Account, Transport};
@@ -107,6 +107,8 @@ pub(crate) struct Enabled {
 /// Who has logged in.
 pub(crate) struct User {
     pub(crate) account: Account,
+    /// Where the mailbox is.
+    pub(crate) store: Arc<dyn MessageStore>,
     /// Counts the session.
     pub(crate) _counted: Counted,
 }
@@ -249,8 +251,12 @@ impl<'a> Session<'a> {
         Call::new(self.imap.env.random.request_id(), self.trace.clone())
     }
 
-    pub(crate) fn store(&self) -> &'a dyn MessageStore {
-        &*self.imap.parts.store
+    /// The store that has the user's mailbox. The state lets no command through that needs one before there is a user.
+    pub(crate) fn store(&self) -> Arc<dyn MessageStore> {
+        match &self.user {
+            Some(user) => Arc::clone(&user.store),
+            None => self.imap.parts.stores.of(&HostName::new(self.imap.env.settings.host())),
+        }
     }
 
     /// Whose mailbox. The state has let no command through that needs one before there is one.

@@ -49,9 +49,11 @@ pub async fn deliver(mta: &Mta, letter: &Letter<'_>, copies: &[Copy<'_>]) -> Vec
     let (parcels, place) = pack(copies);
     let mut call = Call::new(delivery_request(letter.trace), letter.trace.clone());
     call.deadline = STORE_DEADLINE;
-    let asked = parcels.into_iter().map(|to| {
-        let (body, received) = (letter.body.clone(), letter.arrived);
-        ask(&*mta.store, &call, Deliver { to, body, received, repeatable: Repeatable::Yes })
+    let call = &call;
+    let asked = parcels.into_iter().map(|Parcel { home, to }| {
+        let (body, received, store) = (letter.body.clone(), letter.arrived, mta.stores.of(home));
+        let deliver = Deliver { to, body, received, repeatable: Repeatable::Yes };
+        async move { ask(&*store, call, deliver).await }
     });
     let answers = join_all(asked).await;
     let mut results = Vec::with_capacity(copies.len());
@@ -84,19 +86,24 @@ async fn ask(store: &dyn MessageStore, call: &Call, deliver: Deliver) -> Result<
     tokio::time::timeout(call.deadline, answer).await.unwrap_or(Err(StoreError::Unavailable))
 }
 
-/// The mailboxes of each home, and where each copy went among them.
-fn pack(copies: &[Copy<'_>]) -> (Vec<Vec<DeliverTo>>, Vec<(usize, usize)>) {
-    let mut homes: Vec<&HostName> = Vec::new();
-    let mut parcels: Vec<Vec<DeliverTo>> = Vec::new();
+/// What goes to one home.
+struct Parcel<'a> {
+    home: &'a HostName,
+    to: Vec<DeliverTo>,
+}
+
+/// A parcel for each home, and where each copy went: the parcel and its place there.
+fn pack<'a>(copies: &[Copy<'a>]) -> (Vec<Parcel<'a>>, Vec<(usize, usize)>) {
+    let mut parcels: Vec<Parcel<'a>> = Vec::new();
     let mut packed = HashMap::with_capacity(copies.len());
     let mut place = Vec::with_capacity(copies.len());
     for copy in copies {
-        let parcel = homes.iter().position(|home| **home == copy.account.home).unwrap_or_else(|| {
-            homes.push(&copy.account.home);
-            parcels.push(Vec::new());
-            homes.len() - 1
+        let home = &copy.account.home;
+        let parcel = parcels.iter().position(|parcel| parcel.home == home).unwrap_or_else(|| {
+            parcels.push(Parcel { home, to: Vec::new() });
+            parcels.len() - 1
         });
-        let Some(to) = parcels.get_mut(parcel) else { continue };
+        let Some(Parcel { to, .. }) = parcels.get_mut(parcel) else { continue };
         let at = *packed.entry((parcel, copy.account.mailbox, copy.folder)).or_insert_with(|| {
             to.push(DeliverTo {
                 mailbox: copy.account.mailbox,

@@ -30,7 +30,7 @@ use net::spool::Spool;
 use net::tls::ServerTls;
 use roles::directory::Directory;
 use roles::queue::MailQueue;
-use roles::store::MessageStore;
+use roles::store::Stores;
 use rules::Rules;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -40,7 +40,7 @@ pub struct Parts {
     /// Who an address is.
     pub directory: Arc<dyn Directory>,
     /// Where mailboxes are.
-    pub store: Arc<dyn MessageStore>,
+    pub stores: Arc<dyn Stores>,
     /// Where mail waits.
     pub queue: Arc<dyn MailQueue>,
     /// The name service.
@@ -55,7 +55,7 @@ pub struct Parts {
 pub struct Mta {
     env: Env,
     directory: Arc<dyn Directory>,
-    store: Arc<dyn MessageStore>,
+    stores: Arc<dyn Stores>,
     queue: Arc<dyn MailQueue>,
     dns: Arc<dyn Dns>,
     tls: Option<Arc<ServerTls>>,
@@ -76,7 +76,7 @@ impl Mta {
         Arc::new(Self {
             ids: Ids::new(&env, &host),
             directory: parts.directory,
-            store: parts.store,
+            stores: parts.stores,
             queue: parts.queue,
             dns: parts.dns,
             tls: parts.tls,

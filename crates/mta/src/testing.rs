@@ -3,7 +3,9 @@
 use crate::{Mta, Parts};
 use catalog::tree::Tree;
 use env::Env;
+use mail::id::HostName;
 use net::tls::ServerTls;
+use roles::store::{MessageStore, StoreError, Stores};
 use std::sync::Arc;
 use testkit::directory::ScriptedDirectory;
 use testkit::dns::ScriptedDns;
@@ -34,7 +36,7 @@ impl Site {
         let queue = Arc::new(ScriptedQueue::new());
         let parts = Parts {
             directory: directory.clone(),
-            store: store.clone(),
+            stores: Arc::new(Homes(store.clone())),
             queue: queue.clone(),
             dns: Arc::new(ScriptedDns::new()),
             tls,
@@ -42,5 +44,19 @@ impl Site {
         };
         let mta = Mta::new(env.clone(), parts);
         Self { env, directory, store, queue, mta }
+    }
+}
+
+/// Every home is the same store, but the home `away`, whose store is out of reach.
+struct Homes(Arc<DropStore>);
+
+impl Stores for Homes {
+    fn of(&self, home: &HostName) -> Arc<dyn MessageStore> {
+        if home.as_str() != "away" {
+            return self.0.clone();
+        }
+        let away = DropStore::new();
+        away.fail_all(Some(StoreError::Unavailable));
+        Arc::new(away)
     }
 }

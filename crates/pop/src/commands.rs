@@ -75,7 +75,7 @@ async fn size(session: &mut Session<'_>, number: Number) -> Option<(Uid, u64)> {
         replies::no_such_message(session.connection.output());
         return None;
     };
-    match page(session.pop, held, NumberSet::one(uid.0), Need::Flags).await {
+    match page(held, NumberSet::one(uid.0), Need::Flags).await {
         Ok(Page { messages, .. }) if !messages.is_empty() => Some((uid, messages[0].size)),
         Ok(_) => {
             replies::store_failed(session.connection.output(), &StoreError::NoMessage);
@@ -94,7 +94,7 @@ async fn list(session: &mut Session<'_>) -> Result<(), End> {
     for mut piece in held.view.listed().pieces(PAGE) {
         while !piece.is_empty() {
             // Once the answer has begun there is no way to take it back.
-            let page = page(session.pop, held, piece.clone(), Need::Flags).await.map_err(|_| End::Broken)?;
+            let page = page(held, piece.clone(), Need::Flags).await.map_err(|_| End::Broken)?;
             for message in &page.messages {
                 let Some(number) = held.view.number(message.uid) else { continue };
                 reply::pair(session.connection.output(), u64::from(number), message.size);
@@ -123,10 +123,10 @@ async fn unique_ids(session: &mut Session<'_>) -> Result<(), End> {
     Ok(())
 }
 
-async fn page(pop: &Pop, held: &Held, uids: NumberSet, need: Need) -> Result<Page, StoreError> {
+async fn page(held: &Held, uids: NumberSet, need: Need) -> Result<Page, StoreError> {
     let (mailbox, folder, limit) = (held.mailbox, FolderId::INBOX, PAGE.get() as usize);
     let read = Read { mailbox, folder, uids, need, changed_since: None, limit };
-    pop.store.message_read(held.call(), read).await
+    held.store().message_read(held.call(), read).await
 }
 
 /// RETR and TOP.
@@ -159,7 +159,7 @@ async fn send(session: &mut Session<'_>, number: Number, limit: Option<TopLimit>
 }
 
 async fn find(pop: &Pop, held: &Held, uid: Uid) -> Result<Body, StoreError> {
-    let page = page(pop, held, NumberSet::one(uid.0), Need::Body).await?;
+    let page = page(held, NumberSet::one(uid.0), Need::Body).await?;
     let message = page.messages.into_iter().next().ok_or(StoreError::NoMessage)?;
     let damaged = || StoreError::Broken("the message cannot be read".into());
     let (size, body) = (message.size, message.body.ok_or_else(damaged)?);
@@ -195,8 +195,7 @@ async fn quit(session: &mut Session<'_>) -> Result<(), End> {
     let Some(held) = &session.held else { return Err(End::Quit) };
     let marked = held.view.marked();
     if !marked.is_empty() {
-        let store = &session.pop.store;
-        match store.message_delete(&call, held.mailbox, FolderId::INBOX, marked).await {
+        match held.store().message_delete(&call, held.mailbox, FolderId::INBOX, marked).await {
             Ok(removed) => session.deleted = removed.len(),
             Err(why) => {
                 replies::store_failed(session.connection.output(), &why);

@@ -27,7 +27,7 @@ use net::connection::Connection;
 use net::listener::{Count, Protocol};
 use net::tls::ServerTls;
 use roles::directory::Directory;
-use roles::store::MessageStore;
+use roles::store::Stores;
 use rules::Rules;
 use session::Session;
 use std::future::Future;
@@ -40,7 +40,7 @@ pub struct Parts {
     /// Who somebody is.
     pub directory: Arc<dyn Directory>,
     /// Where mailboxes are.
-    pub store: Arc<dyn MessageStore>,
+    pub stores: Arc<dyn Stores>,
     /// The server's certificate; without one, no STLS is offered.
     pub tls: Option<Arc<ServerTls>>,
 }
@@ -49,7 +49,7 @@ pub struct Parts {
 pub struct Pop {
     env: Env,
     directory: Arc<dyn Directory>,
-    store: Arc<dyn MessageStore>,
+    stores: Arc<dyn Stores>,
     tls: Option<Arc<ServerTls>>,
     rules: Live<Rules>,
     seats: Seats,
@@ -61,11 +61,11 @@ impl Pop {
     pub fn new(env: Env, parts: Parts) -> Arc<Self> {
         let log = env.log.clone();
         let rules = env.settings.live(move |settings| Rules::read(settings, &log));
-        let Parts { directory, store, tls } = parts;
+        let Parts { directory, stores, tls } = parts;
         Arc::new(Self {
             env,
             directory,
-            store,
+            stores,
             tls,
             rules,
             seats: Seats::default(),

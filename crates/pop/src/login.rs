@@ -2,7 +2,6 @@
 //!
 //! Wrong passwords are answered late, later each time, and at the fifth the connection ends.
 
-use crate::Pop;
 use crate::mailbox_view::MailboxView;
 use crate::replies;
 use crate::session::{End, Held, Session};
@@ -11,7 +10,7 @@ use mail::secret::Secret;
 use net::connection::Connection;
 use roles::Call;
 use roles::directory::{Account, DirectoryError, Login, Origin, Proof, Protocol, ScramKeys, Transport};
-use roles::store::{Opened, StoreError};
+use roles::store::{MessageStore, Opened, StoreError};
 use wire::line::Lines;
 use wire::pop3::command::{Command, MAX_LINE};
 use wire::pop3::reply;
@@ -219,7 +218,7 @@ async fn fail(session: &mut Session<'_>, why: &DirectoryError) -> Result<(), End
 
 /// Takes the mailbox for this session. RFC 1939 4: without the lock there is no login.
 async fn open_mailbox(session: &mut Session<'_>, call: Call, account: Account) {
-    let store = session.pop.store.clone();
+    let store = session.pop.stores.of(&account.home);
     let mailbox = account.mailbox;
     // Made before the lock is asked for: an answer that is lost may have taken it, and giving back what one
     // does not have does nothing.
@@ -229,7 +228,7 @@ async fn open_mailbox(session: &mut Session<'_>, call: Call, account: Account) {
         replies::store_failed(session.connection.output(), &why);
         return;
     }
-    match look(session.pop, &call, mailbox).await {
+    match look(&*store, &call, mailbox).await {
         Err(why) => replies::store_failed(session.connection.output(), &why),
         Ok(view) => {
             held.view = view;
@@ -242,8 +241,8 @@ async fn open_mailbox(session: &mut Session<'_>, call: Call, account: Account) {
 }
 
 /// What is in the Inbox now.
-async fn look(pop: &Pop, call: &Call, mailbox: MailboxId) -> Result<MailboxView, StoreError> {
-    match pop.store.folder_open(call, mailbox, "INBOX".to_owned()).await {
+async fn look(store: &dyn MessageStore, call: &Call, mailbox: MailboxId) -> Result<MailboxView, StoreError> {
+    match store.folder_open(call, mailbox, "INBOX".to_owned()).await {
         Ok(Opened { folder, uids, .. }) => Ok(MailboxView::new(folder.uid_validity, uids, folder.bytes)),
         // Made by its first delivery: reading needs no write, which a full disk would refuse.
         Err(StoreError::NoMailbox) => Ok(MailboxView::empty()),

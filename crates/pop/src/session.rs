@@ -92,6 +92,11 @@ impl Held {
         Self { store, call, mailbox, view, renewed }
     }
 
+    /// Where the mailbox is.
+    pub(crate) fn store(&self) -> &dyn MessageStore {
+        &*self.store
+    }
+
     /// For requests that change nothing: the same one that holds the lock.
     pub(crate) fn call(&self) -> &Call {
         &self.call

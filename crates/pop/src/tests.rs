@@ -36,7 +36,11 @@ impl Site {
         let env = Env::for_test("popserv");
         env.settings.replace(Tree::parse("/*/common/badPasswordDelay: [0]\n").unwrap());
         let (store, directory) = (Arc::new(OneMailbox::with(messages)), Arc::new(directory));
-        let parts = Parts { directory: directory.clone(), store: store.clone(), tls };
+        let parts = Parts {
+            directory: directory.clone(),
+            stores: Arc::new(roles::store::OneStore(store.clone())),
+            tls,
+        };
         Self { pop: Pop::new(env.clone(), parts), env, store, directory }
     }
 

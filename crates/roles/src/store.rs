@@ -6,8 +6,10 @@
 //!
 //! Folder names are UTF-8 with `/` between levels; `INBOX` is taken in any case.
 
+mod homes;
 mod keeping;
 
+pub use homes::{OneStore, Stores};
 pub use keeping::{AttributeLine, Expire, Expired, MAILBOX_PAGE, MailboxLine, Run, Unread};
 
 use crate::{Answer, Body, Call, Kind};

@@ -37,7 +37,7 @@ use queue::Queue;
 use roles::directory::Directory;
 use roles::manager::Manager;
 use roles::queue::MailQueue;
-use roles::store::MessageStore;
+use roles::store::{MessageStore, OneStore, Stores};
 use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -179,13 +179,13 @@ impl Servers {
                 Some(Speaker::Mta(Mta::new(env.clone(), parts)))
             }
             "popserv" => {
-                let (directory, store) = (Arc::new(self.directory.clone()), Arc::new(self.store.clone()));
-                Some(Speaker::Pop(Pop::new(env.clone(), pop::Parts { directory, store, tls })))
+                let (directory, stores) = (Arc::new(self.directory.clone()), here(&self.store));
+                Some(Speaker::Pop(Pop::new(env.clone(), pop::Parts { directory, stores, tls })))
             }
             "imapserv" => {
-                let (directory, store) = (Arc::new(self.directory.clone()), Arc::new(self.store.clone()));
+                let (directory, stores) = (Arc::new(self.directory.clone()), here(&self.store));
                 let run_dir = Arc::new(run_dir);
-                Some(Speaker::Imap(Imap::new(env.clone(), imap::Parts { directory, store, tls, run_dir })))
+                Some(Speaker::Imap(Imap::new(env.clone(), imap::Parts { directory, stores, tls, run_dir })))
             }
             _ => None,
         }
@@ -247,12 +247,17 @@ fn parts(
 ) -> mta::Parts {
     mta::Parts {
         directory: Arc::new(directory.clone()),
-        store: Arc::new(store.clone()),
+        stores: here(store),
         queue: Arc::new(queue.clone()),
         dns: Arc::clone(dns),
         tls,
         run_dir: run_folder(site, env),
     }
+}
+
+/// The store of this process, for every home: asked without a hop.
+fn here(store: &Store) -> Arc<dyn Stores> {
+    Arc::new(OneStore(Arc::new(store.clone())))
 }
 
 /// Keeps a copy of the directory on this host, where that is wanted. `auto` is no here: the database is a file of this host.

@@ -15,6 +15,7 @@ pub mod nio;
 pub mod pop;
 pub mod proc;
 pub mod qsrv;
+pub mod rme;
 pub mod run;
 pub mod smtp;
 
@@ -34,6 +35,7 @@ pub const FILES: &[(&str, &[&EventRow])] = &[
     ("Pop", pop::ROWS),
     ("Proc", proc::ROWS),
     ("Qsrv", qsrv::ROWS),
+    ("Rme", rme::ROWS),
     ("Run", run::ROWS),
     ("Smtp", smtp::ROWS),
 ];

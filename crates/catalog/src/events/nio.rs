@@ -20,6 +20,12 @@ events! {
     NioAcceptFail: Erro { error }
         cause "The process has no file descriptors left, or the system no memory."
         action "Raise the limit of open files; look for clients that open too many connections.";
+    #[doc = "A connection to a peer broke; it is made anew, and the call repeated where that is safe."]
+    NioConnectReadFail: Warn { host, port, cause }
+        cause "The peer was stopped, or the network was cut." action "None, unless it goes on.";
+    #[doc = "A peer that was in use cannot be reached any more."]
+    NioServerGoneDown: Urgt { host, port }
+        cause "Its process has ended, or the host is down." action "Start it again.";
     #[doc = "A TLS connection could not be agreed."]
     NioTlsFailed: Warn { peer, port, reason }
         cause "A client with other versions or ciphers, or one that does not trust the certificate."

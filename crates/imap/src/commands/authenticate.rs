@@ -8,8 +8,8 @@ use crate::replies::{self, Failed, Outcome, Reply};
 use crate::session::{End, Session, User};
 use mail::id::MailboxId;
 use net::connection::Connection;
-use roles::directory::{Account, DirectoryError, Login, Origin, Proof, Protocol, ScramKeys};
-use roles::store::StoreError;
+use roles::directory::{DirectoryError, Login, Origin, Proof, Protocol, ScramKeys};
+use roles::store::{MessageStore, StoreError};
 use wire::imap::command::{self, Authenticate, Opaque, Tag};
 use wire::imap::decoder::Line;
 use wire::imap::name::INBOX;
@@ -113,17 +113,13 @@ async fn log_in(session: &mut Session<'_>, tag: &Tag, name: String, proof: Proof
     let Some(counted) = session.imap.users.enter(account.id, limit) else {
         return Err(Failed::No(Some(Code::Limit), "too many sessions of this account"));
     };
-    prepare_mailbox(session, account.mailbox).await;
-    welcome(session, tag, account, counted)
+    let store = session.imap.parts.stores.of(&account.home);
+    prepare_mailbox(session, &*store, account.mailbox).await;
+    welcome(session, tag, User { account, store, _counted: counted })
 }
 
-fn welcome(
-    session: &mut Session<'_>,
-    tag: &Tag,
-    account: Account,
-    counted: crate::users::Counted,
-) -> Outcome {
-    session.user = Some(Box::new(User { account, _counted: counted }));
+fn welcome(session: &mut Session<'_>, tag: &Tag, user: User) -> Outcome {
+    session.user = Some(Box::new(user));
     session.failures = 0;
     session.decoder.set_limits(session.rules.limits());
     Ok(Reply::ok_with(tag, Code::Capability(&capabilities(session)), "logged in"))
@@ -145,9 +141,9 @@ async fn refused(session: &mut Session<'_>, tag: &Tag, why: &DirectoryError) -> 
 
 /// The mailbox of a new account is made by its first delivery or by its first login. Where the store cannot
 /// be asked now, the login is good all the same: the first command that needs the store will say so.
-async fn prepare_mailbox(session: &mut Session<'_>, mailbox: MailboxId) {
-    let status = session.store().folder_status(&session.call(), mailbox, INBOX.to_owned()).await;
+async fn prepare_mailbox(session: &mut Session<'_>, store: &dyn MessageStore, mailbox: MailboxId) {
+    let status = store.folder_status(&session.call(), mailbox, INBOX.to_owned()).await;
     if matches!(status, Err(StoreError::NoMailbox | StoreError::NoFolder)) {
-        let _ = session.store().mailbox_create(&session.call(), mailbox).await;
+        let _ = store.mailbox_create(&session.call(), mailbox).await;
     }
 }

@@ -14,7 +14,8 @@ pub(super) async fn copy(session: &mut Session<'_>, tag: &Tag, transfer: Transfe
     let (mailbox, quota) = (account.mailbox, account.quota.clone());
     let target = transfer.to.as_str().to_owned();
     let call = session.call();
-    let copied = session.store().message_copy(&call, mailbox, folder, uids, target, quota);
+    let store = session.store();
+    let copied = store.message_copy(&call, mailbox, folder, uids, target, quota);
     let copied = copied.await.map_err(Failed::Target)?;
     if copied.to.is_empty() {
         return Ok(Reply::ok(tag, "no messages"));
@@ -32,7 +33,8 @@ pub(super) async fn move_messages(session: &mut Session<'_>, tag: &Tag, transfer
     let mailbox = session.account()?.mailbox;
     let target = transfer.to.as_str().to_owned();
     let call = session.call();
-    let moved = session.store().message_move(&call, mailbox, folder, uids, target);
+    let store = session.store();
+    let moved = store.message_move(&call, mailbox, folder, uids, target);
     let moved = moved.await.map_err(Failed::Target)?;
     // RFC 9051 6.4.8: where they went comes before the news that they are gone.
     if !moved.to.is_empty() {

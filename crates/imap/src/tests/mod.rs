@@ -101,7 +101,7 @@ impl Site {
         let store = Arc::new(MemoryStore::new());
         let parts = Parts {
             directory: Arc::new(OnlyJoe),
-            store: Arc::clone(&store) as Arc<dyn MessageStore>,
+            stores: Arc::new(roles::store::OneStore(store.clone())),
             tls: None,
             run_dir: Arc::new(std::env::temp_dir()),
         };

@@ -55,6 +55,19 @@ async fn all_recipients_of_a_home_share_one_call_and_one_body() {
 }
 
 #[tokio::test]
+async fn a_store_that_is_away_costs_its_own_recipients_only() {
+    let site = Site::new();
+    let here = site.directory.account("a@here", "x");
+    let mut away = site.directory.account("b@here", "x");
+    away.home = mail::id::HostName::new("away");
+    site.directory.local("b@here", Some(away), &[]);
+    assert_eq!(together(&site, &["a@here", "b@here"]).await, [Fate::Taken; 2]);
+    assert_eq!(site.store.drops().len(), 1);
+    assert_eq!(site.store.drops()[0].to, [(here.mailbox, None)]);
+    assert_eq!(queued(&site), [["b@here"]], "the other waits for its store");
+}
+
+#[tokio::test]
 async fn what_is_for_elsewhere_is_queued_without_its_return_path() {
     let site = Site::new();
     site.directory.account("a@here", "x");

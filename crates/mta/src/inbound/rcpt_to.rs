@@ -68,7 +68,8 @@ impl Session<'_> {
             return Ok(());
         }
         let size = self.transaction.as_ref().map_or(0, |t| t.size);
-        match self.mta.store.mailbox_usage(&self.question(), account.mailbox).await {
+        let store = self.mta.stores.of(&account.home);
+        match store.mailbox_usage(&self.question(), account.mailbox).await {
             Ok(usage) => {
                 recipient::room(&account.quota, usage, size, local.over_quota).map_err(replies::recipient)
             }

@@ -11,7 +11,7 @@ use net::dns::Lookup;
 use roles::queue::{
     Handling, Listed, MailQueue, NewItem, Outcome, Pending, QueueCounts, QueueError, Settled,
 };
-use roles::store::StoreError;
+use roles::store::{OneStore, StoreError};
 use roles::submission::{Submit, SubmitError};
 use roles::{Answer, Body};
 use std::collections::VecDeque;
@@ -157,7 +157,7 @@ impl Site {
         let (journal, dns) = (Arc::new(Journal::default()), Arc::new(ScriptedDns::new()));
         let parts = Parts {
             directory: directory.clone(),
-            store: store.clone(),
+            stores: Arc::new(OneStore(store.clone())),
             queue: journal.clone(),
             dns: dns.clone(),
             tls: None,

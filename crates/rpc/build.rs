@@ -1,0 +1,13 @@
+//! Makes the message types from `proto/*.proto`, without a compiler outside of the workspace.
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    const FILES: [&str; 4] =
+        ["proto/common.proto", "proto/store.proto", "proto/directory.proto", "proto/queue.proto"];
+    println!("cargo:rerun-if-changed=proto");
+    let descriptors = protox::compile(FILES, ["proto"])?;
+    prost_build::Config::new()
+        .bytes(["."])
+        .skip_debug([".intermail.v1.Login", ".intermail.v1.ScramKeySet"])
+        .compile_fds(descriptors)?;
+    Ok(())
+}

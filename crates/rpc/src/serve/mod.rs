@@ -1,0 +1,234 @@
+//! The serving side: every request of the wire to whoever implements the role.
+//!
+//! It reads what came, asks, and writes what was answered; it decides nothing. A role that is not served here and a
+//! method that is not known are `Unimplemented`, a message that is no value is `InvalidArgument`; what the role itself
+//! refuses travels with its own error. A caller that has gone, or whose deadline has passed, has its call dropped: what
+//! was begun on disk ends there by itself.
+
+mod directory;
+mod kept;
+mod queue;
+mod store;
+
+use crate::body::{self, Part};
+use crate::convert::{Bad, Fault, proto as p, status_of};
+use crate::header;
+use bytes::Bytes;
+use catalog::events::rme::RmeProtoBadVersion;
+use env::Env;
+use http::Request;
+use kept::Kept;
+use prost::Message;
+use roles::directory::Directory;
+use roles::queue::MailQueue;
+use roles::store::MessageStore;
+use roles::submission::Submission;
+use roles::{Body, Call};
+use std::convert::Infallible;
+use std::future::Future;
+use std::path::PathBuf;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use tonic::server::Grpc;
+use tonic::{Status, Streaming};
+use tonic_prost::ProstCodec;
+
+/// Longest message that is taken: a request without its body.
+const LONGEST_REQUEST: usize = 16 << 20;
+
+/// What of a host is served to others.
+#[derive(Clone, Default)]
+pub struct Served {
+    /// The mailboxes.
+    pub store: Option<Arc<dyn MessageStore>>,
+    /// Who is who.
+    pub directory: Option<Arc<dyn Directory>>,
+    /// Mail that waits.
+    pub queue: Option<Arc<dyn MailQueue>>,
+    /// New mail of the house.
+    pub submission: Option<Arc<dyn Submission>>,
+}
+
+impl Served {
+    /// The names of the roles, as a peer is told.
+    fn names(&self) -> Vec<String> {
+        let roles = [
+            ("MessageStore", self.store.is_some()),
+            ("Directory", self.directory.is_some()),
+            ("MailQueue", self.queue.is_some()),
+            ("Submission", self.submission.is_some()),
+        ];
+        roles.iter().filter(|(_, served)| *served).map(|(name, _)| (*name).to_owned()).collect()
+    }
+}
+
+/// The roles of a host as a service of HTTP/2. Cloning shares it.
+#[derive(Clone)]
+pub struct Dispatch(Arc<Inner>);
+
+struct Inner {
+    env: Env,
+    run_dir: Arc<PathBuf>,
+    served: Served,
+    /// Bodies of claimed items, by item and claim.
+    claimed: Kept<(u64, u64)>,
+    /// Bodies of messages, by handle.
+    reading: Kept<u64>,
+}
+
+/// What every answer is.
+type Response = http::Response<tonic::body::Body>;
+type Asked = Request<tonic::body::Body>;
+
+impl Dispatch {
+    /// Serves these roles; bodies that do not fit into memory lie in `run_dir`.
+    pub fn new(env: Env, run_dir: PathBuf, served: Served) -> Self {
+        let (run_dir, claimed, reading) = (Arc::new(run_dir), Kept::default(), Kept::default());
+        let inner = Inner { env, run_dir, served, claimed, reading };
+        Self(Arc::new(inner))
+    }
+}
+
+impl tower::Service<Asked> for Dispatch {
+    type Response = Response;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Response, Infallible>> + Send>>;
+
+    fn poll_ready(&mut self, _cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Asked) -> Self::Future {
+        let inner = Arc::clone(&self.0);
+        Box::pin(async move { Ok(inner.answer(request).await) })
+    }
+}
+
+impl Inner {
+    async fn answer(&self, request: Asked) -> Response {
+        let path = request.uri().path().to_owned();
+        let Some((role, method)) = path.strip_prefix("/intermail.v1.").and_then(|p| p.split_once('/')) else {
+            return unknown();
+        };
+        let served = &self.served;
+        match role {
+            "Peer" if method == "Hello" => self.hello(request).await,
+            "MessageStore" => match &served.store {
+                Some(store) => Box::pin(store::serve(self, &**store, method, request)).await,
+                None => unknown(),
+            },
+            "Directory" => match &served.directory {
+                Some(directory) => directory::serve(self, &**directory, method, request).await,
+                None => unknown(),
+            },
+            "MailQueue" => match &served.queue {
+                Some(queue) => Box::pin(queue::serve(self, &**queue, method, request)).await,
+                None => unknown(),
+            },
+            "Submission" => match &served.submission {
+                Some(submission) => queue::serve_submission(self, &**submission, method, request).await,
+                None => unknown(),
+            },
+            _ => unknown(),
+        }
+    }
+
+    async fn hello(&self, request: Asked) -> Response {
+        self.unary(request, |_, _: p::HelloRequest| async {
+            Ok(p::HelloAnswer {
+                newest: header::PROTOCOL,
+                oldest: header::OLDEST,
+                version: env!("CARGO_PKG_VERSION").to_owned(),
+                host: self.env.settings.host().to_owned(),
+                roles: self.served.names(),
+            })
+        })
+        .await
+    }
+
+    /// One message in, one out.
+    async fn unary<M, R, F>(&self, request: Asked, ask: impl Fn(Call, M) -> F) -> Response
+    where
+        M: Message + Default + 'static,
+        R: Message + 'static,
+        F: Future<Output = Result<R, Status>>,
+    {
+        let service = tower::service_fn(|request: tonic::Request<M>| {
+            let call = self.call(&request);
+            let asked = call.map(|call| ask(call, request.into_inner()));
+            async move { asked?.await.map(tonic::Response::new) }
+        });
+        grpc::<R, M>().unary(service, request).await
+    }
+
+    /// A head and a body in, one message out.
+    async fn with_body<P, R, F>(&self, request: Asked, ask: impl Fn(Call, P::Head, Body) -> F) -> Response
+    where
+        P: Part,
+        R: Message + 'static,
+        F: Future<Output = Result<R, Status>>,
+    {
+        let ask = &ask;
+        let service = tower::service_fn(|request: tonic::Request<Streaming<P>>| {
+            let call = self.call(&request);
+            async move {
+                let call = call?;
+                let (head, body) = body::collect(&self.env, &self.run_dir, request.into_inner()).await?;
+                ask(call, head, body).await.map(tonic::Response::new)
+            }
+        });
+        grpc::<R, P>().client_streaming(service, request).await
+    }
+
+    /// The circumstances of a call; a protocol that is not served is logged.
+    fn call<M>(&self, request: &tonic::Request<M>) -> Result<Call, Status> {
+        header::read(request.metadata()).inspect_err(|status| {
+            let peer = request.extensions().get::<crate::access::PeerName>();
+            let peer = peer.map_or("", crate::access::PeerName::as_str);
+            self.env.log.emit(&RmeProtoBadVersion { peer, reason: status.message() });
+        })
+    }
+}
+
+fn grpc<R, M>() -> Grpc<ProstCodec<R, M>>
+where
+    M: Message + Default + 'static,
+    R: Message + 'static,
+{
+    Grpc::new(ProstCodec::default()).max_decoding_message_size(LONGEST_REQUEST)
+}
+
+/// What is not served here, or not known in this version.
+fn unknown() -> Response {
+    Status::unimplemented("not served here").into_http()
+}
+
+/// The end of a call whose message is no value.
+fn bad(bad: Bad) -> Status {
+    Status::invalid_argument(bad.to_string())
+}
+
+/// The end of a call that the role did not do.
+fn failed<E: Fault>(error: E) -> Status {
+    status_of(&error)
+}
+
+/// A stretch of a body, for those who read it by range.
+async fn piece(body: &Body, offset: u64, at_most: u32) -> Result<p::Piece, Status> {
+    let at_most = usize::try_from(at_most).unwrap_or(usize::MAX);
+    match body.read(offset, at_most).await {
+        Ok(bytes) => Ok(p::Piece { bytes }),
+        Err(error) if error.kind() == std::io::ErrorKind::InvalidData => {
+            Err(Status::data_loss("the body is damaged"))
+        }
+        Err(error) => Err(Status::unavailable(error.to_string())),
+    }
+}
+
+/// As much of a body as goes into an answer.
+async fn begin(body: &Body, at_most: usize) -> p::Body {
+    // What cannot be read now says so when it is read: one damaged message does not hide the others.
+    let begin = body::beginning(body, at_most).await.unwrap_or_else(|_| Bytes::new());
+    p::Body { length: body.len(), begin, handle: 0 }
+}
