@@ -13,6 +13,7 @@ use mta::{Mta, Parts};
 use net::tls_client::TlsClient;
 use queue::Queue;
 use roles::queue::{MailQueue, NewItem};
+use roles::store::OneStore;
 use roles::{Body, Call};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -69,7 +70,7 @@ async fn run(folder: &Path) {
     let begun = env.clock.moment();
     let parts = Parts {
         directory: Arc::new(ScriptedDirectory::new()),
-        store: Arc::new(DropStore::new()),
+        stores: Arc::new(OneStore(Arc::new(DropStore::new()))),
         queue: Arc::new(queue.clone()),
         dns: Arc::new(ScriptedDns::new()),
         tls: None,
