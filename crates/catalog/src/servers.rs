@@ -65,6 +65,8 @@ pub struct Server {
     pub run: Key<bool>,
     /// The ports for clients.
     pub ports: &'static [Port],
+    /// Where other servers ask it: its distance from `rmePort`.
+    pub rme: Option<u16>,
     /// One line for the manual.
     pub doc: &'static str,
 }
@@ -79,18 +81,21 @@ pub const SERVERS: &[Server] = &[
         name: "imdircacheserv",
         run: sysadmin::IMDIRCACHESERV_RUN,
         ports: &[],
+        rme: Some(2),
         doc: "Directory: accounts, addresses, domains, classes of service, passwords.",
     },
     Server {
         name: "mss",
         run: sysadmin::MSS_RUN,
         ports: &[],
+        rme: Some(3),
         doc: "Message store: mailboxes, folders, messages, flags, quotas.",
     },
     Server {
         name: "imqueueserv",
         run: sysadmin::IMQUEUESERV_RUN,
         ports: &[],
+        rme: Some(4),
         doc: "Queue: mail that could not be delivered yet, with its retry schedule.",
     },
     Server {
@@ -102,6 +107,7 @@ pub const SERVERS: &[Server] = &[
             port(Service::Submissions, 465, mta::SSL_SMTP_PORT),
             port(Service::Lmtp, 24, mta::LMTP_PORT),
         ],
+        rme: Some(5),
         doc: "MTA: takes mail in by SMTP and LMTP, delivers to the store, sends to other hosts.",
     },
     Server {
@@ -111,6 +117,7 @@ pub const SERVERS: &[Server] = &[
             port(Service::Pop3, 110, popserv::POP3_PORT),
             port(Service::Pop3s, 995, popserv::SSL_POP3_PORT),
         ],
+        rme: None,
         doc: "POP server: mail for clients that fetch and delete.",
     },
     Server {
@@ -120,9 +127,16 @@ pub const SERVERS: &[Server] = &[
             port(Service::Imap, 143, imapserv::IMAP4_PORT),
             port(Service::Imaps, 993, imapserv::SSL_IMAP4_PORT),
         ],
+        rme: None,
         doc: "IMAP server: mail for clients that keep it on the server.",
     },
 ];
+
+/// Ports from `rmePort` on that belong to the servers of a host.
+pub const RME_PORTS: u16 = 10;
+
+/// Where the manager of a host is asked: its distance from `rmePort`.
+pub const RME_OF_MANAGER: u16 = 1;
 
 /// Names that may stand in the server part of a key's path without being a server that runs.
 pub const PATH_ONLY: &[&str] = &["common", "sysadmin"];
@@ -144,6 +158,14 @@ mod tests {
                 assert!(find(server).is_some() || PATH_ONLY.contains(server), "{} of {server}", row.name);
             }
         }
+    }
+
+    #[test]
+    fn no_two_servers_are_asked_on_one_port() {
+        let asked: Vec<u16> = SERVERS.iter().filter_map(|s| s.rme).chain([RME_OF_MANAGER]).collect();
+        let different: std::collections::BTreeSet<u16> = asked.iter().copied().collect();
+        assert_eq!(different.len(), asked.len());
+        assert!(different.iter().all(|distance| *distance < RME_PORTS));
     }
 
     #[test]

@@ -66,4 +66,12 @@ keys! {
     DB_RECONNECT_INTERVAL: Duration = "dbReconnectInterval" in ["common"], Kind::Number(1..=3_600), ["30"], Restart, since "4.0";
     #[doc = "Whether a request that finds its connection to the database dead, before anything was asked, is carried out on a new connection."]
     RETRY_ON_CONNECT_FAIL: bool = "retryOnConnectFail" in ["common"], Kind::Bool, ["true"], Restart, since "4.0";
+    #[doc = "First of the ports on which the servers of a host are asked by the others of the site: each server has its own at a fixed distance, imconfserv 0, immgrserv 1, imdircacheserv 2, mss 3, imqueueserv 4, mta 5. They are opened only where the site has several hosts, or the servers of the host are processes of their own. 0: none."]
+    RME_PORT: u64 = "rmePort" in ["common"], Kind::Number(0..=65_520), ["5200"], Restart, since "5.0";
+    #[doc = "Where the other hosts of the site reach this one: an address or a name that the name service knows. Empty: its logical name."]
+    RME_ADDRESS: String = "rmeAddress" in ["common"], Kind::Text(255), [""], Restart, since "5.0";
+    #[doc = "Networks (address or CIDR) that may connect to the servers' own ports, in place of the addresses of the site's hosts and of this host itself. Others are refused and logged as NioConnNotAllowed. A certificate of the site is needed besides."]
+    RME_ACCESS_LIST: Vec<String> = "rmeAccessList" in ["common"], Kind::List(ENTRY), [], Live, since "4.1.2";
+    #[doc = "Hosts that new mailboxes are given to, in turn; no value: all hosts of the site that run mss. An account that exists stays where it is."]
+    MESSAGE_STORE_HOSTS: Vec<String> = "messageStoreHosts" in ["common"], Kind::List(255), [], Live, since "3.2";
 }
