@@ -5,7 +5,7 @@ use crate::command::Exit;
 use crate::output::Console;
 use crate::site::Site;
 use env::random::Random;
-use mail::id::TraceId;
+use mail::id::{HostName, TraceId};
 use roles::Call;
 use roles::backup::Backup;
 use roles::directory::Directory;
@@ -41,7 +41,7 @@ pub struct Roles {
     pub provisioning: Arc<dyn Provisioning>,
     /// The copy of the directory on this host.
     pub cache: Arc<dyn DirectoryCache>,
-    /// Mailboxes and messages.
+    /// Mailboxes and messages of this host; see [`Roles::at`].
     pub store: Arc<dyn MessageStore>,
     /// Mail that waits.
     pub queue: Arc<dyn MailQueue>,
@@ -53,6 +53,38 @@ pub struct Roles {
     pub manager: Arc<dyn Manager>,
     /// Backups of all of it.
     pub backup: Arc<dyn Backup>,
+    /// The other hosts.
+    pub hosts: Arc<dyn Hosts>,
+}
+
+impl Roles {
+    /// The same with the store that has the mailboxes of this home.
+    #[must_use]
+    pub fn at(&self, home: &HostName) -> Self {
+        if self.hosts.is_here(home) {
+            return self.clone();
+        }
+        let (store, maintenance) = (self.hosts.store(home), self.hosts.maintenance(home));
+        Self { store, maintenance, ..self.clone() }
+    }
+}
+
+/// The hosts of the site. What is asked of one that is away says so.
+pub trait Hosts: Send + Sync {
+    /// Their names, this host first.
+    fn names(&self) -> Vec<HostName>;
+
+    /// Whether the mailboxes of this home are in the store of this host.
+    fn is_here(&self, home: &HostName) -> bool;
+
+    /// The store of a host.
+    fn store(&self, host: &HostName) -> Arc<dyn MessageStore>;
+
+    /// Long work on the store of a host.
+    fn maintenance(&self, host: &HostName) -> Arc<dyn Maintenance>;
+
+    /// The manager of a host; `None` where the site has no such host.
+    fn manager(&self, host: &HostName) -> Option<Arc<dyn Manager>>;
 }
 
 /// Why a command has no exit code of its own.
@@ -104,6 +136,13 @@ impl Context {
     /// Where the command runs without them: no daemon is running, and it is not one that opens the site.
     pub fn roles(&self) -> Result<&Roles, Failure> {
         self.servers.as_ref().ok_or_else(|| Failure::because("the site is not running"))
+    }
+
+    /// Goes to where the mailbox of this account is: [`Context::roles`] has that store from here on.
+    pub fn go_to(&mut self, home: &HostName) {
+        if let Some(roles) = &mut self.servers {
+            *roles = roles.at(home);
+        }
     }
 
     /// A new request to the servers.

@@ -147,7 +147,8 @@ pub async fn round(
     while let Some(page) = people.next().await? {
         for view in views(roles, random, page.into_iter().map(|line| line.user)).await? {
             let (policy, mailbox) = (Policy::of(&view.attributes), view.line.mailbox);
-            if policy.is_endless() || !is_due(roles, random, mailbox, now, interval).await {
+            // Each store sees to its own.
+            if !roles.hosts.is_here(&view.line.home) || policy.is_endless() || !is_due(roles, random, mailbox, now, interval).await {
                 continue;
             }
             looked_at += 1;

@@ -10,7 +10,7 @@ pub mod check;
 pub mod edit;
 
 use crate::key::{Key, Row, Value};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 /// Longest line in bytes.
@@ -120,6 +120,13 @@ impl Tree {
     /// The values of one entry, as they stand.
     pub fn get(&self, path: &Path) -> Option<&[String]> {
         self.entries.get(path).map(|(_, v)| v.as_slice())
+    }
+
+    /// The hosts of the site by name: those of which it is said which servers they run.
+    pub fn hosts(&self) -> BTreeSet<&str> {
+        let says_what_runs = |path: &&Path| path.server == "sysadmin" && path.key.ends_with("_run");
+        let named = self.entries.keys().filter(says_what_runs).map(|path| path.host.as_str());
+        named.filter(|host| *host != "*").collect()
     }
 
     /// The values that hold for `server` on `host`, by the first four of the five steps.

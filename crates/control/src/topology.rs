@@ -3,11 +3,10 @@
 //! A host belongs to the site when the tree says of it which servers it runs (`/<host>/sysadmin/<server>_run`), and the
 //! host that asks always does. Whether a host is up is not known here; that is seen by asking it.
 
-use catalog::keys::common::{MESSAGE_STORE_HOSTS, RME_ADDRESS, RME_PORT};
+use catalog::keys::common::{RME_ADDRESS, RME_PORT};
 use catalog::servers::{RME_OF_MANAGER, RME_PORTS, SERVERS, Server};
 use catalog::tree::Tree;
 use mail::id::HostName;
-use std::collections::BTreeSet;
 
 /// A host of the site.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -59,29 +58,15 @@ impl Host {
 pub struct Topology {
     /// The host that asks, then the others by name.
     hosts: Vec<Host>,
-    /// Where new mailboxes go, by name.
-    for_new: Vec<HostName>,
 }
 
 impl Topology {
     /// As the host `own` sees it.
     pub fn of(tree: &Tree, own: &HostName) -> Self {
-        let says_what_runs = |(path, ..): &(&catalog::tree::Path, usize, &[String])| {
-            path.server == "sysadmin" && path.host != "*" && path.key.ends_with("_run")
-        };
-        let others: BTreeSet<HostName> =
-            tree.entries().filter(says_what_runs).map(|(path, ..)| HostName::new(&path.host)).collect();
-        let others = others.into_iter().filter(|name| name != own);
+        let others = tree.hosts().into_iter().map(HostName::new).filter(|name| name != own);
         let hosts: Vec<Host> =
             std::iter::once(own.clone()).chain(others).map(|name| Host::of(tree, name)).collect();
-        let named = tree.value(own.as_str(), "common", MESSAGE_STORE_HOSTS);
-        let mut for_new: Vec<HostName> = match named.is_empty() {
-            true => hosts.iter().filter(|h| h.runs("mss")).map(|h| h.name.clone()).collect(),
-            false => named.iter().map(|name| HostName::new(name.trim())).collect(),
-        };
-        for_new.sort();
-        for_new.dedup();
-        Self { hosts, for_new }
+        Self { hosts }
     }
 
     /// All of them, the one that asks first.
@@ -107,12 +92,6 @@ impl Topology {
     /// Whether the site has this host only.
     pub fn is_alone(&self) -> bool {
         self.hosts.len() == 1
-    }
-
-    /// The host for the next new mailbox, by a number that grows with each account; `None` where no host has a store.
-    pub fn for_new_mailbox(&self, number: u64) -> Option<&HostName> {
-        let count = u64::try_from(self.for_new.len()).ok().filter(|count| *count > 0)?;
-        usize::try_from(number % count).ok().and_then(|at| self.for_new.get(at))
     }
 }
 
@@ -157,15 +136,5 @@ mod tests {
         assert_eq!(jove.manager_port(), Some(5201));
         assert_eq!(site.host("dark").unwrap().port(mss), None);
         assert_eq!(jove.port(catalog::servers::find("popserv").unwrap()), None);
-    }
-
-    #[test]
-    fn new_mailboxes_go_to_the_stores_in_turn() {
-        let site = topology(TREE, "venus");
-        let chosen: Vec<_> = (0..4).map(|n| site.for_new_mailbox(n).unwrap().as_str()).collect();
-        assert_eq!(chosen, ["jove", "mars", "jove", "mars"]);
-        let named = topology(&format!("{TREE}/*/common/messageStoreHosts: [Mars]\n"), "venus");
-        assert_eq!(named.for_new_mailbox(17).unwrap().as_str(), "mars");
-        assert_eq!(topology("/*/sysadmin/mss_run: [off]\n", "venus").for_new_mailbox(1), None);
     }
 }

@@ -17,6 +17,7 @@ mod changes;
 mod classes;
 mod copy;
 mod fault;
+mod homes;
 mod lookup;
 mod names;
 mod place;

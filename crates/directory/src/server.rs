@@ -3,6 +3,7 @@
 use crate::cache::Cache;
 use crate::copy::Copy;
 use crate::fault::Fault;
+use crate::homes;
 use crate::lookup::Purpose;
 use crate::names::{LoginRules, Name};
 use crate::place;
@@ -16,7 +17,7 @@ use catalog::keys::imdircacheserv::{
 use env::Env;
 use env::settings::{Live, Settings};
 use mail::address::Address;
-use mail::id::AccountId;
+use mail::id::{AccountId, HostName};
 use mail::password::{SALT_LEN, StoredPassword};
 use mail::secret::Secret;
 use roles::directory::{Account, Directory, DirectoryError, Login, Origin, Protocol, Route, ScramKeys};
@@ -48,6 +49,8 @@ pub(crate) struct Shared {
     pub(crate) nobody: StoredPassword,
     pub(crate) keys: Live<Keys>,
     pub(crate) routing: Live<RouteRules>,
+    /// The hosts for new mailboxes, at least one.
+    pub(crate) homes: Live<Vec<HostName>>,
     /// The last change that the caches have heard of.
     pub(crate) heard: AtomicI64,
     logins: [Live<LoginRules>; 4],
@@ -142,6 +145,7 @@ impl DirectoryServer {
                 through: Through::read(s),
             }),
             routing: env.settings.live(RouteRules::read),
+            homes: env.settings.live(|s| homes::for_new_mailboxes(&s.tree(), s.host())),
             heard: AtomicI64::new(heard),
             site_key,
             tables,

@@ -5,10 +5,9 @@
 //! whose mailbox comes later gets it at its first use.
 
 use crate::folder;
+use crate::here::Here;
 use admin::site::Site;
-use directory::DirectoryServer;
 use env::Env;
-use queue::Queue;
 use roles::backup::{Backup, BackupError, Made, Make, Progress, Recover, Recovered, What};
 use roles::{Answer, Call};
 use std::collections::BTreeSet;
@@ -17,7 +16,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use storage::backup::{self, Backups, Current, Joining, Kind, Name, New, Steps, Work, servers};
 use storage::pace::{Pace, Rate};
-use store::Store;
 
 /// Folders of a site whose files belong to its backup.
 const FOLDERS: [&str; 2] = ["config", "lib"];
@@ -33,22 +31,14 @@ pub(crate) struct SiteBackup(Arc<Inner>);
 struct Inner {
     env: Env,
     site: Arc<Site>,
-    directory: DirectoryServer,
-    store: Store,
-    queue: Queue,
+    here: Here,
     current: Current,
 }
 
 impl SiteBackup {
-    /// Of these servers.
-    pub(crate) fn new(
-        env: Env,
-        site: Arc<Site>,
-        directory: DirectoryServer,
-        store: Store,
-        queue: Queue,
-    ) -> Self {
-        Self(Arc::new(Inner { env, site, directory, store, queue, current: Current::default() }))
+    /// Of what this process has.
+    pub(crate) fn new(env: Env, site: Arc<Site>, here: Here) -> Self {
+        Self(Arc::new(Inner { env, site, here, current: Current::default() }))
     }
 }
 
@@ -74,18 +64,24 @@ impl Inner {
         Ok(Made { generation, taken: now, progress: shown(work.progress()), removed, left_out })
     }
 
-    /// What every server has; returns which files could not be read.
+    /// What every server here has; returns which files could not be read.
     async fn add_all(&self, new: &New, what: What, work: &Work) -> Result<Vec<String>, backup::BackupError> {
         let folder = new.folder();
+        let Here { directory, store, queue, .. } = &self.here;
+        if let Some(queue) = queue.as_ref().filter(|_| what == What::Site) {
+            queue.back_up(folder, work).await?;
+        }
+        if let Some(store) = store {
+            store.back_up(folder, work).await?;
+        }
         if what == What::Messages {
-            self.store.back_up(folder, work).await?;
             return Ok(Vec::new());
         }
-        self.queue.back_up(folder, work).await?;
-        self.store.back_up(folder, work).await?;
-        let name = name_in(&self.site, &folder::directory_file(&self.site));
-        let name = name.ok_or_else(|| backup::BackupError::Refused("the name of the directory".into()))?;
-        self.directory.back_up(folder, &name, work).await?;
+        if let Some(directory) = directory {
+            let name = name_in(&self.site, &folder::directory_file(&self.site));
+            let name = name.ok_or_else(|| backup::BackupError::Refused("the name of the directory".into()))?;
+            directory.back_up(folder, &name, work).await?;
+        }
         let mut joining = Joining::new(folder, servers::SITE)?;
         let site = Arc::clone(&self.site);
         let copy = move |steps: &Steps| {
@@ -107,7 +103,10 @@ impl Backup for SiteBackup {
     }
 
     fn mailbox_recover<'a>(&'a self, call: &'a Call, recover: Recover) -> Answer<'a, Recovered, BackupError> {
-        Box::pin(self.0.store.recover(call, recover))
+        Box::pin(async move {
+            let none = || BackupError::Refused("this process has no message store".into());
+            self.0.here.store.as_ref().ok_or_else(none)?.recover(call, recover).await
+        })
     }
 }
 

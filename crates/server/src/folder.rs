@@ -9,7 +9,8 @@ use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 
 /// Folders of a site, below it.
-const FOLDERS: [&str; 8] = ["config", "log", "run", "tmp", "lib/certs", "directory", "mss", "imqueueserv"];
+const FOLDERS: [&str; 9] =
+    ["config", "log", "run", "tmp", "lib/certs", "lib/rme", "directory", "mss", "imqueueserv"];
 
 /// Makes the folders and the files that a site must have, and opens it.
 ///
@@ -49,6 +50,11 @@ fn write_new(file: &Path, text: &str) -> anyhow::Result<()> {
         return Ok(());
     }
     std::fs::write(file, text).with_context(|| format!("cannot write {}", file.display()))
+}
+
+/// Who this host is towards the others of its site: certificates and keys.
+pub(crate) fn identity_folder(site: &Site) -> PathBuf {
+    site.folder().join("lib/rme")
 }
 
 /// Where the directory's database is.

@@ -1,20 +1,25 @@
 //! The daemon: any set of servers in one process, each given its surroundings and its partners.
 //!
 //! It composes and prints; no rule about mail is here. `options` reads the command line, `folder` makes a site,
-//! `wiring` builds the servers and holds the only choice of who talks to whom, `lifecycle` binds, gives up rights,
+//! `here` opens what this process has, `partners` reaches what others have, `wiring` holds the only choice of who talks to
+//! whom, `doors` lets the others ask, `lifecycle` binds, gives up rights,
 //! serves and drains, `manager` answers for the servers of this host, `newcomer` is `intermail try`.
 
 mod backup;
 mod certificate;
+mod doors;
 mod folder;
+mod here;
 mod lifecycle;
 mod manager;
 mod newcomer;
 mod opener;
 mod options;
+mod partners;
 mod ports;
 mod retention;
 mod rights;
+mod surroundings;
 mod wiring;
 
 pub use opener::SiteOpener;

@@ -3,12 +3,15 @@
 //! Order: read the configuration, take the site, open the ports (as root where need be), become the user, open log and
 //! databases, start the servers, serve, and on SIGTERM or Ctrl-C drain for at most [`DRAIN`].
 
+use crate::doors;
 use crate::folder;
+use crate::here::Parts;
 use crate::manager::SiteManager;
 use crate::ports::{self, Held, ServerPorts};
 use crate::retention;
 use crate::rights;
-use crate::wiring::{Servers, Surroundings};
+use crate::surroundings::Surroundings;
+use crate::wiring::Servers;
 use admin::context::Roles;
 use admin::control_socket::{self, Served};
 use admin::site::Site;
@@ -41,8 +44,19 @@ pub(crate) struct Plan {
     pub(crate) site: PathBuf,
     /// Only these servers; all that the configuration asks for where it is empty.
     pub(crate) servers: Vec<String>,
+    /// Whether the named servers are all that this process has.
+    pub(crate) alone: Alone,
     /// The user to become.
     pub(crate) user: Option<String>,
+}
+
+/// Whether a process has nothing but the servers that it was told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Alone {
+    /// What they stand on comes with them, where the host has it.
+    No,
+    /// The rest of the host is in other processes.
+    Yes,
 }
 
 /// Runs once the servers serve.
@@ -65,6 +79,10 @@ pub(crate) fn run(plan: &Plan, ready: Option<Ready>) -> anyhow::Result<()> {
     let tree = configuration::load(&site.configuration_files())?.tree;
     let settings = Settings::new(site.host().as_str(), "common", tree);
     let wanted = wanted(&settings, &plan.servers)?;
+    let parts = match plan.alone {
+        Alone::No => Parts::of_host(&settings),
+        Alone::Yes => Parts::only(&plan.servers),
+    };
     raise_descriptors();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
@@ -76,7 +94,7 @@ pub(crate) fn run(plan: &Plan, ready: Option<Ready>) -> anyhow::Result<()> {
         let ports = bound.collect::<anyhow::Result<Vec<_>>>()?;
         let become_now = |user: &String| rights::become_user(&site, user);
         let user = plan.user.as_ref().map(become_now).transpose()?;
-        serve(site, ports, user, ready).await
+        serve(site, parts, ports, user, ready).await
     });
     runtime.shutdown_timeout(Duration::from_secs(1));
     drop(lock);
@@ -116,6 +134,7 @@ fn bind(site: &Site, settings: &Settings, server: &'static Server) -> anyhow::Re
 
 async fn serve(
     site: Site,
+    parts: Parts,
     ports: Vec<(&'static Server, ServerPorts)>,
     user: Option<User>,
     ready: Option<Ready>,
@@ -127,11 +146,12 @@ async fn serve(
         surroundings.env.log.emit(&ProcSetuidSucceed { uid: user.uid, gid: user.gid });
     }
     let tasks = surroundings.env.tasks.clone();
-    let servers = Arc::new(Servers::open(&site, &surroundings).await?);
+    let servers = Arc::new(Servers::open(&site, &surroundings, parts).await?);
     servers.follow();
     let followed = configuration::follow(Arc::clone(&surroundings.configuration), surroundings.env.clone());
     tasks.spawn(followed);
     let manager = SiteManager::new(Arc::clone(&site), &surroundings, Arc::clone(&servers));
+    doors::open(&surroundings.env, servers.partners(), servers.offers(&surroundings.env, &manager)).await?;
     for (server, ports) in ports {
         manager.start_bound(server, ports);
     }

@@ -6,7 +6,8 @@
 //! they start and stop with the process, and say so.
 
 use crate::ports::{self, Held, ServerPorts};
-use crate::wiring::{Servers, Speaker, Surroundings};
+use crate::surroundings::Surroundings;
+use crate::wiring::{Servers, Speaker};
 use admin::site::Site;
 use catalog::events::proc::{ProcServerStarted, ProcServerStopped};
 use catalog::servers::{self, SERVERS, Server};
@@ -15,7 +16,10 @@ use env::Env;
 use env::clock::Moment;
 use env::tasks::Tasks;
 use mail::id::MailboxId;
+use roles::directory::{Directory as _, DirectoryError};
 use roles::manager::{Manager, ManagerError, Reloaded, ServerState, ServerStatus};
+use roles::queue::MailQueue as _;
+use roles::store::MessageStore as _;
 use roles::{Answer, Call};
 use std::collections::HashMap;
 use std::net::Ipv4Addr;
@@ -140,19 +144,22 @@ impl SiteManager {
     /// A question that a server without ports answers from its database.
     async fn probe_inside(&self, call: &Call, name: &str) -> Result<(), ManagerError> {
         let failed = |error: String| ManagerError::Failed(error);
-        let servers = &self.0.servers;
-        match name {
-            "mss" => {
-                let usage = servers.store().mailbox_usage(call, MailboxId(0)).await;
+        let here = self.0.servers.here();
+        match (name, &here.store, &here.queue, &here.directory) {
+            ("mss", Some(store), ..) => {
+                let usage = store.mailbox_usage(call, MailboxId(0)).await;
                 usage.map(|_| ()).map_err(|e| failed(e.to_string()))
             }
-            "imqueueserv" => {
-                servers.queue().counts(call).await.map(|_| ()).map_err(|e| failed(e.to_string()))
+            ("imqueueserv", _, Some(queue), _) => {
+                queue.counts(call).await.map(|_| ()).map_err(|e| failed(e.to_string()))
             }
-            _ => match servers.directory().account_find(call, "postmaster".into()).await {
-                Ok(_) | Err(roles::directory::DirectoryError::Missing(_)) => Ok(()),
-                Err(error) => Err(failed(error.to_string())),
-            },
+            ("imdircacheserv", .., Some(directory)) => {
+                match directory.account_find(call, "postmaster".into()).await {
+                    Ok(_) | Err(DirectoryError::Missing(_)) => Ok(()),
+                    Err(error) => Err(failed(error.to_string())),
+                }
+            }
+            _ => Err(ManagerError::NoServer(name.to_owned())),
         }
     }
 

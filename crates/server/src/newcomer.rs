@@ -4,7 +4,7 @@
 //! accounts, serves, and prints what to paste. The site is an ordinary one: every command works on it.
 
 use crate::folder;
-use crate::lifecycle::{self, Plan, Ready};
+use crate::lifecycle::{self, Alone, Plan, Ready};
 use anyhow::{Context as _, bail};
 use catalog::servers::{SERVERS, Service};
 use catalog::tree::{Path as Key, edit};
@@ -51,7 +51,7 @@ pub(crate) fn run(path: &Path, base: u16, accounts: &[String]) -> anyhow::Result
             Ok(())
         })
     });
-    lifecycle::run(&Plan { site: folder, servers: Vec::new(), user: None }, Some(ready))
+    lifecycle::run(&Plan { site: folder, servers: Vec::new(), alone: Alone::No, user: None }, Some(ready))
 }
 
 /// `USER@DOMAIN:PASSWORD`.

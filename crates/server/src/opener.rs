@@ -2,7 +2,9 @@
 
 use crate::folder;
 use crate::manager::SiteManager;
-use crate::wiring::{Servers, Surroundings};
+use crate::here::Parts;
+use crate::surroundings::Surroundings;
+use crate::wiring::Servers;
 use admin::connect::{Opened, Opener, Opening};
 use admin::site::Site;
 use std::sync::Arc;
@@ -16,7 +18,8 @@ impl Opener for SiteOpener {
             let lock = folder::lock(site)?;
             let site = Arc::new(site.clone());
             let surroundings = Surroundings::new(&site)?;
-            let servers = Arc::new(Servers::open(&site, &surroundings).await?);
+            let parts = Parts::of_host(&surroundings.env.settings);
+            let servers = Arc::new(Servers::open(&site, &surroundings, parts).await?);
             let manager = SiteManager::new(Arc::clone(&site), &surroundings, Arc::clone(&servers));
             let roles = servers.roles(manager);
             let close = Box::pin(async move {

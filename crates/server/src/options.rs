@@ -1,6 +1,6 @@
 //! The command line of the daemon: `intermail serve` and `intermail try`.
 
-use crate::lifecycle::{self, Plan};
+use crate::lifecycle::{self, Alone, Plan};
 use crate::newcomer;
 use clap::{Args, Parser, Subcommand};
 use std::ffi::OsString;
@@ -36,9 +36,13 @@ struct Serve {
     /// The site folder; without it $INTERMAIL names it.
     #[arg(long, value_name = "DIR", env = "INTERMAIL")]
     site: PathBuf,
-    /// Serve these only: mta, popserv, imapserv (the directory, the store and the queue come with them).
+    /// Of the servers with ports for clients, serve these only; directory, store and queue come with them where this host
+    /// has them.
     #[arg(long, value_name = "SERVER", value_delimiter = ',')]
     roles: Vec<String>,
+    /// Serve these and nothing else: the rest of this host is in other processes, and is asked there.
+    #[arg(long, value_name = "SERVER", value_delimiter = ',', conflicts_with = "roles")]
+    only: Vec<String>,
     /// Become this user once the ports are open.
     #[arg(long, value_name = "NAME")]
     user: Option<String>,
@@ -62,7 +66,11 @@ pub fn main(line: Vec<OsString>) -> ExitCode {
     let options = Options::try_parse_from(line).unwrap_or_else(|error| error.exit());
     let ended = match options.verb {
         Verb::Serve(serve) => {
-            lifecycle::run(&Plan { site: serve.site, servers: serve.roles, user: serve.user }, None)
+            let (servers, alone) = match serve.only.is_empty() {
+                true => (serve.roles, Alone::No),
+                false => (serve.only, Alone::Yes),
+            };
+            lifecycle::run(&Plan { site: serve.site, servers, alone, user: serve.user }, None)
         }
         Verb::Try(wish) => newcomer::run(&wish.site, wish.base_port, &wish.accounts),
     };

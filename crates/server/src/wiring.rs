@@ -1,29 +1,23 @@
 //! Who talks to whom: the one place where a server is chosen for a role.
 //!
-//! Every role is served in this process, so every `Arc<dyn Role>` is the server itself: no hop, no encoding, no copy.
-//! Roles on other hosts will be chosen here, and nowhere else.
+//! What this process serves is asked without a hop: the `Arc<dyn Role>` is the server itself. Everything else is asked
+//! over the wire ([`Partners`]), and a part that is away is the caller's `Unavailable`, never the end of this process.
 
 use crate::backup::SiteBackup;
+use crate::doors::Offer;
 use crate::folder;
-use admin::context::Roles;
+use crate::here::{Here, Parts};
+use crate::partners::Partners;
+use crate::surroundings::Surroundings;
+use admin::context::{Hosts, Roles};
 use admin::site::Site;
 use anyhow::Context as _;
 use catalog::events::proc::{ProcNoRunDir, ProcStartFailed};
 use catalog::keys::common::RUN_DIR;
-use catalog::keys::imdircacheserv::{DIR_CACHE, DIR_CACHE_DB};
-use catalog::keys::mss::NUM_MSS_PORTS;
-use catalog::servers::Service;
-use control::configuration::{self, InForce};
-use directory::DirectoryServer;
+use catalog::servers::{self, Service};
 use env::Env;
-use env::budget::Budget;
-use env::clock::Clock;
-use env::compute::Compute;
-use env::log::{Log, Writer};
-use env::random::Random;
-use env::settings::Settings;
-use env::tasks::Tasks;
 use imap::Imap;
+use mail::id::HostName;
 use mta::Mta;
 use mta::inbound::Port;
 use mta::outbound::Outbound;
@@ -33,136 +27,170 @@ use net::listener::Protocol;
 use net::tls::ServerTls;
 use net::tls_client::TlsClient;
 use pop::Pop;
-use queue::Queue;
 use roles::directory::Directory;
+use roles::directory::cache::DirectoryCache;
+use roles::directory::provision::Provisioning;
+use roles::maintenance::Maintenance;
 use roles::manager::Manager;
 use roles::queue::MailQueue;
-use roles::store::{MessageStore, OneStore, Stores};
-use std::num::NonZeroU32;
+use roles::store::{MessageStore, Stores};
+use rpc::client::Remote;
+use rpc::serve::Served;
 use std::path::PathBuf;
 use std::sync::Arc;
-use storage::shard::ShardOptions;
-use store::Store;
 
-/// Bytes of mail that all sessions together may hold in memory.
-const MAIL_IN_MEMORY: usize = 64 << 20;
-/// Passwords that may wait to be checked.
-const WAITING_CHECKS: usize = 256;
-/// What the servers of a process share.
-pub(crate) struct Surroundings {
-    /// The seven things.
-    pub(crate) env: Env,
-    /// The configuration as it is followed.
-    pub(crate) configuration: Arc<InForce>,
-    /// Writes the log; dropping it writes what is left.
-    _log: Writer,
-}
-
-impl Surroundings {
-    /// From the configuration of the site.
-    ///
-    /// # Errors
-    /// Where the configuration is not usable or the log cannot be written.
-    pub(crate) fn new(site: &Site) -> anyhow::Result<Self> {
-        let files = site.configuration_files();
-        let loaded = configuration::load(&files)?;
-        let clock = Clock::system();
-        let folder = site.folder().join("log");
-        let host = site.host().as_str();
-        let (log, writer) = Log::to_folder(&folder, host, clock.clone(), "immgrserv")
-            .with_context(|| format!("cannot write to {}", folder.display()))?;
-        configuration::report(&loaded, host, &log);
-        let settings = Settings::new(host, "common", loaded.tree);
-        let configuration = Arc::new(InForce::new(files, settings.clone(), log.clone()));
-        let processors = std::thread::available_parallelism().map_or(2, usize::from);
-        let env = Env {
-            clock,
-            random: Random::system(),
-            log,
-            settings,
-            budget: Budget::new(MAIL_IN_MEMORY),
-            tasks: Tasks::new(),
-            compute: Compute::new(processors, WAITING_CHECKS),
-        };
-        Ok(Self { env, configuration, _log: writer })
-    }
-}
-
-/// The servers of this process.
+/// The servers of this process, and the way to the others.
 pub(crate) struct Servers {
     site: Arc<Site>,
-    directory: DirectoryServer,
-    store: Store,
-    queue: Queue,
+    here: Here,
+    partners: Arc<Partners>,
+    asked: Asked,
     dns: Arc<dyn Dns>,
     /// Takes mail of the house itself; the MTA of the ports is made with them.
     own: Arc<Mta>,
     backup: SiteBackup,
 }
 
+/// Every role, wherever it is.
+#[derive(Clone)]
+struct Asked {
+    directory: Arc<dyn Directory>,
+    provisioning: Arc<dyn Provisioning>,
+    cache: Arc<dyn DirectoryCache>,
+    stores: Arc<SiteHosts>,
+    queue: Arc<dyn MailQueue>,
+}
+
+impl Asked {
+    fn choose(site: &Site, here: &Here, partners: &Arc<Partners>) -> Self {
+        let stores = Arc::new(SiteHosts {
+            own: site.host().clone(),
+            here: here.store.clone().map(Arc::new),
+            partners: Arc::clone(partners),
+        });
+        let queue: Arc<dyn MailQueue> = match &here.queue {
+            Some(queue) => Arc::new(queue.clone()),
+            None => partners.queue(),
+        };
+        match &here.directory {
+            Some(own) => {
+                let own = Arc::new(own.clone());
+                Self { directory: own.clone(), provisioning: own.clone(), cache: own, stores, queue }
+            }
+            None => {
+                let far = Arc::new(partners.directory());
+                Self { directory: far.clone(), provisioning: far.clone(), cache: far, stores, queue }
+            }
+        }
+    }
+
+    /// What an MTA works with.
+    fn of_mta(&self, site: &Site, env: &Env, dns: &Arc<dyn Dns>, tls: Option<Arc<ServerTls>>) -> mta::Parts {
+        mta::Parts {
+            directory: Arc::clone(&self.directory),
+            stores: self.stores.clone(),
+            queue: Arc::clone(&self.queue),
+            dns: Arc::clone(dns),
+            tls,
+            run_dir: run_folder(site, env),
+        }
+    }
+}
+
 impl Servers {
-    /// Opens directory, store and queue of the site.
+    /// Opens what this process serves itself, and finds the way to the rest.
     ///
     /// # Errors
     /// Names what could not be opened and why.
-    pub(crate) async fn open(site: &Arc<Site>, surroundings: &Surroundings) -> anyhow::Result<Self> {
+    pub(crate) async fn open(
+        site: &Arc<Site>,
+        surroundings: &Surroundings,
+        parts: Parts,
+    ) -> anyhow::Result<Self> {
         let env = &surroundings.env;
-        let file = folder::directory_file(site);
-        let directory = DirectoryServer::open(env.for_server("imdircacheserv"), &file).await;
-        let directory = directory.with_context(|| format!("cannot open the directory {}", file.display()))?;
-        keep_copy(site, &env.for_server("imdircacheserv"), &directory)?;
-        let folder = site.store_folder();
-        let of_store = env.for_server("mss");
-        let shards = u32::try_from(of_store.settings.get(NUM_MSS_PORTS)).ok().and_then(NonZeroU32::new);
-        let shards = shards.unwrap_or(NonZeroU32::MIN);
-        let store = Store::open(&folder, shards, &ShardOptions::default(), &of_store);
-        let store = store.with_context(|| format!("cannot open the message store {}", folder.display()))?;
-        let folder = folder::queue_folder(site);
-        let queue = Queue::open(&folder, ShardOptions::default(), env).await;
-        let queue = queue.with_context(|| format!("cannot open the queue {}", folder.display()))?;
+        let here = Here::open(site, env, parts).await?;
+        let partners = Partners::of(site, env);
+        let asked = Asked::choose(site, &here, &partners);
         // Without resolv.conf every look-up is a temporary failure: mail for other hosts waits.
         let dns = SystemDns::of_host().or_else(|_| SystemDns::of_servers(&[])).context("no name service")?;
         let dns: Arc<dyn Dns> = Arc::new(dns);
-        let (of_mta, tls) = (env.for_server("mta"), None);
-        let own = Mta::new(of_mta.clone(), parts(site, &of_mta, &directory, &store, &queue, &dns, tls));
-        let of_site = (Arc::clone(site), directory.clone(), store.clone(), queue.clone());
-        let backup = SiteBackup::new(env.clone(), of_site.0, of_site.1, of_site.2, of_site.3);
-        Ok(Self { site: Arc::clone(site), directory, store, queue, dns, own, backup })
+        let of_mta = env.for_server("mta");
+        let own = Mta::new(of_mta.clone(), asked.of_mta(site, &of_mta, &dns, None));
+        let backup = SiteBackup::new(env.clone(), Arc::clone(site), here.clone());
+        Ok(Self { site: Arc::clone(site), here, partners, asked, dns, own, backup })
     }
 
-    /// The directory.
-    pub(crate) fn directory(&self) -> &dyn Directory {
-        &self.directory
+    /// What is open in this process.
+    pub(crate) fn here(&self) -> &Here {
+        &self.here
+    }
+
+    /// The way to the others.
+    pub(crate) fn partners(&self) -> &Arc<Partners> {
+        &self.partners
     }
 
     /// Starts what goes on beside requests: the directory hears of changes by other processes and keeps its log short.
     pub(crate) fn follow(&self) {
-        self.directory.follow_changes();
-    }
-
-    /// The message store.
-    pub(crate) fn store(&self) -> &dyn MessageStore {
-        &self.store
-    }
-
-    /// The queue.
-    pub(crate) fn queue(&self) -> &dyn MailQueue {
-        &self.queue
+        if let Some(directory) = &self.here.directory {
+            directory.follow_changes();
+        }
     }
 
     /// The servers as commands see them.
     pub(crate) fn roles(&self, manager: impl Manager + 'static) -> Roles {
+        let own = self.site.host();
         Roles {
-            directory: Arc::new(self.directory.clone()),
-            provisioning: Arc::new(self.directory.clone()),
-            cache: Arc::new(self.directory.clone()),
-            store: Arc::new(self.store.clone()),
-            queue: Arc::new(self.queue.clone()),
+            directory: Arc::clone(&self.asked.directory),
+            provisioning: Arc::clone(&self.asked.provisioning),
+            cache: Arc::clone(&self.asked.cache),
+            store: self.asked.stores.of(own),
+            queue: Arc::clone(&self.asked.queue),
             submission: self.own.clone(),
-            maintenance: Arc::new(self.store.clone()),
+            maintenance: self.asked.stores.maintenance(own),
             manager: Arc::new(manager),
             backup: Arc::new(self.backup.clone()),
+            hosts: self.asked.stores.clone(),
         }
+    }
+
+    /// What the servers of this process offer to others, each on its own port.
+    pub(crate) fn offers(&self, env: &Env, manager: &(impl Manager + Clone + 'static)) -> Vec<Offer> {
+        let topology = self.partners.topology();
+        if topology.is_alone() && self.here.is_whole() {
+            return Vec::new();
+        }
+        let own = topology.own();
+        let mut offers = Vec::new();
+        let mut offer = |server: &'static str, port: Option<u16>, served: Served| {
+            let env = env.for_server(server);
+            let run_dir = run_folder(&self.site, &env);
+            offers.extend(port.map(|port| Offer { env, port, run_dir, served }));
+        };
+        let port = |server: &str| servers::find(server).and_then(|row| own.port(row));
+        if let Some(directory) = self.here.directory.clone().map(Arc::new) {
+            let served = Served {
+                directory: Some(directory.clone()),
+                provisioning: Some(directory.clone()),
+                cache: Some(directory),
+                ..Served::default()
+            };
+            offer("imdircacheserv", port("imdircacheserv"), served);
+        }
+        if let Some(store) = self.here.store.clone().map(Arc::new) {
+            let served =
+                Served { store: Some(store.clone()), maintenance: Some(store), ..Served::default() };
+            offer("mss", port("mss"), served);
+        }
+        if let Some(queue) = self.here.queue.clone().map(Arc::new) {
+            offer("imqueueserv", port("imqueueserv"), Served { queue: Some(queue), ..Served::default() });
+        }
+        if self.here.manages {
+            let manager = Arc::new(manager.clone());
+            let served = Served { manager: Some(manager), ..Served::default() };
+            offer("common", own.manager_port(), served);
+        }
+        offers
     }
 
     /// The server of this name, if it speaks with clients. Its sessions and workers run in `env`.
@@ -173,17 +201,14 @@ impl Servers {
             env.log.emit(&ProcNoRunDir { path: run_dir.display() });
             return None;
         }
+        let (directory, stores) = (Arc::clone(&self.asked.directory), self.asked.stores.clone());
         match env.settings.server() {
             "mta" => {
-                let parts = parts(&self.site, env, &self.directory, &self.store, &self.queue, &self.dns, tls);
+                let parts = self.asked.of_mta(&self.site, env, &self.dns, tls);
                 Some(Speaker::Mta(Mta::new(env.clone(), parts)))
             }
-            "popserv" => {
-                let (directory, stores) = (Arc::new(self.directory.clone()), here(&self.store));
-                Some(Speaker::Pop(Pop::new(env.clone(), pop::Parts { directory, stores, tls })))
-            }
+            "popserv" => Some(Speaker::Pop(Pop::new(env.clone(), pop::Parts { directory, stores, tls }))),
             "imapserv" => {
-                let (directory, stores) = (Arc::new(self.directory.clone()), here(&self.store));
                 let run_dir = Arc::new(run_dir);
                 Some(Speaker::Imap(Imap::new(env.clone(), imap::Parts { directory, stores, tls, run_dir })))
             }
@@ -201,8 +226,60 @@ impl Servers {
 
     /// Closes the databases, in order.
     pub(crate) async fn close(&self) {
-        self.queue.close().await;
-        self.store.close().await;
+        self.here.close().await;
+    }
+}
+
+/// The stores of all hosts, and their managers.
+struct SiteHosts {
+    own: HostName,
+    /// The store of this process.
+    here: Option<Arc<store::Store>>,
+    partners: Arc<Partners>,
+}
+
+impl SiteHosts {
+    /// The server `mss` of a host, over the wire.
+    fn far(&self, host: &HostName) -> Remote<rpc::client::Several> {
+        self.partners.of_host(host, "mss")
+    }
+}
+
+impl Stores for SiteHosts {
+    fn of(&self, home: &HostName) -> Arc<dyn MessageStore> {
+        match &self.here {
+            Some(store) if self.is_here(home) => store.clone(),
+            _ => Arc::new(self.far(home)),
+        }
+    }
+}
+
+impl Hosts for SiteHosts {
+    fn names(&self) -> Vec<HostName> {
+        self.partners.topology().hosts().iter().map(|host| host.name.clone()).collect()
+    }
+
+    /// Where this host has the only store, it has every mailbox, whatever host an account names.
+    fn is_here(&self, home: &HostName) -> bool {
+        *home == self.own
+            || (self.here.is_some() && self.partners.topology().running("mss").all(|h| h.name == self.own))
+    }
+
+    fn store(&self, host: &HostName) -> Arc<dyn MessageStore> {
+        self.of(host)
+    }
+
+    fn maintenance(&self, host: &HostName) -> Arc<dyn Maintenance> {
+        match &self.here {
+            Some(store) if self.is_here(host) => store.clone(),
+            _ => Arc::new(self.far(host)),
+        }
+    }
+
+    fn manager(&self, host: &HostName) -> Option<Arc<dyn Manager>> {
+        let topology = self.partners.topology();
+        let manager = self.partners.manager(topology.host(host.as_str())?)?;
+        Some(Arc::new(manager))
     }
 }
 
@@ -233,42 +310,6 @@ fn inbound(service: Service) -> mta::inbound::Service {
         Service::Lmtp => mta::inbound::Service::Lmtp,
         _ => mta::inbound::Service::Relay,
     }
-}
-
-/// What an MTA works with.
-fn parts(
-    site: &Site,
-    env: &Env,
-    directory: &DirectoryServer,
-    store: &Store,
-    queue: &Queue,
-    dns: &Arc<dyn Dns>,
-    tls: Option<Arc<ServerTls>>,
-) -> mta::Parts {
-    mta::Parts {
-        directory: Arc::new(directory.clone()),
-        stores: here(store),
-        queue: Arc::new(queue.clone()),
-        dns: Arc::clone(dns),
-        tls,
-        run_dir: run_folder(site, env),
-    }
-}
-
-/// The store of this process, for every home: asked without a hop.
-fn here(store: &Store) -> Arc<dyn Stores> {
-    Arc::new(OneStore(Arc::new(store.clone())))
-}
-
-/// Keeps a copy of the directory on this host, where that is wanted. `auto` is no here: the database is a file of this host.
-fn keep_copy(site: &Site, env: &Env, directory: &DirectoryServer) -> anyhow::Result<()> {
-    if env.settings.get(DIR_CACHE) != "on" {
-        return Ok(());
-    }
-    let folder = site.folder().join(env.settings.get(DIR_CACHE_DB));
-    directory
-        .keep_copy(&folder)
-        .with_context(|| format!("cannot use the directory cache {}", folder.display()))
 }
 
 fn run_folder(site: &Site, env: &Env) -> PathBuf {

@@ -1,6 +1,6 @@
 //! Roles that answer from memory: one account with a few folders, a list of what was submitted, two servers.
 
-use crate::context::Roles;
+use crate::context::{Hosts, Roles};
 use bytes::Bytes;
 use mail::address::Address;
 use mail::attribute::AttributeName;
@@ -127,6 +127,7 @@ impl Double {
             maintenance: Arc::new(self.clone()),
             manager: Arc::new(self.clone()),
             backup: Arc::new(self.clone()),
+            hosts: Arc::new(self.clone()),
         }
     }
 
@@ -546,5 +547,28 @@ impl Backup for Double {
     fn mailbox_recover<'a>(&'a self, _: &'a Call, recover: Recover) -> Answer<'a, Recovered, BackupError> {
         let generation = u32::try_from(recover.from.0.unsigned_abs()).unwrap();
         Box::pin(ready(Ok(Recovered { generation, folders: 2, messages: 5, bytes: 50, damaged: 1 })))
+    }
+}
+
+/// One host, which has everything.
+impl Hosts for Double {
+    fn names(&self) -> Vec<HostName> {
+        vec![HostName::new("mars")]
+    }
+
+    fn is_here(&self, _: &HostName) -> bool {
+        true
+    }
+
+    fn store(&self, _: &HostName) -> Arc<dyn MessageStore> {
+        Arc::new(self.clone())
+    }
+
+    fn maintenance(&self, _: &HostName) -> Arc<dyn Maintenance> {
+        Arc::new(self.clone())
+    }
+
+    fn manager(&self, _: &HostName) -> Option<Arc<dyn Manager>> {
+        None
     }
 }

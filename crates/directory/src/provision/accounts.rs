@@ -41,7 +41,7 @@ pub(super) fn create(e: &Edit<'_>, site: &Site, new: &NewAccount, stored: Stored
         name: name.to_owned(),
         domain: domain.to_owned(),
         mailbox,
-        home: new.home.as_ref().unwrap_or(&site.host).as_str().to_owned(),
+        home: new.home.as_ref().unwrap_or(&site.home).as_str().to_owned(),
         password: stored.password,
         scram: stored.scram,
         status: new.status,

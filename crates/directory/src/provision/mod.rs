@@ -42,7 +42,8 @@ struct Stored {
 /// What requests need beside themselves.
 #[derive(Debug, Clone)]
 struct Site {
-    host: HostName,
+    /// Where a new mailbox comes to.
+    home: HostName,
     missing_domains: MissingDomains,
 }
 
@@ -74,12 +75,11 @@ impl Shared {
         }
         let changing: Vec<_> = requests.iter().map(|r| (!is_read(r)).then(|| entry_of(r))).collect();
         let passwords = self.store_forms(call, &requests).await;
-        let site = Site {
-            host: HostName::new(self.env.settings.host()),
-            missing_domains: self.keys.get().missing_domains,
-        };
+        let (homes, missing_domains) = (self.homes.get(), self.keys.get().missing_domains);
         let jobs = requests.into_iter().zip(passwords).enumerate().map(|(at, (request, stored))| {
-            let (site, id) = (site.clone(), format!("{:032x}.{at}", call.request.0));
+            let chosen = usize::try_from(self.env.random.below(homes.len() as u64)).unwrap_or(0);
+            let site = Site { home: homes[chosen].clone(), missing_domains };
+            let id = format!("{:032x}.{at}", call.request.0);
             let job: Pending<'_, Outcome> = Box::pin(async move {
                 let stored = stored?;
                 match only_reads {

@@ -10,11 +10,13 @@ use env::clock::Clock;
 use env::random::Random;
 use mail::address::Domain;
 use mail::flags::Flags;
+use mail::id::HostName;
 use mail::time::Timestamp;
 use roles::Body;
 use roles::directory::Account;
-use roles::store::{Deliver, DeliverTo, Repeatable, StoreError};
+use roles::store::{Deliver, DeliverTo, MessageStore, Repeatable, StoreError};
 use serde_json::json;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// The row.
@@ -90,7 +92,10 @@ async fn run(context: &mut Context) -> Outcome {
             }
             let logins = some.iter().map(|line| format!("{}@{}", line.user.name, line.user.domain));
             let accounts = accounts(&roles, &random, logins, context, &mut counts).await?;
-            deliver(&roles, &random, &body, now, &accounts, context, &mut counts).await?;
+            for (home, accounts) in by_home(accounts) {
+                let store = roles.at(&home).store;
+                deliver(&*store, &random, &body, now, &accounts, context, &mut counts).await?;
+            }
         }
     }
     say(context, &counts, dry).await?;
@@ -119,8 +124,17 @@ async fn accounts(
     Ok(found)
 }
 
+/// Accounts together whose mailboxes are on one host.
+fn by_home(accounts: Vec<Account>) -> BTreeMap<HostName, Vec<Account>> {
+    let mut homes: BTreeMap<HostName, Vec<Account>> = BTreeMap::new();
+    for account in accounts {
+        homes.entry(account.home.clone()).or_default().push(account);
+    }
+    homes
+}
+
 async fn deliver(
-    roles: &Roles,
+    store: &dyn MessageStore,
     random: &Random,
     body: &Body,
     now: Timestamp,
@@ -144,7 +158,7 @@ async fn deliver(
         let to = accounts.iter().map(to).collect();
         let deliver = Deliver { to, body: body.clone(), received: now, repeatable: Repeatable::Yes };
         tries += 1;
-        match roles.store.message_deliver(&call, deliver).await {
+        match store.message_deliver(&call, deliver).await {
             Ok(results) => break results,
             Err(StoreError::Busy | StoreError::Unavailable) if tries < TRIES => {
                 Clock::system().sleep(Duration::from_secs(1)).await;

@@ -1,7 +1,7 @@
 //! `imboxdelete`: removes a mailbox with all that it holds, whoever has it open (ITS 2300).
 
 use crate::command::{Command, Count, Example, Exit, Grammar, Group, Opt, Outcome, Place, Word};
-use crate::context::{Context, Failure};
+use crate::context::{Context, Failure, Roles};
 use crate::output::{Column, Layout, Listing};
 use mail::id::MailboxId;
 use roles::store::{StoreError, Usage};
@@ -58,12 +58,13 @@ async fn run(context: &mut Context) -> Outcome {
     if names.is_empty() == id.is_none() {
         return Err(Failure::Usage("give USER@DOMAIN or -id MAILBOX".into()));
     }
-    let mut wanted: Vec<_> = id.into_iter().map(|id| (MailboxId(id), None)).collect();
+    let here = context.roles()?.clone();
+    let mut wanted: Vec<_> = id.into_iter().map(|id| (here.clone(), MailboxId(id), None)).collect();
     let mut exit = Exit::OK;
     for name in names {
         let found = context.roles()?.directory.account_find(&context.call(), name).await;
         match found {
-            Ok(account) => wanted.push((account.mailbox, Some(account.login))),
+            Ok(account) => wanted.push((here.at(&account.home), account.mailbox, Some(account.login))),
             Err(error) => {
                 exit = Exit::FAILED;
                 context.console.error(error).await?;
@@ -71,8 +72,8 @@ async fn run(context: &mut Context) -> Outcome {
         }
     }
     let mut listing = Listing::new(COLUMNS, Layout::Table);
-    for (mailbox, login) in wanted {
-        match remove(context, mailbox, dry).await {
+    for (roles, mailbox, login) in wanted {
+        match remove(context, &roles, mailbox, dry).await {
             Ok(usage) => {
                 let cells =
                     [mailbox.to_string().into(), login.into(), usage.messages.into(), usage.bytes.into()];
@@ -89,8 +90,8 @@ async fn run(context: &mut Context) -> Outcome {
     Ok(exit)
 }
 
-async fn remove(context: &Context, mailbox: MailboxId, dry: bool) -> Result<Usage, Failure> {
-    let store = &context.roles()?.store;
+async fn remove(context: &Context, roles: &Roles, mailbox: MailboxId, dry: bool) -> Result<Usage, Failure> {
+    let store = &roles.store;
     let gone = |error: StoreError| Failure::because(error);
     store.folder_list(&context.call(), mailbox).await.map_err(gone)?;
     let usage = store.mailbox_usage(&context.call(), mailbox).await.map_err(gone)?;

@@ -17,7 +17,7 @@ pub const COMMAND: Command = Command {
     name: "imboxsync",
     aliases: &[],
     group: Group::Mailboxes,
-    summary: "Compares the accounts of the directory with the mailboxes of the store",
+    summary: "Compares the accounts of the directory with the mailboxes of this host's store",
     about: "Finds mailboxes that no account has (no-account) and accounts whose mailbox does not exist (no-mailbox). The \
             store is read first and the directory after it, and whatever seems to be missing is looked for again before \
             it is reported, so accounts that come and go meanwhile are no differences. With createMboxes on, an account \
@@ -166,7 +166,8 @@ async fn for_each_account(
 ) -> Result<(), Failure> {
     let mut people = People::new(roles, random, Whom::default());
     while let Some(page) = people.next().await.map_err(|error: DirectoryError| Failure::because(error))? {
-        for line in page {
+        // Other hosts compare their own.
+        for line in page.into_iter().filter(|line| roles.hosts.is_here(&line.home)) {
             each(line.mailbox, format!("{}@{}", line.user.name, line.user.domain));
         }
     }

@@ -4,6 +4,7 @@ use super::imboxmove::print;
 use super::mailbox;
 use crate::command::{Command, Count, Example, Exit, Grammar, Group, Outcome, Place, Word};
 use crate::context::{Context, Failure};
+use std::sync::Arc;
 
 /// The row.
 pub const COMMAND: Command = Command {
@@ -33,9 +34,15 @@ pub const COMMAND: Command = Command {
 };
 
 async fn run(context: &mut Context) -> Outcome {
-    let from = mailbox::account(context).await?.mailbox;
+    let hosts = Arc::clone(&context.roles()?.hosts);
+    let from = mailbox::account(context).await?;
     let name = context.arguments.word(1).unwrap_or_default().to_owned();
-    let to = mailbox::account_named(context, name).await?.mailbox;
+    let to = mailbox::account_named(context, name).await?;
+    if from.home != to.home && !(hosts.is_here(&from.home) && hosts.is_here(&to.home)) {
+        let (one, other) = (from.home, to.home);
+        return Err(Failure::because(format!("the mailboxes are on different hosts, {one} and {other}")));
+    }
+    let (from, to) = (from.mailbox, to.mailbox);
     if from == to {
         return Err(Failure::because("both names are the same mailbox"));
     }

@@ -140,7 +140,8 @@ async fn one(
         Asked::Before(before, folder) => Rule::Before(*before, folder.clone(), policy.unread),
     };
     let login = format!("{}@{}", view.line.user.name, view.line.user.domain);
-    let done = expire_mailbox(context.roles()?, &context.random, view.line.mailbox, &rule, now, run).await;
+    let roles = context.roles()?.at(&view.line.home);
+    let done = expire_mailbox(&roles, &context.random, view.line.mailbox, &rule, now, run).await;
     match done {
         Ok(removed) => {
             for Removed { folder, expired } in removed {

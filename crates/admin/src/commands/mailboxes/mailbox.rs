@@ -10,9 +10,12 @@ use roles::store::{Folder, Message, Need, Page, Read};
 /// Messages read in one go.
 const PAGE: usize = 500;
 
-/// The account that the first argument names.
-pub(in crate::commands) async fn account(context: &Context) -> Result<Account, Failure> {
-    account_named(context, context.arguments.word(0).unwrap_or_default().to_owned()).await
+/// The account that the first argument names. The command goes to where its mailbox is.
+pub(in crate::commands) async fn account(context: &mut Context) -> Result<Account, Failure> {
+    let named = context.arguments.word(0).unwrap_or_default().to_owned();
+    let account = account_named(context, named).await?;
+    context.go_to(&account.home);
+    Ok(account)
 }
 
 /// The account of this name.

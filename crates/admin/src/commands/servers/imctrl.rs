@@ -4,7 +4,8 @@ use super::status;
 use crate::command::{Command, Count, Example, Exit, Grammar, Group, Outcome, Place, Word};
 use crate::context::{Context, Failure};
 use crate::output::{Column, Format, Layout, Listing};
-use roles::manager::{Manager, ManagerError};
+use mail::id::HostName;
+use roles::manager::ManagerError;
 use std::sync::Arc;
 
 /// The row.
@@ -77,17 +78,17 @@ async fn run(context: &mut Context) -> Outcome {
     let servers: Vec<_> = servers.iter().map(|name| status::known(name)).collect::<Result<_, _>>()?;
     let own = context.site()?.host().to_string();
     let hosts: Vec<String> = match hosts.as_str() {
-        "allhosts" => vec![own.clone()],
+        "allhosts" => match &context.servers {
+            Some(roles) => roles.hosts.names().iter().map(ToString::to_string).collect(),
+            None => vec![own.clone()],
+        },
         hosts => hosts.split(',').map(str::to_ascii_lowercase).collect(),
     };
     let mut listing = Listing::new(COLUMNS, Layout::Table);
     let mut exit = Exit::OK;
     for host in hosts {
         for server in &servers {
-            let done = match host == own {
-                true => act(context, verb, server.name).await,
-                false => Err(ManagerError::NoServer(server.name.to_owned())),
-            };
+            let done = act(context, &host, verb, server.name).await;
             if done.is_err() {
                 exit = Exit::FAILED;
             }
@@ -108,11 +109,15 @@ async fn run(context: &mut Context) -> Outcome {
     Ok(exit)
 }
 
-async fn act(context: &Context, verb: Verb, server: &str) -> Result<(), ManagerError> {
+async fn act(context: &Context, host: &str, verb: Verb, server: &str) -> Result<(), ManagerError> {
     let Some(roles) = &context.servers else {
         return Err(ManagerError::Failed("the site is not running".to_owned()));
     };
-    let manager: &Arc<dyn Manager> = &roles.manager;
+    let host = HostName::new(host);
+    let manager = match roles.hosts.names().first() == Some(&host) {
+        true => Arc::clone(&roles.manager),
+        false => roles.hosts.manager(&host).ok_or_else(|| ManagerError::NoServer(server.to_owned()))?,
+    };
     let call = context.call();
     let server = server.to_owned();
     match verb {

@@ -86,7 +86,7 @@ impl<'a> Answers<'a> {
                 let Reply::Account(view) = ask(roles, call, Request::ShowAccount(user)).await? else {
                     return Err(DirectoryError::Broken("the directory gave no account".into()).into());
                 };
-                let text = autoreply(roles, call, view.line.mailbox, what).await?;
+                let text = autoreply(&roles.at(&view.line.home), call, view.line.mailbox, what).await?;
                 Ok(self.whole(print::autoreply(&view.line, text.as_deref())).await?)
             }
             Act::Help(name) => Ok(self.whole(help(name.as_deref())?).await?),

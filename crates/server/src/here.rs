@@ -1,0 +1,137 @@
+//! What this process has itself of directory, store and queue: opened in order, closed in the opposite one.
+
+use crate::folder;
+use admin::site::Site;
+use anyhow::Context as _;
+use catalog::keys::imdircacheserv::{DIR_CACHE, DIR_CACHE_DB};
+use catalog::keys::mss::NUM_MSS_PORTS;
+use catalog::servers::SERVERS;
+use directory::DirectoryServer;
+use env::Env;
+use env::settings::Settings;
+use queue::Queue;
+use std::num::NonZeroU32;
+use storage::shard::ShardOptions;
+use store::Store;
+
+/// Which parts of a host a process serves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Parts {
+    /// The directory.
+    pub(crate) directory: bool,
+    /// The message store.
+    pub(crate) store: bool,
+    /// The queue.
+    pub(crate) queue: bool,
+    /// Everything that the host has is in this process: it answers as the manager of the host.
+    pub(crate) whole: bool,
+}
+
+impl Parts {
+    /// Those that the configuration asks this host for.
+    pub(crate) fn of_host(settings: &Settings) -> Self {
+        let sysadmin = settings.for_server("sysadmin");
+        let runs = |name: &str| SERVERS.iter().any(|s| s.name == name && sysadmin.get(s.run));
+        Self {
+            directory: runs("imdircacheserv"),
+            store: runs("mss"),
+            queue: runs("imqueueserv"),
+            whole: true,
+        }
+    }
+
+    /// These servers and nothing else.
+    pub(crate) fn only(named: &[String]) -> Self {
+        let named = |name: &str| named.iter().any(|n| n.eq_ignore_ascii_case(name));
+        Self {
+            directory: named("imdircacheserv"),
+            store: named("mss"),
+            queue: named("imqueueserv"),
+            whole: false,
+        }
+    }
+}
+
+/// The open parts. Cloning shares them.
+#[derive(Clone)]
+pub(crate) struct Here {
+    pub(crate) directory: Option<DirectoryServer>,
+    pub(crate) store: Option<Store>,
+    pub(crate) queue: Option<Queue>,
+    /// Whether this process is the whole of its host.
+    pub(crate) manages: bool,
+}
+
+impl Here {
+    /// Opens these parts.
+    ///
+    /// # Errors
+    /// Names what could not be opened and why.
+    pub(crate) async fn open(site: &Site, env: &Env, parts: Parts) -> anyhow::Result<Self> {
+        let directory = match parts.directory {
+            true => Some(open_directory(site, &env.for_server("imdircacheserv")).await?),
+            false => None,
+        };
+        let store = parts.store.then(|| open_store(site, &env.for_server("mss"))).transpose()?;
+        let queue = match parts.queue {
+            true => {
+                let folder = folder::queue_folder(site);
+                let queue = Queue::open(&folder, ShardOptions::default(), env).await;
+                Some(queue.with_context(|| format!("cannot open the queue {}", folder.display()))?)
+            }
+            false => None,
+        };
+        Ok(Self { directory, store, queue, manages: parts.whole })
+    }
+
+    /// Whether directory, store and queue are all in this process.
+    pub(crate) fn is_whole(&self) -> bool {
+        self.directory.is_some() && self.store.is_some() && self.queue.is_some()
+    }
+
+    /// Closes the databases.
+    pub(crate) async fn close(&self) {
+        if let Some(queue) = &self.queue {
+            queue.close().await;
+        }
+        if let Some(store) = &self.store {
+            store.close().await;
+        }
+    }
+}
+
+async fn open_directory(site: &Site, env: &Env) -> anyhow::Result<DirectoryServer> {
+    let file = folder::directory_file(site);
+    let directory = DirectoryServer::open(env.clone(), &file).await;
+    let directory = directory.with_context(|| format!("cannot open the directory {}", file.display()))?;
+    // `auto` is no here: the database is a file of this host.
+    if env.settings.get(DIR_CACHE) == "on" {
+        let folder = site.folder().join(env.settings.get(DIR_CACHE_DB));
+        let kept = directory.keep_copy(&folder);
+        kept.with_context(|| format!("cannot use the directory cache {}", folder.display()))?;
+    }
+    Ok(directory)
+}
+
+fn open_store(site: &Site, env: &Env) -> anyhow::Result<Store> {
+    let folder = site.store_folder();
+    let shards = u32::try_from(env.settings.get(NUM_MSS_PORTS)).ok().and_then(NonZeroU32::new);
+    let shards = shards.unwrap_or(NonZeroU32::MIN);
+    let store = Store::open(&folder, shards, &ShardOptions::default(), env);
+    store.with_context(|| format!("cannot open the message store {}", folder.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use catalog::tree::Tree;
+
+    #[test]
+    fn a_host_has_what_the_configuration_says_and_a_part_only_what_is_named() {
+        let tree = Tree::parse("/*/sysadmin/mss_run: [off]\n").unwrap();
+        let host = Parts::of_host(&Settings::new("venus", "common", tree));
+        assert_eq!(host, Parts { directory: true, store: false, queue: true, whole: true });
+        let part = Parts::only(&["MSS".into(), "popserv".into()]);
+        assert_eq!(part, Parts { directory: false, store: true, queue: false, whole: false });
+    }
+}
