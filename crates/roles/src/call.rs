@@ -16,7 +16,17 @@ pub struct Call {
     pub deadline: Duration,
 }
 
+/// The longest deadline: a day. A wire believes no longer one, and gives it to a call that has none.
+pub const LONGEST: Duration = Duration::from_secs(24 * 3600);
+
 impl Call {
+    /// The same call for work that takes as long as it takes, such as a backup. That whoever does it still lives is known
+    /// from its connection; whoever no longer waits drops the call.
+    #[must_use]
+    pub fn for_long_work(self) -> Self {
+        Self { deadline: LONGEST, ..self }
+    }
+
     /// A call with the usual deadline of 60 seconds (`rmeTimeout`).
     pub fn new(request: RequestId, trace: TraceId) -> Self {
         Self { request, trace, deadline: Duration::from_secs(60) }

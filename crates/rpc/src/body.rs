@@ -32,7 +32,7 @@ const LONGEST: u64 = 4 << 30;
 const BLOCKED: Duration = Duration::from_secs(60);
 
 /// A message that has the head of a request or the next stretch of its body.
-pub(crate) trait Part: prost::Message + Default + 'static {
+pub(crate) trait Part: prost::Message + Clone + Default + 'static {
     /// What the request says beside its body.
     type Head: Send;
 
@@ -80,24 +80,35 @@ part!(AppendPart, Append);
 part!(ItemPart, NewItem);
 part!(SubmitPart, Submit);
 
-/// A request and its body as a stream of parts. Where the body cannot be read on, the stream ends early, which the other
-/// side sees.
+/// A request and its body, to be sent in parts.
+pub(crate) struct Parts<P> {
+    first: P,
+    body: Body,
+    /// Bytes of the body that are in the first part.
+    begun: u64,
+}
+
+impl<P: Part> Parts<P> {
+    /// All parts from the first on. Where the body cannot be read on, the stream ends early, which the other side sees.
+    pub(crate) fn stream(&self) -> impl Stream<Item = P> + Send + 'static {
+        let rest = futures_util::stream::unfold((self.body.clone(), self.begun), |(body, sent)| async move {
+            let bytes = body.read(sent, CHUNK).await.ok().filter(|bytes| !bytes.is_empty())?;
+            let sent = sent + bytes.len() as u64;
+            Some((P::chunk(bytes), (body, sent)))
+        });
+        futures_util::StreamExt::chain(futures_util::stream::iter([self.first.clone()]), rest)
+    }
+}
+
+/// A request and its body as parts.
 ///
 /// # Errors
 /// Where not even the beginning can be read.
-pub(crate) async fn parts<P: Part>(
-    head: P::Head,
-    body: Body,
-) -> io::Result<impl Stream<Item = P> + Send + 'static> {
+pub(crate) async fn parts<P: Part>(head: P::Head, body: Body) -> io::Result<Parts<P>> {
     let begin = beginning(&body, FIRST).await?;
-    let sent = begin.len() as u64;
+    let begun = begin.len() as u64;
     let first = P::first(head, p::Body { length: body.len(), begin, handle: 0 });
-    let rest = futures_util::stream::unfold((body, sent), |(body, sent)| async move {
-        let bytes = body.read(sent, CHUNK).await.ok().filter(|bytes| !bytes.is_empty())?;
-        let sent = sent + bytes.len() as u64;
-        Some((P::chunk(bytes), (body, sent)))
-    });
-    Ok(futures_util::StreamExt::chain(futures_util::stream::iter([first]), rest))
+    Ok(Parts { first, body, begun })
 }
 
 /// Up to so many of the first bytes; a source may give fewer at a time.

@@ -5,6 +5,7 @@
 
 use mail::id::{RequestId, TraceId};
 use roles::Call;
+use roles::call::LONGEST;
 use std::time::Duration;
 use tonic::metadata::{Ascii, MetadataMap, MetadataValue};
 use tonic::{Request, Status};
@@ -17,8 +18,6 @@ pub const OLDEST: u32 = 1;
 const NUMBER: &str = "im-protocol";
 const REQUEST: &str = "im-request";
 const TRACE: &str = "im-trace";
-/// How long a call without a deadline may take; also the most that is believed.
-const LONGEST: Duration = Duration::from_secs(24 * 3600);
 
 /// Puts the circumstances of a call on its way.
 pub(crate) fn put<M>(call: &Call, message: M) -> Request<M> {

@@ -4,6 +4,7 @@
 //! it is unavailable, so a store that is down costs its own users only. The first failure is logged with host, port and
 //! cause; then nothing, until it answers again.
 
+use crate::body::{Part, Parts};
 use crate::convert::{Bad, Fault, of_status, proto as p};
 use crate::header;
 use catalog::events::nio::{NioConnectReadFail, NioServerGoneDown};
@@ -16,10 +17,11 @@ use mail::id::{HostName, RequestId, TraceId};
 use prost::Message;
 use roles::Call;
 use std::collections::HashMap;
+use std::error::Error as _;
 use std::future::Future;
 use std::io;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -74,6 +76,8 @@ pub struct Peer {
     releases: Arc<tokio::sync::Semaphore>,
     /// What is being told about what, until it has arrived.
     telling: Mutex<HashMap<i64, watch::Receiver<()>>>,
+    /// Whether somebody tries to reach it again.
+    looking: AtomicBool,
 }
 
 /// One connection, or the place for it.
@@ -104,8 +108,68 @@ struct Weather {
 pub(crate) enum Safe {
     /// It changes nothing, or is known by its request id.
     Repeat,
+    /// As [`Safe::Repeat`], and the answer may take all of the deadline although all is well.
+    Wait,
     /// Its effect may have happened.
     Once,
+}
+
+/// Why a call has no answer.
+pub(crate) enum Unanswered {
+    /// It never went out.
+    NotSent,
+    /// It went out, and nobody knows what became of it.
+    InDoubt,
+    /// The peer ended it so.
+    Ended(Status),
+}
+
+impl Unanswered {
+    /// As an error of the role.
+    pub(crate) fn error<E: Fault>(&self) -> E {
+        match self {
+            Self::NotSent | Self::InDoubt => E::unavailable(),
+            Self::Ended(status) => of_status(status),
+        }
+    }
+}
+
+/// Somebody who can be asked: a peer, or several that have the same role.
+pub(crate) trait Asks: Send + Sync + 'static {
+    /// Asks, and gives the answer, or says why there is none.
+    fn ask<M, R>(
+        &self,
+        call: &Call,
+        safe: Safe,
+        path: &'static str,
+        message: M,
+    ) -> impl Future<Output = Result<R, Unanswered>> + Send
+    where
+        M: Message + Clone + 'static,
+        R: Message + Default + 'static;
+}
+
+impl Asks for Peer {
+    async fn ask<M, R>(
+        &self,
+        call: &Call,
+        safe: Safe,
+        path: &'static str,
+        message: M,
+    ) -> Result<R, Unanswered>
+    where
+        M: Message + Clone + 'static,
+        R: Message + Default + 'static,
+    {
+        let asked = |mut grpc: Grpc<Channel>| {
+            let request = header::put(call, message.clone());
+            async move {
+                let codec = ProstCodec::<M, R>::default();
+                grpc.unary(request, PathAndQuery::from_static(path), codec).await
+            }
+        };
+        self.attempt(call, safe, asked).await.map(Response::into_inner)
+    }
 }
 
 impl Peer {
@@ -120,6 +184,7 @@ impl Peer {
             weather: Mutex::default(),
             releases: Arc::new(tokio::sync::Semaphore::new(RELEASES)),
             telling: Mutex::default(),
+            looking: AtomicBool::new(false),
         })
     }
 
@@ -128,52 +193,21 @@ impl Peer {
         &self.env
     }
 
-    /// Asks, and gives the answer or the role's error.
-    ///
-    /// # Errors
-    /// What the role said; [`Fault::unavailable`] where the peer cannot be asked or does not answer in time.
-    pub(crate) async fn ask<E, M, R>(
+    /// Sends a request in parts. What has gone out is not sent twice.
+    pub(crate) async fn send<P, R>(
         &self,
         call: &Call,
-        safe: Safe,
         path: &'static str,
-        message: M,
-    ) -> Result<R, E>
+        parts: Parts<P>,
+    ) -> Result<R, Unanswered>
     where
-        E: Fault,
-        M: Message + Clone + 'static,
+        P: Part,
         R: Message + Default + 'static,
     {
-        let asked = |live: Live| {
-            let request = header::put(call, message.clone());
+        let sent = |mut grpc: Grpc<Channel>| {
+            let request = header::put(call, parts.stream());
             async move {
-                let mut grpc = ready(&live).await?;
-                let codec = ProstCodec::<M, R>::default();
-                grpc.unary(request, PathAndQuery::from_static(path), codec).await
-            }
-        };
-        self.attempt(call, safe, asked).await.map(Response::into_inner)
-    }
-
-    /// Sends a request in parts, and gives the answer or the role's error. It is not sent twice.
-    ///
-    /// # Errors
-    /// As [`Peer::ask`].
-    pub(crate) async fn send<E, S, M, R>(&self, call: &Call, path: &'static str, parts: S) -> Result<R, E>
-    where
-        E: Fault,
-        S: futures_util::Stream<Item = M> + Send + 'static,
-        M: Message + 'static,
-        R: Message + Default + 'static,
-    {
-        let parts = Mutex::new(Some(parts));
-        let sent = |live: Live| {
-            let parts = parts.lock().unwrap_or_else(PoisonError::into_inner).take();
-            async move {
-                let parts = parts.ok_or_else(|| Status::unavailable("sent already"))?;
-                let mut grpc = ready(&live).await?;
-                let codec = ProstCodec::<M, R>::default();
-                let request = header::put(call, parts);
+                let codec = ProstCodec::<P, R>::default();
                 grpc.client_streaming(request, PathAndQuery::from_static(path), codec).await
             }
         };
@@ -181,25 +215,20 @@ impl Peer {
     }
 
     /// Asks for a stream that goes on after the answer; the deadline holds for its beginning.
-    ///
-    /// # Errors
-    /// As [`Peer::ask`].
-    pub(crate) async fn follow<E, M, R>(
+    pub(crate) async fn follow<M, R>(
         &self,
         call: &Call,
         path: &'static str,
         message: M,
-    ) -> Result<Streaming<R>, E>
+    ) -> Result<Streaming<R>, Unanswered>
     where
-        E: Fault,
         M: Message + Clone + 'static,
         R: Message + Default + 'static,
     {
-        let asked = |live: Live| {
+        let asked = |mut grpc: Grpc<Channel>| {
             let mut request = header::put(call, message.clone());
             request.metadata_mut().remove("grpc-timeout");
             async move {
-                let mut grpc = ready(&live).await?;
                 let codec = ProstCodec::<M, R>::default();
                 grpc.server_streaming(request, PathAndQuery::from_static(path), codec).await
             }
@@ -220,8 +249,7 @@ impl Peer {
         self.telling().insert(about, told.clone());
         self.env.tasks.spawn(async move {
             let _permit = permit;
-            let _: Result<p::Empty, roles::store::StoreError> =
-                peer.ask(&call, Safe::Repeat, path, message).await;
+            let _: Result<p::Empty, _> = peer.ask(&call, Safe::Repeat, path, message).await;
             let mut telling = peer.telling();
             if telling.get(&about).is_some_and(|last| last.same_channel(&told)) {
                 telling.remove(&about);
@@ -244,34 +272,63 @@ impl Peer {
     }
 
     /// Carries a call out within its deadline, a second time on a fresh connection where that is safe.
-    async fn attempt<E, R, F>(
+    async fn attempt<R, F>(
         &self,
         call: &Call,
         safe: Safe,
-        ask: impl Fn(Live) -> F,
-    ) -> Result<Response<R>, E>
+        ask: impl Fn(Grpc<Channel>) -> F,
+    ) -> Result<Response<R>, Unanswered>
     where
-        E: Fault,
         F: Future<Output = Result<Response<R>, Status>>,
     {
+        let out = AtomicBool::new(false);
         let work = async {
-            let (mut again, slot) = (safe == Safe::Repeat, self.slot());
+            let (mut again, slot) = (true, self.slot());
             loop {
-                let live = self.connected(slot).await.map_err(|_| E::unavailable())?;
-                match ask(live.clone()).await {
+                let live = self.connected(slot).await.map_err(|Away| unanswered(&out))?;
+                let asked = match ready(&live).await {
+                    Ok(grpc) => {
+                        let before = out.swap(true, Ordering::AcqRel);
+                        let asked = ask(grpc).await;
+                        if asked.as_ref().is_err_and(never_went_out) {
+                            out.store(before, Ordering::Release);
+                        }
+                        asked
+                    }
+                    Err(status) => Err(status),
+                };
+                match asked {
                     Ok(answer) => return Ok(answer),
-                    Err(status) if !broke(&status) => return Err(of_status(&status)),
+                    Err(status) if !broke(&status) => return Err(Unanswered::Ended(status)),
                     Err(status) => {
                         self.lost(slot, &live, &status);
-                        if !again {
-                            return Err(E::unavailable());
+                        if !again || safe == Safe::Once && out.load(Ordering::Acquire) {
+                            return Err(unanswered(&out));
                         }
                         again = false;
                     }
                 }
             }
         };
-        tokio::time::timeout(call.deadline, work).await.unwrap_or_else(|_| Err(E::unavailable()))
+        let answer = tokio::time::timeout(call.deadline, work).await;
+        answer.unwrap_or_else(|_| Err(unanswered(&out)))
+    }
+
+    /// Whether it was away when it was last tried.
+    pub(crate) fn is_away(&self) -> bool {
+        self.weather().failures > 0
+    }
+
+    /// Tries, without anybody waiting for it, whether a peer that is away is back, if that is due.
+    pub(crate) fn look_for(self: &Arc<Self>) {
+        if self.may_try().is_err() || self.looking.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        let peer = Arc::clone(self);
+        self.env.tasks.spawn(async move {
+            let _ = peer.connected(peer.slot()).await;
+            peer.looking.store(false, Ordering::Release);
+        });
     }
 
     /// The connections take turns.
@@ -312,8 +369,8 @@ impl Peer {
         let connector = tower::service_fn(move |_| {
             let dial = once.lock().unwrap_or_else(PoisonError::into_inner).take();
             async move {
-                let dial = dial.ok_or_else(|| io::Error::from(io::ErrorKind::ConnectionAborted))?;
-                Ok::<_, io::Error>(TokioIo::new(dial.dial().await?))
+                let dial = dial.ok_or(Spent)?;
+                Ok::<_, Box<dyn std::error::Error + Send + Sync>>(TokioIo::new(dial.dial().await?))
             }
         });
         let endpoint = Endpoint::from_static("http://intermail")
@@ -419,6 +476,11 @@ impl Slot {
 /// The peer is out of reach, which has been logged.
 struct Away;
 
+/// A connection had ended before the call could go out by it.
+#[derive(Debug, thiserror::Error)]
+#[error("the connection has ended")]
+struct Spent;
+
 /// The first call on a connection.
 const HELLO: &str = "/intermail.v1.Peer/Hello";
 
@@ -431,6 +493,23 @@ async fn ready(live: &Live) -> Result<Grpc<Channel>, Status> {
 /// Whether the connection is to blame: no server of ours ends a call so without details.
 fn broke(status: &Status) -> bool {
     status.details().is_empty() && matches!(status.code(), Code::Unavailable | Code::Unknown | Code::Internal)
+}
+
+/// Whether the call is known not to have left this process.
+fn never_went_out(status: &Status) -> bool {
+    let mut cause = status.source();
+    while let Some(error) = cause {
+        if error.is::<Spent>() {
+            return true;
+        }
+        cause = error.source();
+    }
+    false
+}
+
+/// A call without an answer, by whether it went out.
+fn unanswered(out: &AtomicBool) -> Unanswered {
+    if out.load(Ordering::Acquire) { Unanswered::InDoubt } else { Unanswered::NotSent }
 }
 
 /// An error with what is behind it, in one line.

@@ -5,6 +5,7 @@
 pub mod conformance;
 pub mod directory;
 pub mod dns;
+pub mod manager;
 pub mod memory_store;
 pub mod postgres;
 pub mod queue;

@@ -3,13 +3,14 @@
 use super::{Remote, garbled};
 use crate::convert::directory::asked;
 use crate::convert::proto as p;
+use crate::pool::Asks;
 use crate::pool::Safe::Repeat;
 use mail::address::Address;
 use mail::id::AccountId;
 use roles::directory::{Account, Directory, DirectoryError, Login, Origin, Route, ScramKeys};
 use roles::{Answer, Call};
 
-impl Directory for Remote {
+impl<A: Asks> Directory for Remote<A> {
     fn authenticate<'a>(&'a self, call: &'a Call, login: Login) -> Answer<'a, Account, DirectoryError> {
         Box::pin(async move {
             let path = "/intermail.v1.Directory/Authenticate";

@@ -3,19 +3,33 @@
 //! Each file implements one role for [`Remote`]. Nothing is remembered and nothing decided: what the peer does not
 //! answer in time is `Unavailable`, and the caller, who knows what is at stake, repeats with the same request or does not.
 
+mod cache;
+mod configuration;
 mod directory;
+mod manager;
+mod provision;
 mod queue;
 mod store;
 
-use crate::convert::{Bad, Fault};
-use crate::pool::Peer;
+use crate::convert::{Bad, Fault, proto as p};
+use crate::pool::{Peer, Unanswered};
 use roles::Kind;
 use std::sync::Arc;
+use std::time::Duration;
+
+/// Where the other side waits for something at most so long, the call waits this much longer: an answer of the last moment
+/// is not lost.
+const GRACE: Duration = Duration::from_secs(5);
 
 /// A host that has roles. Cloning shares its connections.
-#[derive(Clone)]
-pub struct Remote {
-    peer: Arc<Peer>,
+pub struct Remote<A = Peer> {
+    peer: Arc<A>,
+}
+
+impl<A> Clone for Remote<A> {
+    fn clone(&self) -> Self {
+        Self { peer: Arc::clone(&self.peer) }
+    }
 }
 
 impl Remote {
@@ -28,4 +42,9 @@ impl Remote {
 /// What a peer answered is no value: a bug there, or here.
 fn garbled<E: Fault>(bad: Bad) -> E {
     E::of_kind(Kind::Broken, &format!("the answer of the peer: {bad}"))
+}
+
+/// The answer to a request that only says that it was done.
+fn done<E: From<Unanswered>>(answer: Result<p::Empty, Unanswered>) -> Result<(), E> {
+    Ok(answer.map(|p::Empty {}| ())?)
 }

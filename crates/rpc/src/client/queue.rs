@@ -1,11 +1,12 @@
 //! The roles MailQueue and Submission.
 
-use super::{Remote, garbled};
+use super::{GRACE, Remote, done, garbled};
 use crate::body::{Fetch, RemoteBody, parts};
+use crate::convert::manager::millis;
 use crate::convert::proto as p;
 use crate::convert::queue::claimed;
-use crate::pool::Peer;
-use crate::pool::Safe::{Once, Repeat};
+use crate::pool::Safe::{Once, Repeat, Wait};
+use crate::pool::{Asks as _, Peer, Unanswered};
 use bytes::Bytes;
 use mail::address::{Address, Domain};
 use mail::id::{QueueId, TraceId};
@@ -20,18 +21,19 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// A caller waits this much longer than the queue, so that an answer at the last moment is not lost.
-const GRACE: Duration = Duration::from_secs(5);
+impl Remote {
+    /// Stores an item, and says how certain it is that it was not.
+    pub(super) async fn store_item(&self, call: &Call, item: NewItem) -> Result<QueueId, Unanswered> {
+        let head = p::NewItem::from(&item);
+        let parts = parts::<p::ItemPart>(head, item.body).await.map_err(|_| Unanswered::NotSent)?;
+        let stored: p::ItemId = self.peer.send(call, "/intermail.v1.MailQueue/ItemStore", parts).await?;
+        Ok(QueueId(stored.id))
+    }
+}
 
 impl MailQueue for Remote {
     fn item_store<'a>(&'a self, call: &'a Call, item: NewItem) -> Answer<'a, QueueId, QueueError> {
-        Box::pin(async move {
-            let head = p::NewItem::from(&item);
-            let parts = parts::<p::ItemPart>(head, item.body).await;
-            let parts = parts.map_err(|_| QueueError::Unavailable)?;
-            let stored: p::ItemId = self.peer.send(call, "/intermail.v1.MailQueue/ItemStore", parts).await?;
-            Ok(QueueId(stored.id))
-        })
+        Box::pin(async move { Ok(self.store_item(call, item).await?) })
     }
 
     fn item_claim<'a>(
@@ -99,7 +101,7 @@ impl MailQueue for Remote {
         Box::pin(async move {
             let message = p::HandleRequest { id: id.0, handling: p::Handling::from(handling).into() };
             let path = "/intermail.v1.MailQueue/ItemHandle";
-            self.peer.ask(call, Once, path, message).await.map(|_: p::Empty| ())
+            done(self.peer.ask(call, Once, path, message).await)
         })
     }
 
@@ -125,7 +127,7 @@ impl MailQueue for Remote {
             let call = Call { deadline: at_most + GRACE, ..call.clone() };
             let message = p::WaitRequest { at_most_ms: millis(at_most) };
             let path = "/intermail.v1.MailQueue/WaitDue";
-            self.peer.ask(&call, Repeat, path, message).await.map(|_: p::Empty| ())
+            done(self.peer.ask(&call, Wait, path, message).await)
         })
     }
 }
@@ -141,10 +143,6 @@ impl Submission for Remote {
             Ok(TraceId::new(&submitted.trace))
         })
     }
-}
-
-fn millis(span: Duration) -> u64 {
-    u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// The body of an item that this worker has claimed.
@@ -165,7 +163,8 @@ impl Fetch for ItemBody {
             let at_most = u32::try_from(at_most).unwrap_or(u32::MAX);
             let message = p::ItemBodyRequest { id: self.id, claim: self.claim, offset, at_most };
             let path = "/intermail.v1.MailQueue/ItemBody";
-            let piece: Result<p::Piece, QueueError> = self.peer.ask(&self.call, Repeat, path, message).await;
+            let piece: Result<p::Piece, _> = self.peer.ask(&self.call, Repeat, path, message).await;
+            let piece = piece.map_err(QueueError::from);
             match piece {
                 Ok(piece) => Ok(piece.bytes),
                 Err(error @ (QueueError::NotClaimed | QueueError::NoItem)) => {

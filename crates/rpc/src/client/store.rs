@@ -1,11 +1,11 @@
 //! The role MessageStore.
 
-use super::{Remote, garbled};
+use super::{Remote, done, garbled};
 use crate::body::{Fetch, RemoteBody, parts};
 use crate::convert::proto as p;
 use crate::convert::store::{message, use_out};
-use crate::pool::Peer;
 use crate::pool::Safe::{self, Once, Repeat};
+use crate::pool::{Asks as _, Peer};
 use bytes::Bytes;
 use catalog::events::rme::RmeStaleRef;
 use mail::attribute::AttributeName;
@@ -48,7 +48,7 @@ impl Remote {
     where
         M: Message + Clone + 'static,
     {
-        self.peer.ask(call, safe, path, request).await.map(|_: p::Empty| ())
+        done(self.peer.ask(call, safe, path, request).await)
     }
 }
 
@@ -132,7 +132,7 @@ impl MessageStore for Remote {
                 self.peer.ask(call, Repeat, path, p::Mailbox::from(mailbox)).await?;
             let one = |line: p::AttributeLine| {
                 let name = AttributeName::parse(&line.name);
-                let name = name.map_err(|_| garbled(crate::convert::Bad("attribute")))?;
+                let name = name.map_err(|_| garbled::<StoreError>(crate::convert::Bad("attribute")))?;
                 Ok(AttributeLine { name, bytes: line.bytes })
             };
             lines.lines.into_iter().map(one).collect()
@@ -206,7 +206,7 @@ impl MessageStore for Remote {
                     };
                     RemoteBody::body(self.peer.env(), begin, fetch)
                 });
-                message(m, body).map_err(garbled)
+                message(m, body).map_err(garbled::<StoreError>)
             };
             let messages = page.messages.into_iter().map(one).collect::<Result<_, _>>()?;
             Ok(Page { messages, next: page.next.map(Uid) })
@@ -426,7 +426,8 @@ impl Fetch for MessageBody {
                 length,
             };
             let path = "/intermail.v1.MessageStore/BodyRead";
-            let piece: Result<p::Piece, StoreError> = self.peer.ask(&self.call, Repeat, path, message).await;
+            let piece: Result<p::Piece, _> = self.peer.ask(&self.call, Repeat, path, message).await;
+            let piece = piece.map_err(StoreError::from);
             piece.map(|piece| piece.bytes).map_err(|error| match error {
                 StoreError::NoMessage | StoreError::NoFolder | StoreError::NoMailbox => {
                     self.peer.env().log.emit(&RmeStaleRef { mailbox, folder, uid });

@@ -1,10 +1,14 @@
 //! Errors over the wire: every variant by its name, with the kind for those who do not know the name.
 
+use super::configuration;
 use super::proto::{Failure, FailureKind};
+use crate::pool::Unanswered;
 use bytes::Bytes;
 use prost::Message as _;
 use roles::Kind;
+use roles::configuration::ConfigurationError;
 use roles::directory::DirectoryError;
+use roles::manager::ManagerError;
 use roles::queue::QueueError;
 use roles::store::StoreError;
 use roles::submission::SubmitError;
@@ -31,9 +35,13 @@ pub(crate) trait Fault: Sized + Send {
     }
 }
 
-/// An error as a message.
+/// Most bytes of what an error says: it travels in the end of a call, whose length is limited.
+const MAX_TEXT: usize = 4000;
+
+/// An error as a message. What is too long is cut.
 pub(crate) fn failure_of<E: Fault>(error: &E) -> Failure {
-    let (name, text) = error.parts();
+    let (name, mut text) = error.parts();
+    text.truncate(text.floor_char_boundary(MAX_TEXT));
     let (kind, retry) = match error.kind() {
         Kind::Refused => (FailureKind::KindRefused, Duration::ZERO),
         Kind::Missing => (FailureKind::KindMissing, Duration::ZERO),
@@ -119,6 +127,12 @@ macro_rules! fault {
 
             fn of_kind($kind: Kind, $words: &str) -> Self $of_kind
         }
+
+        impl From<Unanswered> for $error {
+            fn from(unanswered: Unanswered) -> Self {
+                unanswered.error()
+            }
+        }
     };
 }
 
@@ -183,5 +197,49 @@ fault! {
             Kind::Refused | Kind::Missing | Kind::OverLimit => Self::Refused(words.to_owned()),
             _ => Self::TryLater(words.to_owned()),
         }
+    }
+}
+
+fault! {
+    ManagerError {
+        plain: [TimedOut],
+        text: [NoServer, Failed, BadConfiguration]
+    }
+    of_kind(kind, words) {
+        match kind {
+            Kind::Missing => Self::NoServer(words.to_owned()),
+            Kind::Refused | Kind::OverLimit => Self::BadConfiguration(words.to_owned()),
+            Kind::Conflict | Kind::Busy(_) | Kind::Broken => Self::Failed(words.to_owned()),
+            Kind::Unavailable => Self::Failed("the manager of that host is not available".to_owned()),
+        }
+    }
+}
+
+impl Fault for ConfigurationError {
+    fn parts(&self) -> (&'static str, String) {
+        configuration::error_parts(self)
+    }
+
+    fn kind(&self) -> Kind {
+        Self::kind(self)
+    }
+
+    fn named(name: &str, text: &str) -> Option<Self> {
+        configuration::error(name, text)
+    }
+
+    fn of_kind(kind: Kind, words: &str) -> Self {
+        let words = words.to_owned();
+        match kind {
+            Kind::Refused | Kind::Missing | Kind::OverLimit => Self::BadLine(words),
+            Kind::Conflict | Kind::Busy(_) => Self::Busy(words),
+            Kind::Unavailable | Kind::Broken => Self::Unavailable(words),
+        }
+    }
+}
+
+impl From<Unanswered> for ConfigurationError {
+    fn from(unanswered: Unanswered) -> Self {
+        unanswered.error()
     }
 }

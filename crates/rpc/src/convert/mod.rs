@@ -4,9 +4,13 @@
 //! the asking side takes for a broken peer. No conversion panics, none is quadratic in what it is given. Unknown numbers
 //! of enums become their zero or are bad, as each type says; unknown fields were dropped before.
 
+pub(crate) mod cache;
 mod common;
+pub(crate) mod configuration;
 pub(crate) mod directory;
 mod failure;
+pub(crate) mod manager;
+pub(crate) mod provision;
 pub(crate) mod queue;
 mod search;
 pub(crate) mod store;

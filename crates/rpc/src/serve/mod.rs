@@ -5,8 +5,12 @@
 //! refuses travels with its own error. A caller that has gone, or whose deadline has passed, has its call dropped: what
 //! was begun on disk ends there by itself.
 
+mod cache;
+mod configuration;
 mod directory;
 mod kept;
+mod manager;
+mod provision;
 mod queue;
 mod store;
 
@@ -19,7 +23,11 @@ use env::Env;
 use http::Request;
 use kept::Kept;
 use prost::Message;
+use roles::configuration::Configuration;
 use roles::directory::Directory;
+use roles::directory::cache::DirectoryCache;
+use roles::directory::provision::Provisioning;
+use roles::manager::Manager;
 use roles::queue::MailQueue;
 use roles::store::MessageStore;
 use roles::submission::Submission;
@@ -48,6 +56,14 @@ pub struct Served {
     pub queue: Option<Arc<dyn MailQueue>>,
     /// New mail of the house.
     pub submission: Option<Arc<dyn Submission>>,
+    /// The servers of this host.
+    pub manager: Option<Arc<dyn Manager>>,
+    /// The configuration of the site.
+    pub configuration: Option<Arc<dyn Configuration>>,
+    /// Changing the directory.
+    pub provisioning: Option<Arc<dyn Provisioning>>,
+    /// The copy of the directory on this host.
+    pub cache: Option<Arc<dyn DirectoryCache>>,
 }
 
 impl Served {
@@ -58,6 +74,10 @@ impl Served {
             ("Directory", self.directory.is_some()),
             ("MailQueue", self.queue.is_some()),
             ("Submission", self.submission.is_some()),
+            ("Manager", self.manager.is_some()),
+            ("Configuration", self.configuration.is_some()),
+            ("Provisioning", self.provisioning.is_some()),
+            ("DirectoryCache", self.cache.is_some()),
         ];
         roles.iter().filter(|(_, served)| *served).map(|(name, _)| (*name).to_owned()).collect()
     }
@@ -111,27 +131,35 @@ impl Inner {
         let Some((role, method)) = path.strip_prefix("/intermail.v1.").and_then(|p| p.split_once('/')) else {
             return unknown();
         };
-        let served = &self.served;
         match role {
             "Peer" if method == "Hello" => self.hello(request).await,
-            "MessageStore" => match &served.store {
-                Some(store) => Box::pin(store::serve(self, &**store, method, request)).await,
-                None => unknown(),
-            },
-            "Directory" => match &served.directory {
-                Some(directory) => directory::serve(self, &**directory, method, request).await,
-                None => unknown(),
-            },
-            "MailQueue" => match &served.queue {
-                Some(queue) => Box::pin(queue::serve(self, &**queue, method, request)).await,
-                None => unknown(),
-            },
-            "Submission" => match &served.submission {
-                Some(submission) => queue::serve_submission(self, &**submission, method, request).await,
-                None => unknown(),
-            },
-            _ => unknown(),
+            _ => self.ask(role, method, request).await.unwrap_or_else(unknown),
         }
+    }
+
+    /// Asks the role, where it is served.
+    async fn ask(&self, role: &str, method: &str, request: Asked) -> Option<Response> {
+        let served = &self.served;
+        // The futures of the large ones are boxed, so that a call of a small one costs what it needs.
+        Some(match role {
+            "MessageStore" => Box::pin(store::serve(self, served.store.as_deref()?, method, request)).await,
+            "Directory" => directory::serve(self, served.directory.as_deref()?, method, request).await,
+            "MailQueue" => Box::pin(queue::serve(self, served.queue.as_deref()?, method, request)).await,
+            "Submission" => {
+                queue::serve_submission(self, served.submission.as_deref()?, method, request).await
+            }
+            "Manager" => manager::serve(self, served.manager.as_deref()?, method, request).await,
+            "Configuration" => {
+                let configuration = served.configuration.as_deref()?;
+                Box::pin(configuration::serve(self, configuration, method, request)).await
+            }
+            "Provisioning" => {
+                let provisioning = served.provisioning.as_deref()?;
+                Box::pin(provision::serve(self, provisioning, method, request)).await
+            }
+            "DirectoryCache" => Box::pin(cache::serve(self, served.cache.as_deref()?, method, request)).await,
+            _ => return None,
+        })
     }
 
     async fn hello(&self, request: Asked) -> Response {

@@ -15,6 +15,7 @@ use roles::queue::{MailQueue as _, NewItem, Outcome};
 use roles::store::{Append, Deliver, DeliverTo, MessageStore, Need, Quota, Read, Repeatable, StoreError};
 use std::sync::Arc;
 use std::time::Duration;
+use testkit::conformance;
 use testkit::memory_store::MemoryStore;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -92,6 +93,26 @@ async fn an_append_beyond_the_quota_is_refused_by_its_name() {
         quota: Quota { bytes: 10, messages: 0, warning: None },
     };
     assert_eq!(store.message_append(&call(2), append).await.unwrap_err(), StoreError::OverQuota);
+}
+
+#[tokio::test]
+async fn a_manager_behind_the_wire_keeps_all_promises_of_a_manager() {
+    let scripted = Arc::new(testkit::manager::ScriptedManager::new(&["mta", "popserv"]));
+    conformance::manager::all(&*scripted, "mta").await;
+    let env = Env::for_test("immgrserv");
+    let (manager, ..) = remote(&env, Served { manager: Some(scripted), ..Served::default() });
+    conformance::manager::all(&manager, "popserv").await;
+}
+
+#[tokio::test]
+async fn a_directory_behind_the_wire_keeps_all_promises_of_a_directory() {
+    let scripted = testkit::directory::ScriptedDirectory::new();
+    scripted.account("anna@example.com", "secret");
+    let scripted = Arc::new(scripted);
+    conformance::directory::all(&*scripted, "anna@example.com", "secret").await;
+    let env = Env::for_test("imdircacheserv");
+    let (directory, ..) = remote(&env, Served { directory: Some(scripted), ..Served::default() });
+    conformance::directory::all(&directory, "anna@example.com", "secret").await;
 }
 
 #[tokio::test]

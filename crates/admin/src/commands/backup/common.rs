@@ -96,7 +96,7 @@ pub(super) async fn make(context: &mut Context, what: What) -> Outcome {
 
 /// Waits for a backup, and says how far it is where that was asked for.
 async fn follow(context: &mut Context, make: Make) -> Result<roles::backup::Made, Failure> {
-    let (backup, call) = (context.roles()?.backup.clone(), context.call());
+    let (backup, call) = (context.roles()?.backup.clone(), context.call().for_long_work());
     let shown = context.arguments.has("progress") && context.console.format() == Format::Text;
     let (clock, mut making) = (Clock::system(), backup.backup_make(&call, make));
     loop {

@@ -86,7 +86,11 @@ async fn restore(context: &mut Context, account: String) -> Outcome {
         None => format!("Restored {}", &Clock::system().now().rfc3339().to_string()[..10]),
     };
     let recover = Recover { folder, generation, from, into: account.mailbox, below: below.clone(), quota };
-    let done = roles.backup.mailbox_recover(&context.call(), recover).await.map_err(Failure::because)?;
+    let done = roles
+        .backup
+        .mailbox_recover(&context.call().for_long_work(), recover)
+        .await
+        .map_err(Failure::because)?;
     let Recovered { generation, folders, messages, bytes, damaged } = done;
     if context.console.format() == Format::Json {
         let value = json!({

@@ -27,7 +27,7 @@ pub const COMMAND: Command = Command {
 
 async fn run(context: &mut Context) -> Outcome {
     let cache = Arc::clone(&context.roles()?.cache);
-    let call = context.call();
+    let call = context.call().for_long_work();
     let found = super::follow(context, &*cache, cache.cache_compare(&call)).await?;
     let alike = found.different == 0 && found.sum == found.copied_sum && found.accounts == found.copied;
     match context.console.format() {

@@ -29,7 +29,8 @@ pub const COMMAND: Command = Command {
 async fn run(context: &mut Context) -> Outcome {
     let cache = Arc::clone(&context.roles()?.cache);
     let folder = context.arguments.words().first().cloned().unwrap_or_default();
-    let bytes = cache.cache_copy(&context.call(), folder.clone()).await.map_err(Failure::because)?;
+    let bytes =
+        cache.cache_copy(&context.call().for_long_work(), folder.clone()).await.map_err(Failure::because)?;
     match context.console.format() {
         Format::Json => context.console.json(&json!({ "folder": folder, "bytes": bytes })).await?,
         Format::Text => {

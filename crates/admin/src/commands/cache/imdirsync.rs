@@ -29,7 +29,7 @@ pub const COMMAND: Command = Command {
 
 async fn run(context: &mut Context) -> Outcome {
     let cache = Arc::clone(&context.roles()?.cache);
-    let call = context.call();
+    let call = context.call().for_long_work();
     let built = super::follow(context, &*cache, cache.cache_build(&call)).await?;
     let seconds = built.took.as_secs_f64();
     let a_minute = (built.accounts as f64 * 60.0 / seconds.max(0.001)).round();

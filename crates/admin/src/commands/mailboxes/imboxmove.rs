@@ -47,7 +47,11 @@ async fn run(context: &mut Context) -> Outcome {
     let shard = context.arguments.word(1).unwrap_or_default();
     let shard = shard.parse().map_err(|_| Failure::Usage(format!("{shard} is no number of a shard")))?;
     let account = mailbox::account(context).await?;
-    let moved = context.roles()?.maintenance.mailbox_move(&context.call(), account.mailbox, shard).await;
+    let moved = context
+        .roles()?
+        .maintenance
+        .mailbox_move(&context.call().for_long_work(), account.mailbox, shard)
+        .await;
     print(context, moved.map_err(Failure::because)?).await
 }
 

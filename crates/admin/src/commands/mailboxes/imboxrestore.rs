@@ -67,7 +67,7 @@ async fn run(context: &mut Context) -> Outcome {
     };
     let mailbox = mailbox::account(context).await?.mailbox;
     let restore = Restore { mailbox, at: Clock::system().now().minus(ago), into };
-    let done = context.roles()?.maintenance.mailbox_restore(&context.call(), restore).await;
+    let done = context.roles()?.maintenance.mailbox_restore(&context.call().for_long_work(), restore).await;
     let done = done.map_err(Failure::because)?;
     let mut listing = Listing::new(COLUMNS, Layout::Table);
     let cells = [done.folders.into(), done.messages.into(), done.bytes.into(), done.unchanged.into()];

@@ -46,7 +46,7 @@ async fn run(context: &mut Context) -> Outcome {
     if from == to {
         return Err(Failure::because("both names are the same mailbox"));
     }
-    let copied = context.roles()?.maintenance.mailbox_copy(&context.call(), from, to).await;
+    let copied = context.roles()?.maintenance.mailbox_copy(&context.call().for_long_work(), from, to).await;
     print(context, copied.map_err(Failure::because)?).await
 }
 
