@@ -148,7 +148,10 @@ pub async fn round(
         for view in views(roles, random, page.into_iter().map(|line| line.user)).await? {
             let (policy, mailbox) = (Policy::of(&view.attributes), view.line.mailbox);
             // Each store sees to its own.
-            if !roles.hosts.is_here(&view.line.home) || policy.is_endless() || !is_due(roles, random, mailbox, now, interval).await {
+            if !roles.hosts.is_here(&view.line.home)
+                || policy.is_endless()
+                || !is_due(roles, random, mailbox, now, interval).await
+            {
                 continue;
             }
             looked_at += 1;

@@ -79,7 +79,8 @@ impl Inner {
         }
         if let Some(directory) = directory {
             let name = name_in(&self.site, &folder::directory_file(&self.site));
-            let name = name.ok_or_else(|| backup::BackupError::Refused("the name of the directory".into()))?;
+            let name =
+                name.ok_or_else(|| backup::BackupError::Refused("the name of the directory".into()))?;
             directory.back_up(folder, &name, work).await?;
         }
         let mut joining = Joining::new(folder, servers::SITE)?;

@@ -1,12 +1,11 @@
 //! The certificate of a site: the operator's, or one that the site signs for itself.
 
 use crate::folder;
+use crate::identity::write_private;
 use admin::site::Site;
 use anyhow::Context as _;
 use net::tls::ServerTls;
-use std::io::Write as _;
-use std::os::unix::fs::OpenOptionsExt as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// Loads the certificate that a server uses: the configured file, or the site's own, made on first use.
 ///
@@ -25,7 +24,7 @@ fn own(site: &Site) -> anyhow::Result<PathBuf> {
     let path = folder::own_certificate(site);
     if !path.exists() {
         let pem = self_signed(site.host().as_str()).context("cannot make a certificate")?;
-        write_private(&path, &pem).with_context(|| format!("cannot write {}", path.display()))?;
+        write_private(&path, &pem)?;
     }
     Ok(path)
 }
@@ -36,16 +35,6 @@ fn self_signed(host: &str) -> Result<String, rcgen::Error> {
     names.dedup();
     let made = rcgen::generate_simple_self_signed(names)?;
     Ok(format!("{}{}", made.cert.pem(), made.signing_key.serialize_pem()))
-}
-
-/// Writes a file that nobody else may read, in one step: a crash leaves all of it or nothing.
-fn write_private(path: &Path, text: &str) -> std::io::Result<()> {
-    let new = path.with_extension("new");
-    let mut file =
-        std::fs::OpenOptions::new().create(true).truncate(true).write(true).mode(0o600).open(&new)?;
-    file.write_all(text.as_bytes())?;
-    file.sync_all()?;
-    std::fs::rename(&new, path)
 }
 
 #[cfg(test)]

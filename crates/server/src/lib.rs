@@ -10,6 +10,8 @@ mod certificate;
 mod doors;
 mod folder;
 mod here;
+mod identity;
+mod install;
 mod lifecycle;
 mod manager;
 mod newcomer;

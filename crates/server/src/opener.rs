@@ -1,8 +1,8 @@
 //! A site opened for one command while no daemon runs.
 
 use crate::folder;
-use crate::manager::SiteManager;
 use crate::here::Parts;
+use crate::manager::SiteManager;
 use crate::surroundings::Surroundings;
 use crate::wiring::Servers;
 use admin::connect::{Opened, Opener, Opening};

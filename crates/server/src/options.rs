@@ -1,8 +1,11 @@
 //! The command line of the daemon: `intermail serve` and `intermail try`.
 
+use crate::install::{self, Wanted};
 use crate::lifecycle::{self, Alone, Plan};
 use crate::newcomer;
+use catalog::servers::SERVERS;
 use clap::{Args, Parser, Subcommand};
+use mail::id::HostName;
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -19,6 +22,10 @@ const AFTER_HELP: &str = "\
 Examples:
   intermail try                           a mail system to play with, in one command
   intermail serve --site /var/lib/imail   serve what the site's configuration asks for
+  intermail init --site /var/lib/imail --host venus --roles all
+                                          make the first host of a site
+  intermail invite --site /var/lib/imail mars --roles mss
+                                          make the invitation of a second host
   intermail imdbcontrol la                any administrative command (imcmdlist lists them)
 
 Every administrative command is also a program of its own: link its name to this one.";
@@ -29,6 +36,65 @@ enum Verb {
     Serve(Serve),
     /// Make (or reopen) a site to play with, on loopback ports, and serve it until Ctrl-C.
     Try(Try),
+    /// Make this a host of a site: the first one, or with --join the one that an invitation is for.
+    Init(Init),
+    /// Let another host join the site: names it in the configuration and writes its invitation. Runs where `init` ran.
+    Invite(Invite),
+}
+
+#[derive(Args)]
+struct Init {
+    /// The site folder: made if it is not there.
+    #[arg(long, value_name = "DIR", env = "INTERMAIL")]
+    site: PathBuf,
+    /// The invitation of this host.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["host", "roles", "address", "set"])]
+    join: Option<PathBuf>,
+    /// The logical name of this host.
+    #[arg(long, value_name = "NAME", required_unless_present = "join")]
+    host: Option<String>,
+    #[command(flatten)]
+    wish: Wish,
+}
+
+#[derive(Args)]
+struct Invite {
+    /// The site folder; without it $INTERMAIL names it.
+    #[arg(long, value_name = "DIR", env = "INTERMAIL")]
+    site: PathBuf,
+    /// The logical name of the new host.
+    #[arg(value_name = "HOST")]
+    host: String,
+    /// Where the invitation goes; else HOST.invitation.
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+    #[command(flatten)]
+    wish: Wish,
+}
+
+/// What a host is to be.
+#[derive(Args)]
+struct Wish {
+    /// The servers of the host, or `all`.
+    #[arg(long, value_name = "SERVER", value_delimiter = ',')]
+    roles: Vec<String>,
+    /// The address or name by which the other hosts reach it; else its logical name.
+    #[arg(long, value_name = "ADDRESS")]
+    address: Option<String>,
+    /// A further entry of the configuration; may be given several times.
+    #[arg(long, value_name = "/HOST/SERVER/KEY=VALUE")]
+    set: Vec<String>,
+}
+
+impl Wish {
+    fn of(self, host: &str) -> Wanted {
+        let all = self.roles.iter().any(|name| name.eq_ignore_ascii_case("all"));
+        let servers = match all {
+            true => SERVERS.iter().map(|s| s.name.to_owned()).collect(),
+            false => self.roles,
+        };
+        Wanted { host: HostName::new(host), servers, address: self.address, set: self.set }
+    }
 }
 
 #[derive(Args)]
@@ -73,6 +139,15 @@ pub fn main(line: Vec<OsString>) -> ExitCode {
             lifecycle::run(&Plan { site: serve.site, servers, alone, user: serve.user }, None)
         }
         Verb::Try(wish) => newcomer::run(&wish.site, wish.base_port, &wish.accounts),
+        Verb::Init(Init { site, join: Some(file), .. }) => said(install::join(&site, &file)),
+        Verb::Init(Init { site, host, wish, .. }) => {
+            said(install::init(&site, &wish.of(host.as_deref().unwrap_or_default())))
+        }
+        Verb::Invite(Invite { site, host, out, wish }) => {
+            let wanted = wish.of(&host);
+            let out = out.unwrap_or_else(|| install::invitation_file(&wanted.host));
+            said(install::invite(&site, &wanted, &out))
+        }
     };
     match ended {
         Ok(()) => ExitCode::SUCCESS,
@@ -81,6 +156,16 @@ pub fn main(line: Vec<OsString>) -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// Prints what was done.
+fn said(done: anyhow::Result<Vec<String>>) -> anyhow::Result<()> {
+    let done = done?;
+    if done.is_empty() {
+        println!("intermail: everything is so already");
+    }
+    done.iter().for_each(|line| println!("intermail: {line}"));
+    Ok(())
 }
 
 #[cfg(test)]

@@ -12,12 +12,12 @@ use control::topology::{Host, Topology};
 use env::Env;
 use env::settings::Live;
 use mail::id::HostName;
-use roles::store::{MessageStore, Stores};
 use rpc::access::Outgoing;
 use rpc::client::Remote;
 use rpc::identity::Identity;
-use rpc::pool::{CONNECTIONS, Peer};
+use rpc::pool::{CONNECTIONS, Dial, Dialling, Peer};
 use std::collections::HashMap;
+use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// See the module.
@@ -81,9 +81,37 @@ impl Partners {
         Some(remote)
     }
 
-    /// Everybody who runs this server, this host's own process first.
-    pub(crate) fn all(&self, server: &str) -> Vec<Remote> {
-        let Some(row) = servers::find(server) else { return Vec::new() };
-        self.topology().running(row.name).filter_map(|host| self.server(host, row)).collect()
+    /// The first host that runs this server, this one before others; where there is none, one that is always away.
+    pub(crate) fn first(&self, server: &'static str) -> Remote {
+        let topology = self.topology();
+        let found = servers::find(server)
+            .and_then(|row| topology.running(row.name).find_map(|host| self.server(host, row)));
+        found.unwrap_or_else(|| self.nobody(&HostName::new(server)))
+    }
+
+    /// The server of this name on this host; where the host is not of the site or cannot be asked, one that is always away.
+    pub(crate) fn of_host(&self, host: &HostName, server: &'static str) -> Remote {
+        let topology = self.topology();
+        let found = topology.host(host.as_str()).zip(servers::find(server));
+        let found = found.and_then(|(host, row)| self.server(host, row));
+        found.unwrap_or_else(|| self.nobody(host))
+    }
+
+    fn nobody(&self, name: &HostName) -> Remote {
+        Remote::new(Peer::new(self.env.clone(), name.clone(), Arc::new(Nobody), 1))
+    }
+}
+
+/// The way to a host that the configuration does not know.
+struct Nobody;
+
+impl Dial for Nobody {
+    fn dial(&self) -> Dialling {
+        let why = "the configuration names no such host of this site, or this host has no identity (lib/rme)";
+        Box::pin(std::future::ready(Err(io::Error::new(io::ErrorKind::NotFound, why))))
+    }
+
+    fn port(&self) -> u16 {
+        0
     }
 }

@@ -70,7 +70,7 @@ impl Asked {
         });
         let queue: Arc<dyn MailQueue> = match &here.queue {
             Some(queue) => Arc::new(queue.clone()),
-            None => partners.queue(),
+            None => Arc::new(partners.first("imqueueserv")),
         };
         match &here.directory {
             Some(own) => {
@@ -78,7 +78,7 @@ impl Asked {
                 Self { directory: own.clone(), provisioning: own.clone(), cache: own, stores, queue }
             }
             None => {
-                let far = Arc::new(partners.directory());
+                let far = Arc::new(partners.first("imdircacheserv"));
                 Self { directory: far.clone(), provisioning: far.clone(), cache: far, stores, queue }
             }
         }
@@ -178,8 +178,7 @@ impl Servers {
             offer("imdircacheserv", port("imdircacheserv"), served);
         }
         if let Some(store) = self.here.store.clone().map(Arc::new) {
-            let served =
-                Served { store: Some(store.clone()), maintenance: Some(store), ..Served::default() };
+            let served = Served { store: Some(store), ..Served::default() };
             offer("mss", port("mss"), served);
         }
         if let Some(queue) = self.here.queue.clone().map(Arc::new) {
@@ -240,7 +239,7 @@ struct SiteHosts {
 
 impl SiteHosts {
     /// The server `mss` of a host, over the wire.
-    fn far(&self, host: &HostName) -> Remote<rpc::client::Several> {
+    fn far(&self, host: &HostName) -> Remote {
         self.partners.of_host(host, "mss")
     }
 }
@@ -272,7 +271,7 @@ impl Hosts for SiteHosts {
     fn maintenance(&self, host: &HostName) -> Arc<dyn Maintenance> {
         match &self.here {
             Some(store) if self.is_here(host) => store.clone(),
-            _ => Arc::new(self.far(host)),
+            _ => panic!("wip"),
         }
     }
 

@@ -24,4 +24,8 @@ events! {
     RmeBadCertificate: Erro { peer, reason }
         cause "Its certificate is of another site or has run out, or it is no server of ours."
         action "Give the host a certificate of this site, or keep the peer away by rmeAccessList.";
+    #[doc = "This host has no certificate for the wire between servers: it can neither ask other hosts nor be asked."]
+    RmeNoIdentity: Erro { folder, reason }
+        cause "The host was never given one, or the files are damaged."
+        action "Make them with `intermail invite` on a host that has the site's authority, and `intermail init --join` here.";
 }

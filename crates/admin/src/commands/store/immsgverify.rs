@@ -87,7 +87,7 @@ async fn run(context: &mut Context) -> Outcome {
     Ok(if open || ended.status.found > ended.findings.len() as u64 { Exit(3) } else { Exit::OK })
 }
 
-async fn scope(context: &Context) -> Result<Scope, Failure> {
+async fn scope(context: &mut Context) -> Result<Scope, Failure> {
     match (task::number(context, "shard")?, context.arguments.word(0)) {
         (Some(_), Some(_)) => Err(Failure::Usage("-shard goes without USER@DOMAIN".into())),
         (Some(number), None) => Ok(Scope::Shard(u32::try_from(number).unwrap_or(u32::MAX))),
