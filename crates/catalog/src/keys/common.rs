@@ -66,4 +66,8 @@ keys! {
     DB_RECONNECT_INTERVAL: Duration = "dbReconnectInterval" in ["common"], Kind::Number(1..=3_600), ["30"], Restart, since "4.0";
     #[doc = "Whether a request that finds its connection to the database dead, before anything was asked, is carried out on a new connection."]
     RETRY_ON_CONNECT_FAIL: bool = "retryOnConnectFail" in ["common"], Kind::Bool, ["true"], Restart, since "4.0";
+    #[doc = "Most requests that the server has under way to one store host at the same time, by host: `host:most`; a host without an entry has no such limit. A further request waits for maxMSSRetrieveConnectionTimeout, then the client is told that the server is busy. Watching a mailbox does not count."]
+    MAX_MSS_RETRIEVE_CONNECTION_LIST: Vec<String> = "maxMSSRetrieveConnectionList" in ["popserv", "imapserv"], Kind::List(ENTRY), [], Restart, since "4.1.2";
+    #[doc = "Seconds that a request waits where maxMSSRetrieveConnectionList lets no further one through."]
+    MAX_MSS_RETRIEVE_CONNECTION_TIMEOUT: Duration = "maxMSSRetrieveConnectionTimeout" in ["popserv", "imapserv"], Kind::Number(0..=3_600), ["30"], Restart, since "4.1.2";
 }
