@@ -1,7 +1,7 @@
 //! Makes the message types from `proto/*.proto`, without a compiler outside of the workspace.
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
-    const FILES: [&str; 8] = [
+    const FILES: [&str; 10] = [
         "proto/common.proto",
         "proto/store.proto",
         "proto/directory.proto",
@@ -10,6 +10,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         "proto/configuration.proto",
         "proto/provision.proto",
         "proto/cache.proto",
+        "proto/maintenance.proto",
+        "proto/backup.proto",
     ];
     println!("cargo:rerun-if-changed=proto");
     let descriptors = protox::compile(FILES, ["proto"])?;

@@ -9,13 +9,15 @@ use crate::convert::{Bad, Fault, of_status, proto as p};
 use crate::header;
 use catalog::events::nio::{NioConnectReadFail, NioServerGoneDown};
 use catalog::events::rme::{RmeConnectionRestored, RmeConnectionUnavailable};
+use catalog::keys::common::{MAX_MSS_RETRIEVE_CONNECTION_LIST, MAX_MSS_RETRIEVE_CONNECTION_TIMEOUT};
 use env::Env;
 use env::clock::Moment;
+use env::settings::Settings;
 use http::uri::PathAndQuery;
 use hyper_util::rt::TokioIo;
 use mail::id::{HostName, RequestId, TraceId};
 use prost::Message;
-use roles::Call;
+use roles::{Call, Kind};
 use std::collections::HashMap;
 use std::error::Error as _;
 use std::future::Future;
@@ -78,6 +80,33 @@ pub struct Peer {
     telling: Mutex<HashMap<i64, watch::Receiver<()>>>,
     /// Whether somebody tries to reach it again.
     looking: AtomicBool,
+    /// Where the number of requests is limited.
+    gate: Option<Gate>,
+}
+
+/// Lets so many requests through at the same time.
+struct Gate {
+    passes: tokio::sync::Semaphore,
+    /// How long a request waits for its turn.
+    wait: Duration,
+}
+
+impl Gate {
+    /// As `maxMSSRetrieveConnectionList` of this server says for a host.
+    fn of(settings: &Settings, host: &HostName) -> Option<Self> {
+        let most = most_requests(&settings.get(MAX_MSS_RETRIEVE_CONNECTION_LIST), host)?;
+        let wait = settings.get(MAX_MSS_RETRIEVE_CONNECTION_TIMEOUT);
+        Some(Self { passes: tokio::sync::Semaphore::new(most), wait })
+    }
+}
+
+/// The number that belongs to a host in entries `host:number`; what is no such entry says nothing.
+fn most_requests(entries: &[String], host: &HostName) -> Option<usize> {
+    entries.iter().find_map(|entry| {
+        let (name, most) = entry.rsplit_once(':')?;
+        let most: u32 = most.trim().parse().ok().filter(|most| *most > 0)?;
+        (HostName::new(name) == *host).then_some(usize::try_from(most).ok()?)
+    })
 }
 
 /// One connection, or the place for it.
@@ -120,6 +149,8 @@ pub(crate) enum Unanswered {
     NotSent,
     /// It went out, and nobody knows what became of it.
     InDoubt,
+    /// It never went out, because as many are under way as may.
+    Busy,
     /// The peer ended it so.
     Ended(Status),
 }
@@ -129,6 +160,7 @@ impl Unanswered {
     pub(crate) fn error<E: Fault>(&self) -> E {
         match self {
             Self::NotSent | Self::InDoubt => E::unavailable(),
+            Self::Busy => E::of_kind(Kind::Busy(Duration::from_secs(1)), "too many requests are under way"),
             Self::Ended(status) => of_status(status),
         }
     }
@@ -176,6 +208,7 @@ impl Peer {
     /// A peer that nobody has asked yet, with at most so many connections.
     pub fn new(env: Env, host: HostName, dial: Arc<dyn Dial>, connections: usize) -> Arc<Self> {
         Arc::new(Self {
+            gate: Gate::of(&env.settings, &host),
             host,
             dial,
             env,
@@ -310,8 +343,19 @@ impl Peer {
                 }
             }
         };
+        let _pass = self.pass(call).await?;
         let answer = tokio::time::timeout(call.deadline, work).await;
         answer.unwrap_or_else(|_| Err(unanswered(&out)))
+    }
+
+    /// Waits for a request's turn, where there is a limit. Nobody waits longer than for the whole call.
+    async fn pass(&self, call: &Call) -> Result<Option<tokio::sync::SemaphorePermit<'_>>, Unanswered> {
+        let Some(gate) = &self.gate else { return Ok(None) };
+        let turn = tokio::time::timeout(gate.wait.min(call.deadline), gate.passes.acquire()).await;
+        match turn {
+            Ok(Ok(pass)) => Ok(Some(pass)),
+            Ok(Err(_)) | Err(_) => Err(Unanswered::Busy),
+        }
     }
 
     /// Whether it was away when it was last tried.
@@ -525,4 +569,16 @@ fn chain(error: &dyn std::error::Error) -> String {
         source = inner.source();
     }
     text.chars().take(300).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_limit_of_a_host_is_found_by_its_name() {
+        let entries = ["bad", "mars:x", "mars:0", "Venus: 7", "mars:3"].map(String::from);
+        let most = |host: &str| most_requests(&entries, &HostName::new(host));
+        assert_eq!((most("mars"), most("VENUS"), most("pluto")), (Some(3), Some(7), None));
+    }
 }

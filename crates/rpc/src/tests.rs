@@ -3,6 +3,7 @@
 mod faults;
 mod roles_over_pipes;
 mod secured;
+mod several;
 
 use crate::client::Remote;
 use crate::pool::{Dial, Dialling, Io, Peer};

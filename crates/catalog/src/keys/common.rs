@@ -74,4 +74,8 @@ keys! {
     RME_ACCESS_LIST: Vec<String> = "rmeAccessList" in ["common"], Kind::List(ENTRY), [], Live, since "4.1.2";
     #[doc = "Hosts that new mailboxes are given to, in turn; no value: all hosts of the site that run mss. An account that exists stays where it is."]
     MESSAGE_STORE_HOSTS: Vec<String> = "messageStoreHosts" in ["common"], Kind::List(255), [], Live, since "3.2";
+    #[doc = "Most requests that the server has under way to one store host at the same time, by host: `host:most`; a host without an entry has no such limit. A further request waits for maxMSSRetrieveConnectionTimeout, then the client is told that the server is busy. Watching a mailbox does not count."]
+    MAX_MSS_RETRIEVE_CONNECTION_LIST: Vec<String> = "maxMSSRetrieveConnectionList" in ["popserv", "imapserv"], Kind::List(ENTRY), [], Restart, since "4.1.2";
+    #[doc = "Seconds that a request waits where maxMSSRetrieveConnectionList lets no further one through."]
+    MAX_MSS_RETRIEVE_CONNECTION_TIMEOUT: Duration = "maxMSSRetrieveConnectionTimeout" in ["popserv", "imapserv"], Kind::Number(0..=3_600), ["30"], Restart, since "4.1.2";
 }

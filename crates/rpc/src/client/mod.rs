@@ -3,13 +3,22 @@
 //! Each file implements one role for [`Remote`]. Nothing is remembered and nothing decided: what the peer does not
 //! answer in time is `Unavailable`, and the caller, who knows what is at stake, repeats with the same request or does not.
 
+mod backup;
 mod cache;
 mod configuration;
 mod directory;
+mod failover;
+mod homes;
+mod maintenance;
 mod manager;
 mod provision;
 mod queue;
+mod queues;
 mod store;
+
+pub use failover::{Failover, Peers};
+pub use homes::Homes;
+pub use queues::{NoQueue, QueueHost, Queues};
 
 use crate::convert::{Bad, Fault, proto as p};
 use crate::pool::{Peer, Unanswered};

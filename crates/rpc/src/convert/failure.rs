@@ -6,8 +6,10 @@ use crate::pool::Unanswered;
 use bytes::Bytes;
 use prost::Message as _;
 use roles::Kind;
+use roles::backup::BackupError;
 use roles::configuration::ConfigurationError;
 use roles::directory::DirectoryError;
+use roles::maintenance::MaintenanceError;
 use roles::manager::ManagerError;
 use roles::queue::QueueError;
 use roles::store::StoreError;
@@ -99,6 +101,18 @@ pub(crate) fn of_status<E: Fault>(status: &Status) -> E {
         Code::Unimplemented => E::of_kind(Kind::Refused, "the server does not know this request"),
         Code::InvalidArgument => E::of_kind(Kind::Refused, status.message()),
         _ => E::unavailable(),
+    }
+}
+
+/// Whether a call ended because somebody, the role or the wire, is out of reach.
+pub(crate) fn means_unavailable(status: &Status) -> bool {
+    match status.code() {
+        Code::Unimplemented | Code::InvalidArgument => false,
+        _ if status.details().is_empty() => true,
+        _ => match Failure::decode(status.details()) {
+            Ok(failure) => failure.kind() == FailureKind::KindUnavailable,
+            Err(_) => true,
+        },
     }
 }
 
@@ -211,6 +225,37 @@ fault! {
             Kind::Refused | Kind::OverLimit => Self::BadConfiguration(words.to_owned()),
             Kind::Conflict | Kind::Busy(_) | Kind::Broken => Self::Failed(words.to_owned()),
             Kind::Unavailable => Self::Failed("the manager of that host is not available".to_owned()),
+        }
+    }
+}
+
+fault! {
+    MaintenanceError {
+        plain: [NoTask, Busy, Unavailable],
+        text: [Refused, Broken]
+    }
+    of_kind(kind, words) {
+        match kind {
+            Kind::Missing => Self::NoTask,
+            Kind::Refused | Kind::Conflict | Kind::OverLimit => Self::Refused(words.to_owned()),
+            Kind::Busy(_) => Self::Busy,
+            Kind::Unavailable => Self::Unavailable,
+            Kind::Broken => Self::Broken(words.to_owned()),
+        }
+    }
+}
+
+fault! {
+    BackupError {
+        plain: [Busy, Ended],
+        text: [Refused, Failed]
+    }
+    of_kind(kind, words) {
+        match kind {
+            Kind::Busy(_) => Self::Busy,
+            Kind::Refused | Kind::Missing | Kind::OverLimit => Self::Refused(words.to_owned()),
+            Kind::Conflict | Kind::Broken => Self::Failed(words.to_owned()),
+            Kind::Unavailable => Self::Failed("that host is not available".to_owned()),
         }
     }
 }

@@ -4,11 +4,13 @@
 //! the asking side takes for a broken peer. No conversion panics, none is quadratic in what it is given. Unknown numbers
 //! of enums become their zero or are bad, as each type says; unknown fields were dropped before.
 
+mod backup;
 pub(crate) mod cache;
 mod common;
 pub(crate) mod configuration;
 pub(crate) mod directory;
 mod failure;
+mod maintenance;
 pub(crate) mod manager;
 pub(crate) mod provision;
 pub(crate) mod queue;
@@ -16,7 +18,7 @@ mod search;
 pub(crate) mod store;
 
 pub(crate) use common::address;
-pub(crate) use failure::{Fault, failure_of, of_status, status_of};
+pub(crate) use failure::{Fault, failure_of, means_unavailable, of_status, status_of};
 
 /// The generated types: one module for all files, as they share their package.
 #[expect(clippy::all, unreachable_pub, reason = "generated from proto/, which has the comments")]

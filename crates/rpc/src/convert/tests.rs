@@ -1,17 +1,19 @@
 //! What comes back is what went; what is no value is said to be none.
 
+mod roles;
+
 use super::proto as p;
 use super::{Bad, Fault, failure_of, of_status, status_of};
+use ::roles::directory::DirectoryError;
+use ::roles::queue::QueueError;
+use ::roles::store::StoreError;
+use ::roles::submission::SubmitError;
 use mail::flags::{Keyword, SystemFlags};
 use mail::id::ModSeq;
 use mail::search::{Criterion, Day, Needle, Place};
 use mail::sequence::NumberSet;
 use mail::time::Timestamp;
 use prost::Message as _;
-use roles::directory::DirectoryError;
-use roles::queue::QueueError;
-use roles::store::StoreError;
-use roles::submission::SubmitError;
 use tonic::{Code, Status};
 
 fn survives<E: Fault + PartialEq + std::fmt::Debug>(errors: Vec<E>) {

@@ -5,10 +5,12 @@
 //! refuses travels with its own error. A caller that has gone, or whose deadline has passed, has its call dropped: what
 //! was begun on disk ends there by itself.
 
+mod backup;
 mod cache;
 mod configuration;
 mod directory;
 mod kept;
+mod maintenance;
 mod manager;
 mod provision;
 mod queue;
@@ -23,10 +25,12 @@ use env::Env;
 use http::Request;
 use kept::Kept;
 use prost::Message;
+use roles::backup::Backup;
 use roles::configuration::Configuration;
 use roles::directory::Directory;
 use roles::directory::cache::DirectoryCache;
 use roles::directory::provision::Provisioning;
+use roles::maintenance::Maintenance;
 use roles::manager::Manager;
 use roles::queue::MailQueue;
 use roles::store::MessageStore;
@@ -64,6 +68,10 @@ pub struct Served {
     pub provisioning: Option<Arc<dyn Provisioning>>,
     /// The copy of the directory on this host.
     pub cache: Option<Arc<dyn DirectoryCache>>,
+    /// Long work on the mailboxes.
+    pub maintenance: Option<Arc<dyn Maintenance>>,
+    /// Backups of this host.
+    pub backup: Option<Arc<dyn Backup>>,
 }
 
 impl Served {
@@ -78,6 +86,8 @@ impl Served {
             ("Configuration", self.configuration.is_some()),
             ("Provisioning", self.provisioning.is_some()),
             ("DirectoryCache", self.cache.is_some()),
+            ("Maintenance", self.maintenance.is_some()),
+            ("Backup", self.backup.is_some()),
         ];
         roles.iter().filter(|(_, served)| *served).map(|(name, _)| (*name).to_owned()).collect()
     }
@@ -158,6 +168,11 @@ impl Inner {
                 Box::pin(provision::serve(self, provisioning, method, request)).await
             }
             "DirectoryCache" => Box::pin(cache::serve(self, served.cache.as_deref()?, method, request)).await,
+            "Maintenance" => {
+                let maintenance = served.maintenance.as_deref()?;
+                Box::pin(maintenance::serve(self, maintenance, method, request)).await
+            }
+            "Backup" => Box::pin(backup::serve(self, served.backup.as_deref()?, method, request)).await,
             _ => return None,
         })
     }
