@@ -76,6 +76,12 @@ const fn port(service: Service, standard: u16, key: Key<u64>) -> Port {
 /// All servers in the order in which they start; they stop in the opposite one.
 pub const SERVERS: &[Server] = &[
     Server {
+        name: "imconfserv",
+        run: sysadmin::IMCONFSERV_RUN,
+        ports: &[],
+        doc: "Configuration server: tries changes on some hosts first, tells how far the hosts are apart.",
+    },
+    Server {
         name: "imdircacheserv",
         run: sysadmin::IMDIRCACHESERV_RUN,
         ports: &[],
@@ -144,6 +150,11 @@ mod tests {
                 assert!(find(server).is_some() || PATH_ONLY.contains(server), "{} of {server}", row.name);
             }
         }
+    }
+
+    #[test]
+    fn its_14826_the_configuration_server_begins_before_any_other() {
+        assert_eq!(SERVERS[0].name, "imconfserv");
     }
 
     #[test]

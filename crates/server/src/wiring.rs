@@ -5,6 +5,7 @@
 
 use crate::backup::SiteBackup;
 use crate::folder;
+use crate::manager::SiteManager;
 use admin::context::Roles;
 use admin::site::Site;
 use anyhow::Context as _;
@@ -35,7 +36,6 @@ use net::tls_client::TlsClient;
 use pop::Pop;
 use queue::Queue;
 use roles::directory::Directory;
-use roles::manager::Manager;
 use roles::queue::MailQueue;
 use roles::store::{MessageStore, OneStore, Stores};
 use std::num::NonZeroU32;
@@ -73,7 +73,7 @@ impl Surroundings {
             .with_context(|| format!("cannot write to {}", folder.display()))?;
         configuration::report(&loaded, host, &log);
         let settings = Settings::new(host, "common", loaded.tree);
-        let configuration = Arc::new(InForce::new(files, settings.clone(), log.clone()));
+        let configuration = Arc::new(InForce::new(files, settings.clone(), log.clone(), loaded.checksum));
         let processors = std::thread::available_parallelism().map_or(2, usize::from);
         let env = Env {
             clock,
@@ -151,8 +151,9 @@ impl Servers {
     }
 
     /// The servers as commands see them.
-    pub(crate) fn roles(&self, manager: impl Manager + 'static) -> Roles {
+    pub(crate) fn roles(&self, manager: SiteManager) -> Roles {
         Roles {
+            rollout: Arc::new(manager.rollout().clone()),
             directory: Arc::new(self.directory.clone()),
             provisioning: Arc::new(self.directory.clone()),
             cache: Arc::new(self.directory.clone()),
