@@ -14,6 +14,7 @@ use roles::directory::provision::Provisioning;
 use roles::maintenance::Maintenance;
 use roles::manager::Manager;
 use roles::queue::MailQueue;
+use roles::rollout::Rollout;
 use roles::store::MessageStore;
 use roles::submission::Submission;
 use std::sync::Arc;
@@ -51,6 +52,8 @@ pub struct Roles {
     pub maintenance: Arc<dyn Maintenance>,
     /// The servers themselves.
     pub manager: Arc<dyn Manager>,
+    /// Brings changes of the configuration to hosts.
+    pub rollout: Arc<dyn Rollout>,
     /// Backups of all of it.
     pub backup: Arc<dyn Backup>,
     /// The other hosts.

@@ -78,6 +78,13 @@ const fn port(service: Service, standard: u16, key: Key<u64>) -> Port {
 /// All servers in the order in which they start; they stop in the opposite one.
 pub const SERVERS: &[Server] = &[
     Server {
+        name: "imconfserv",
+        run: sysadmin::IMCONFSERV_RUN,
+        ports: &[],
+        rme: Some(0),
+        doc: "Configuration server: tries changes on some hosts first, tells how far the hosts are apart.",
+    },
+    Server {
         name: "imdircacheserv",
         run: sysadmin::IMDIRCACHESERV_RUN,
         ports: &[],
@@ -166,6 +173,11 @@ mod tests {
         let different: std::collections::BTreeSet<u16> = asked.iter().copied().collect();
         assert_eq!(different.len(), asked.len());
         assert!(different.iter().all(|distance| *distance < RME_PORTS));
+    }
+
+    #[test]
+    fn its_14826_the_configuration_server_begins_before_any_other() {
+        assert_eq!(SERVERS[0].name, "imconfserv");
     }
 
     #[test]

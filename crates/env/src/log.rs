@@ -12,6 +12,7 @@ pub use writer::Writer;
 use crate::clock::Clock;
 use catalog::event::{Event, Severity, write_fields};
 use room::Room;
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::Path;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -45,6 +46,8 @@ struct Held {
     lines: Vec<(&'static str, String)>,
     bytes: usize,
     dropped: u64,
+    /// Events so far by their name, those that were dropped included: there are a few hundred names.
+    counts: BTreeMap<&'static str, (Severity, u64)>,
     /// What the disk has room for, as the writer last saw it.
     room: Room,
     closed: bool,
@@ -96,6 +99,7 @@ impl Log {
         let sink = &self.sink;
         let now = sink.clock.now();
         let mut held = sink.lock();
+        held.counts.entry(row.name).or_insert((row.severity, 0)).1 += 1;
         if !held.takes(row.severity) {
             held.dropped += 1;
             return;
@@ -111,6 +115,13 @@ impl Log {
         if held.bytes >= FLUSH_AT || row.severity >= Severity::Urgt {
             sink.wake.notify_one();
         }
+    }
+
+    /// How many events there were since the start, of all servers of the process, whose name and severity are asked for.
+    pub fn count(&self, asked: impl Fn(&str, Severity) -> bool) -> u64 {
+        let held = self.sink.lock();
+        let counted = held.counts.iter().filter(|(name, (severity, _))| asked(name, *severity));
+        counted.map(|(_, (_, count))| count).sum()
     }
 
     /// The lines that wait or, in memory, all lines: for tests.
@@ -161,6 +172,16 @@ mod tests {
             text,
             format!("2026-11-23T12:35:25.617Z mta1 mta[{pid}] Note ProcServerStarted {fields}\n")
         );
+    }
+
+    #[test]
+    fn events_are_counted_by_name_and_severity() {
+        let log = Log::in_memory("mta");
+        for _ in 0..3 {
+            log.for_server("mss").emit(&ProcServerStarted { server: "mss", version: "1" });
+        }
+        assert_eq!(log.count(|name, severity| name == "ProcServerStarted" && severity == Severity::Note), 3);
+        assert_eq!(log.count(|_, severity| severity > Severity::Note), 0);
     }
 
     #[test]

@@ -2,8 +2,8 @@
 //!
 //! All servers share this process. Those with ports (mta, popserv, imapserv) are started and stopped one by one: stopping
 //! closes the ports and drains the sessions, restarting hands the ports over to the new server before the old one drains.
-//! The directory, the store and the queue are what the others stand on:
-//! they start and stop with the process, and say so.
+//! The directory, the store and the queue are what the others stand on: they start and stop with the process, and say
+//! so. The configuration server has no ports, and no other server waits for it.
 
 use crate::ports::{self, Held, ServerPorts};
 use crate::surroundings::Surroundings;
@@ -12,24 +12,34 @@ use admin::site::Site;
 use catalog::events::proc::{ProcServerStarted, ProcServerStopped};
 use catalog::servers::{self, SERVERS, Server};
 use control::configuration::InForce;
+use control::probe::ProcessProbe;
+use control::rollout::RolloutServer;
 use env::Env;
 use env::clock::Moment;
 use env::tasks::Tasks;
 use mail::id::MailboxId;
 use roles::directory::{Directory as _, DirectoryError};
 use roles::manager::{Manager, ManagerError, Reloaded, ServerState, ServerStatus};
+use roles::probe::{Host, Hosts, Probe};
 use roles::queue::MailQueue as _;
+use roles::rollout::Rollout as _;
 use roles::store::MessageStore as _;
 use roles::{Answer, Call};
 use std::collections::HashMap;
 use std::net::Ipv4Addr;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 use tokio::io::AsyncReadExt as _;
 use tokio::net::TcpStream;
 
 /// How long a server that is stopped alone may take.
 const STOP_WITHIN: Duration = Duration::from_secs(8);
+/// The configuration server.
+const CONFIGURATION: &str = "imconfserv";
+/// More of a greeting is not read.
+const LONGEST_GREETING: usize = 512;
+/// How greetings begin that send a client away: SMTP 4xx and 5xx, POP3 `-ERR`, IMAP `* BYE`.
+const REFUSALS: [&[u8]; 4] = [b"4", b"5", b"-", b"* B"];
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 /// Starts, stops and answers for the servers of this process.
@@ -41,7 +51,25 @@ struct Inner {
     env: Env,
     configuration: Arc<InForce>,
     servers: Arc<Servers>,
+    rollout: RolloutServer,
     running: Mutex<HashMap<&'static str, Running>>,
+}
+
+/// The hosts that the configuration server can ask: this one.
+struct ThisHost {
+    manager: Weak<Inner>,
+    probe: Arc<dyn Probe>,
+}
+
+impl Hosts for ThisHost {
+    fn hosts(&self) -> Vec<Host> {
+        let here = self.manager.upgrade().map(SiteManager);
+        let host = |manager: SiteManager| {
+            let name = manager.0.site.host().as_str().to_owned();
+            Host { name, manager: Arc::new(manager), processes: vec![Arc::clone(&self.probe)] }
+        };
+        here.map(host).into_iter().collect()
+    }
 }
 
 struct Running {
@@ -57,7 +85,17 @@ impl SiteManager {
     /// With no server running yet.
     pub(crate) fn new(site: Arc<Site>, surroundings: &Surroundings, servers: Arc<Servers>) -> Self {
         let (env, configuration) = (surroundings.env.clone(), Arc::clone(&surroundings.configuration));
-        Self(Arc::new(Inner { site, env, configuration, servers, running: Mutex::default() }))
+        let probe = Arc::new(ProcessProbe::new(env.clone(), Arc::clone(&configuration), VERSION));
+        Self(Arc::new_cyclic(|manager| {
+            let hosts = ThisHost { manager: manager.clone(), probe };
+            let rollout = RolloutServer::new(site.configuration_files(), Arc::new(hosts));
+            Inner { site, env, configuration, servers, rollout, running: Mutex::default() }
+        }))
+    }
+
+    /// The configuration server of this process.
+    pub(crate) fn rollout(&self) -> &RolloutServer {
+        &self.0.rollout
     }
 
     /// Starts a server on ports that are open already.
@@ -75,6 +113,10 @@ impl SiteManager {
                 self.0.servers.start_outbound(&env, mta);
             }
         }
+        if server.name == CONFIGURATION {
+            self.0.rollout.serve(&env);
+        }
+        self.0.configuration.begun(server.name);
         env.log.emit(&ProcServerStarted { server: server.name, version: VERSION });
         let (state, since) = (ServerState::Running, env.clock.moment());
         let running = Running { tasks, ports: numbers, held, state, since };
@@ -109,6 +151,7 @@ impl SiteManager {
         if let Some(tasks) = tasks {
             tasks.drain(within).await;
             self.running().remove(server.name);
+            self.0.configuration.ended(server.name);
             self.0.env.for_server(server.name).log.emit(&ProcServerStopped { server: server.name });
         }
     }
@@ -158,6 +201,10 @@ impl SiteManager {
                     Ok(_) | Err(DirectoryError::Missing(_)) => Ok(()),
                     Err(error) => Err(failed(error.to_string())),
                 }
+            }
+            (CONFIGURATION, ..) => {
+                let shown = self.0.rollout.trial_show(call).await;
+                shown.map(|_| ()).map_err(|e| failed(e.to_string()))
             }
             _ => Err(ManagerError::NoServer(name.to_owned())),
         }
@@ -210,7 +257,7 @@ fn known(name: &str) -> Result<&'static Server, ManagerError> {
 /// The server of this name, if the others can do without it.
 fn can_stop(name: &str) -> Result<&'static Server, ManagerError> {
     let server = known(name)?;
-    match server.ports.is_empty() {
+    match server.ports.is_empty() && server.name != CONFIGURATION {
         false => Ok(server),
         true => Err(ManagerError::Failed(format!(
             "{name} shares its process with the servers that stand on it: stop the whole site"
@@ -218,14 +265,27 @@ fn can_stop(name: &str) -> Result<&'static Server, ManagerError> {
     }
 }
 
-/// Connects to the server's own port and waits for its first byte.
+/// Connects to the server's own port and waits for its greeting, which must not be one that sends us away.
 async fn greeting(port: u16) -> Result<(), ManagerError> {
     let failed = |error: std::io::Error| ManagerError::Failed(format!("port {port}: {error}"));
     let mut socket = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await.map_err(failed)?;
-    let mut first = [0u8; 1];
-    match socket.read(&mut first).await.map_err(failed)? {
-        0 => Err(ManagerError::Failed(format!("port {port}: closed without a greeting"))),
-        _ => Ok(()),
+    let mut line = Vec::new();
+    while line.len() < LONGEST_GREETING && !line.contains(&b'\n') {
+        let mut piece = [0u8; 64];
+        match socket.read(&mut piece).await.map_err(failed)? {
+            0 if line.is_empty() => {
+                return Err(ManagerError::Failed(format!("port {port}: closed without a greeting")));
+            }
+            0 => break,
+            count => line.extend_from_slice(&piece[..count]),
+        }
+    }
+    match REFUSALS.iter().any(|refusal| line.starts_with(refusal)) {
+        true => {
+            let said = String::from_utf8_lossy(&line);
+            Err(ManagerError::Failed(format!("port {port}: {}", said.lines().next().unwrap_or_default())))
+        }
+        false => Ok(()),
     }
 }
 

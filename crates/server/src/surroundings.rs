@@ -42,7 +42,7 @@ impl Surroundings {
             .with_context(|| format!("cannot write to {}", folder.display()))?;
         configuration::report(&loaded, host, &log);
         let settings = Settings::new(host, "common", loaded.tree);
-        let configuration = Arc::new(InForce::new(files, settings.clone(), log.clone()));
+        let configuration = Arc::new(InForce::new(files, settings.clone(), log.clone(), loaded.checksum));
         let processors = std::thread::available_parallelism().map_or(2, usize::from);
         let env = Env {
             clock,

@@ -7,6 +7,7 @@ use crate::backup::SiteBackup;
 use crate::doors::Offer;
 use crate::folder;
 use crate::here::{Here, Parts};
+use crate::manager::SiteManager;
 use crate::partners::Partners;
 use crate::surroundings::Surroundings;
 use admin::context::{Hosts, Roles};
@@ -138,9 +139,10 @@ impl Servers {
     }
 
     /// The servers as commands see them.
-    pub(crate) fn roles(&self, manager: impl Manager + 'static) -> Roles {
+    pub(crate) fn roles(&self, manager: SiteManager) -> Roles {
         let own = self.site.host();
         Roles {
+            rollout: Arc::new(manager.rollout().clone()),
             directory: Arc::clone(&self.asked.directory),
             provisioning: Arc::clone(&self.asked.provisioning),
             cache: Arc::clone(&self.asked.cache),

@@ -458,7 +458,7 @@ fn wait_for_line(output: std::process::ChildStdout) -> bool {
 
 /// A base on which the ports of all services are free. They lie below the range from which the system takes
 /// ports for outgoing connections, and ranges of one process do not overlap.
-fn free_base() -> Option<u16> {
+pub fn free_base() -> Option<u16> {
     static NEXT: AtomicU16 = AtomicU16::new(0);
     let offset = u16::try_from(std::process::id() % 900).ok()?;
     let bases = (0..28).map(|_| 2_000 + offset + 1_000 * (NEXT.fetch_add(1, Ordering::Relaxed) % 28));

@@ -23,6 +23,7 @@ pub const ALL: &[&Command] = &[
     &configuration::imconfcontrol::COMMAND,
     &configuration::imconfedit::COMMAND,
     &configuration::imconfxlate::COMMAND,
+    &configuration::imconfformput::COMMAND,
     &accounts::imdbcontrol::COMMAND,
     &accounts::impwdhash::COMMAND,
     &accounts::cosupgrade::COMMAND,
@@ -93,7 +94,9 @@ pub(crate) fn input_file<'a>(row: &Command, arguments: &'a Arguments) -> Option<
             let path = accounts::imdbcontrol::batch_file(arguments.words())?;
             Some(InputFile { path, then: Then::Nothing })
         }
-        name if name == accounts::cosupgrade::COMMAND.name => {
+        name if name == accounts::cosupgrade::COMMAND.name
+            || name == configuration::imconfformput::COMMAND.name =>
+        {
             let path = arguments.words().first().filter(|path| *path != "-")?;
             Some(InputFile { path, then: Then::Nothing })
         }

@@ -2,6 +2,7 @@
 
 pub(crate) mod house;
 pub(crate) mod roles;
+mod rollout;
 
 use crate::arguments::{self, Asked};
 use crate::command::Exit;

@@ -11,6 +11,7 @@ use mail::search::{Criterion, Place};
 use mail::sequence::NumberSet;
 use mail::time::Timestamp;
 use roles::backup::{Backup, BackupError, Made, Make, Progress, Recover, Recovered};
+use roles::configuration::Proposal;
 use roles::directory::cache::{Built, CacheStatus, Compared, Control, DirectoryCache, Fields, Probed};
 use roles::directory::provision::{Provisioning, Reply, Request};
 use roles::directory::{Account, Directory, DirectoryError, Login, Origin, Route, ScramKeys};
@@ -22,6 +23,7 @@ use roles::manager::{Manager, ManagerError, Reloaded, ServerState, ServerStatus}
 use roles::queue::{
     Claimed, Handling, Listed, MailQueue, NewItem, Outcome, QueueCounts, QueueError, Settled,
 };
+use roles::rollout::{End, Trial};
 use roles::store::*;
 use roles::submission::{Submission, Submit, SubmitError};
 use roles::whole::{Moved, Restore, Restored};
@@ -33,10 +35,10 @@ use testkit::memory_store::MemoryStore;
 
 /// The whole site. Clones share it.
 #[derive(Clone, Default)]
-pub(crate) struct Double(Arc<State>);
+pub(crate) struct Double(pub(super) Arc<State>);
 
 #[derive(Default)]
-struct State {
+pub(super) struct State {
     /// By name; a message is its UID and its text.
     folders: Mutex<Vec<(String, Messages)>>,
     submitted: Mutex<Vec<Submit>>,
@@ -46,6 +48,9 @@ struct State {
     /// Servers that do not run.
     stopped: Mutex<Vec<String>>,
     reload: Mutex<Option<Result<Reloaded, ManagerError>>>,
+    /// What was last tried, and how every trial ends.
+    pub(super) tried: Mutex<Option<(Proposal, Trial)>>,
+    pub(super) trial_end: Mutex<Option<End>>,
     /// Tasks that were started, and what every one of them comes to.
     started: Mutex<Vec<(Task, Keep)>>,
     whole: Mutex<Vec<String>>,
@@ -126,6 +131,7 @@ impl Double {
             submission: Arc::new(self.clone()),
             maintenance: Arc::new(self.clone()),
             manager: Arc::new(self.clone()),
+            rollout: Arc::new(self.clone()),
             backup: Arc::new(self.clone()),
             hosts: Arc::new(self.clone()),
         }

@@ -4,6 +4,8 @@ use crate::key::Kind;
 use crate::keys;
 
 keys! {
+    #[doc = "Whether this host runs the configuration server. One host of a site does."]
+    IMCONFSERV_RUN: bool = "imconfserv_run" in ["sysadmin"], Kind::Bool, ["on"], Restart, since "3.2";
     #[doc = "Whether this host runs the directory."]
     IMDIRCACHESERV_RUN: bool = "imdircacheserv_run" in ["sysadmin"], Kind::Bool, ["on"], Restart, since "3.2";
     #[doc = "Whether this host runs the message store."]

@@ -7,7 +7,7 @@
 use super::history::{Author, History, differences, note_by_hand};
 use super::load::{Files, changed_at, keep, last_good_text, parse, text, write};
 use super::reload::needs_restart;
-use super::rules;
+use super::{rules, trial};
 use crate::lock_file::{LockFile, TakeError};
 use catalog::event::Severity;
 use catalog::key::Kind;
@@ -65,16 +65,37 @@ pub fn assess(files: &Files, proposal: &Proposal) -> Result<Assessed, Configurat
 /// Why nothing was changed.
 pub fn install(files: &Files, proposal: &Proposal, at: Timestamp) -> Result<Assessed, ConfigurationError> {
     let _held = take(files)?;
+    let before = noted(files)?;
+    let plan = plan(files, &before, proposal)?;
+    trial::leaves_alone(files, &before, &plan.assessed.differences)?;
+    if plan.after == before {
+        return Ok(plan.assessed);
+    }
+    commit(files, &before, plan, &author(&proposal.who, &proposal.why, at))
+}
+
+/// The text that holds; what was changed by hand is in the history. Needs the right to change it.
+pub(super) fn noted(files: &Files) -> Result<String, ConfigurationError> {
     let before = text(&files.current).map_err(unreadable)?;
     let kept = last_good_text(files);
     note_by_hand(files, (kept.as_deref(), &before), changed_at(files)).map_err(unwritable)?;
-    let Plan { after, mut assessed } = plan(files, &before, proposal)?;
-    if after == before {
-        return Ok(assessed);
-    }
-    let author = Author { who: cut(&proposal.who), why: cut(&proposal.why), at };
+    Ok(before)
+}
+
+pub(super) fn author(who: &str, why: &str, at: Timestamp) -> Author {
+    Author { who: cut(who), why: cut(why), at, trial: None }
+}
+
+/// Makes the change: first its record, then the file. Needs the right to change it.
+pub(super) fn commit(
+    files: &Files,
+    before: &str,
+    plan: Plan,
+    author: &Author,
+) -> Result<Assessed, ConfigurationError> {
+    let Plan { after, mut assessed } = plan;
     let history = History::read(files).map_err(unwritable)?;
-    let made = history.append(files, (&before, &after), Some(&assessed.differences), &author);
+    let made = history.append(files, (before, &after), Some(&assessed.differences), author);
     assessed.version = made.map_err(unwritable)?;
     write(&files.current, &after).map_err(unwritable)?;
     keep(files, &after);
@@ -93,7 +114,7 @@ pub(super) fn unreadable(error: impl std::fmt::Display) -> ConfigurationError {
     ConfigurationError::Unreadable(error.to_string())
 }
 
-fn unwritable(error: io::Error) -> ConfigurationError {
+pub(super) fn unwritable(error: io::Error) -> ConfigurationError {
     ConfigurationError::Write(error.to_string())
 }
 
@@ -103,12 +124,15 @@ fn cut(remark: &str) -> String {
 }
 
 /// What a proposal comes to.
-struct Plan {
-    after: String,
-    assessed: Assessed,
+pub(super) struct Plan {
+    /// The text that would be.
+    pub(super) after: String,
+    /// What it does.
+    pub(super) assessed: Assessed,
 }
 
-fn plan(files: &Files, before: &str, proposal: &Proposal) -> Result<Plan, ConfigurationError> {
+/// Judges a proposal.
+pub(super) fn plan(files: &Files, before: &str, proposal: &Proposal) -> Result<Plan, ConfigurationError> {
     let history = History::read(files).map_err(unwritable)?;
     let now = history.version(before);
     if let Some(from) = proposal.from.filter(|from| *from != now) {
@@ -191,7 +215,7 @@ fn judge(version: Version, before: &Tree, after: &Tree) -> Result<Assessed, Conf
 }
 
 /// The servers that read one of these entries.
-fn affected(differences: &[Difference]) -> Vec<String> {
+pub(super) fn affected(differences: &[Difference]) -> Vec<String> {
     let reads = |server: &str, path: &Path| {
         keys::set_by(&path.server, &path.key).any(|row| {
             let reads = row.servers.contains(&server) || row.servers.contains(&"common");

@@ -228,9 +228,9 @@ mod tests {
     /// A process: its settings and the task that follows.
     fn process(files: &Files) -> (Settings, Env) {
         let env = Env::for_test("mta");
-        let tree = super::super::load(files).unwrap().tree;
-        let settings = Settings::new("venus", "mta", tree);
-        let in_force = InForce::new(files.clone(), settings.clone(), env.log.clone());
+        let loaded = super::super::load(files).unwrap();
+        let settings = Settings::new("venus", "mta", loaded.tree);
+        let in_force = InForce::new(files.clone(), settings.clone(), env.log.clone(), loaded.checksum);
         env.tasks.spawn(follow(Arc::new(in_force), env.clone()));
         (settings, env)
     }
@@ -260,6 +260,52 @@ mod tests {
         far.server.configuration_apply(&call(), wish("9")).await.unwrap();
         far.down.store(false, Ordering::Relaxed);
         holds(&processes[19].0, 9).await;
+        env.tasks.drain(Duration::from_secs(5)).await;
+    }
+
+    /// Hosts with a copy of their own and a process each; the change is made by somebody who tells nobody.
+    #[tokio::test]
+    async fn a_change_is_in_force_on_twenty_hosts_at_once_and_a_host_that_starts_alone_works_from_its_copy() {
+        let (_central, files) = site("/*/mta/maxMessageSize: [7]\n");
+        let far = Far::new(&files);
+        let host = || {
+            let (folder, copy) = site("");
+            let env = Env::for_test("immgrserv");
+            let server: Arc<dyn Configuration> = Arc::new(far.server.clone());
+            env.tasks.spawn(Mirror { server, files: copy.clone(), env: env.clone() }.run());
+            (folder, copy.clone(), process(&copy), env)
+        };
+        let hosts: Vec<_> = (0..20).map(|_| host()).collect();
+        for (_, _, (settings, _), _) in &hosts {
+            holds(settings, 7).await;
+        }
+        let begun = hosts[0].3.clock.moment();
+        let at = hosts[0].3.clock.now();
+        install(&files, &wish("8"), at).unwrap();
+        for (_, _, (settings, _), _) in &hosts {
+            holds(settings, 8).await;
+        }
+        let took = begun.elapsed();
+        println!("in force on 20 hosts, each with a copy of its own, after {took:?}");
+        assert!(took < Duration::from_secs(5), "{took:?}");
+        for (_, _, (_, env), mirror) in &hosts {
+            for env in [env, mirror] {
+                assert_eq!(env.tasks.drain(Duration::from_secs(20)).await, 0);
+            }
+        }
+        // One of them starts again while the server is away, and hears of what it missed.
+        far.down.store(true, Ordering::Relaxed);
+        let (copy, env) = (&hosts[3].1, Env::for_test("immgrserv"));
+        env.tasks.spawn(Mirror { server: far.clone(), files: copy.clone(), env: env.clone() }.run());
+        let again = process(copy);
+        assert_eq!(again.0.get(MAX_MESSAGE_SIZE), 8);
+        install(&files, &wish("9"), at).unwrap();
+        while !env.log.lines().iter().any(|line| line.contains("ConfServerDown")) {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        assert_eq!(again.0.get(MAX_MESSAGE_SIZE), 8);
+        far.down.store(false, Ordering::Relaxed);
+        holds(&again.0, 9).await;
         env.tasks.drain(Duration::from_secs(5)).await;
     }
 

@@ -31,10 +31,35 @@ pub(super) struct Record {
     before: String,
     after: String,
     differences: Option<Vec<Entry>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    trial: Option<Mark>,
 }
 
-#[derive(Debug, Clone, Serialize, Deserialize)]
-struct Entry {
+/// What a change has to do with a trial on some hosts (`super::trial`).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) enum Mark {
+    /// It begins one.
+    Begun {
+        /// Where.
+        hosts: Vec<String>,
+        /// For how long.
+        seconds: u64,
+        /// Whether servers are restarted for it.
+        restarts: bool,
+        /// What is to hold on every host at its end.
+        wide: Vec<Entry>,
+    },
+    /// It ends the one that this version began.
+    Ended {
+        /// That version.
+        trial: u64,
+        /// Whether the change was spread to every host.
+        spread: bool,
+    },
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Entry {
     path: String,
     before: Option<String>,
     after: Option<String>,
@@ -49,6 +74,8 @@ pub(super) struct Author {
     pub(super) why: String,
     /// When.
     pub(super) at: Timestamp,
+    /// Whether it begins or ends a trial.
+    pub(super) trial: Option<Mark>,
 }
 
 /// The changes of a configuration, oldest first.
@@ -65,9 +92,27 @@ impl History {
         let mut bytes = Vec::new();
         file.take(2 * MAX_SIZE).read_to_end(&mut bytes)?;
         let lines = bytes.split(|byte| *byte == b'\n');
-        let mut records: Vec<Record> = lines.filter_map(|line| serde_json::from_slice(line).ok()).collect();
-        records.dedup_by_key(|record| record.version);
+        let mut records: Vec<Record> = Vec::new();
+        for record in lines.filter_map(|line| serde_json::from_slice::<Record>(line).ok()) {
+            // One that never came into force stands before the one that took its number.
+            records.retain(|earlier| earlier.version < record.version);
+            records.push(record);
+        }
         Ok(Self(records))
+    }
+
+    /// The records that came into force for this text, oldest first, each with what it has to do with a trial.
+    pub(super) fn marks(&self, text: &str) -> impl Iterator<Item = (Accepted, &Mark)> {
+        let now = self.version(text).0;
+        let held = self.0.iter().filter(move |record| record.version <= now);
+        held.filter_map(|record| Some((record.accepted(), record.trial.as_ref()?)))
+    }
+
+    /// Versions with the checksum of their text, the newest first, at most this many.
+    pub(super) fn checksums(&self, text: &str, most: usize) -> Vec<(Version, String)> {
+        let now = self.version(text).0;
+        let held = self.0.iter().rev().filter(|record| record.version <= now);
+        held.take(most).map(|record| (Version(record.version), record.after.clone())).collect()
     }
 
     /// The number of a text: of the last change where it made this text, of the one before where the last one never
@@ -83,6 +128,13 @@ impl History {
         let now = self.version(text).0;
         let held = self.0.iter().rev().filter(|record| record.version <= now);
         held.take(most).map(Record::accepted).collect()
+    }
+
+    /// When the text was changed by hand, where that was the last change.
+    pub(super) fn by_hand(&self, text: &str) -> Option<Timestamp> {
+        let now = self.version(text).0;
+        let last = self.0.iter().rev().find(|record| record.version <= now)?;
+        (last.who == BY_HAND).then(|| Timestamp::from_micros(last.at))
     }
 
     /// What must be said of entries so that they are as they were in that version; `None` where the history does not
@@ -123,12 +175,19 @@ impl History {
             before: checksum(before),
             after: checksum(after),
             differences: differences.map(|all| all.iter().map(Entry::of).collect()),
+            trial: author.trial.clone(),
         };
         let version = Version(record.version);
         let line = serde_json::to_string(&record)? + "\n";
         let size = std::fs::metadata(files.history()).map_or(0, |data| data.len());
         if self.0.len() >= MAX_RECORDS || size + line.len() as u64 > MAX_SIZE {
-            let kept = self.0.split_off(self.0.len() / 2);
+            let mut kept = self.0.split_off(self.0.len() / 2);
+            // What is being tried must be known to be.
+            let open = self.0.into_iter().rev().find(|record| record.trial.is_some());
+            let open = open.filter(|record| matches!(record.trial, Some(Mark::Begun { .. })));
+            if !kept.iter().any(|record| record.trial.is_some()) {
+                kept.splice(0..0, open);
+            }
             let kept: Result<Vec<_>, _> = kept.iter().map(serde_json::to_string).collect();
             let text = kept?.into_iter().map(|line| line + "\n").collect::<String>() + &line;
             write(&files.history(), &text)?;
@@ -157,7 +216,7 @@ impl Record {
 }
 
 impl Entry {
-    fn of(difference: &Difference) -> Self {
+    pub(super) fn of(difference: &Difference) -> Self {
         let written = |values: &Option<Vec<String>>| values.as_deref().map(write_values);
         Self {
             path: difference.path.to_string(),
@@ -166,7 +225,7 @@ impl Entry {
         }
     }
 
-    fn difference(&self) -> Option<Difference> {
+    pub(super) fn difference(&self) -> Option<Difference> {
         let values = |text: &Option<String>| text.as_deref().and_then(parse_values);
         Some(Difference {
             path: Path::parse(&self.path)?,
@@ -199,7 +258,7 @@ pub(super) fn note_by_hand(
         return Ok(());
     }
     let differences = trees.map(|(before, after)| differences(&before, &after));
-    let author = Author { who: BY_HAND.into(), why: String::new(), at };
+    let author = Author { who: BY_HAND.into(), why: String::new(), at, trial: None };
     history.append(files, (known.unwrap_or_default(), after), differences.as_deref(), &author)?;
     Ok(())
 }
@@ -222,7 +281,8 @@ pub fn differences(before: &Tree, after: &Tree) -> Vec<Difference> {
     paths.into_iter().map(difference).collect()
 }
 
-fn checksum(text: &str) -> String {
+/// What tells one text of a configuration from another: 32 hexadecimal digits.
+pub fn checksum(text: &str) -> String {
     Sha256::digest(text.as_bytes()).iter().take(16).map(|byte| format!("{byte:02x}")).collect()
 }
 
@@ -231,7 +291,12 @@ mod tests {
     use super::*;
 
     fn author(who: &str) -> Author {
-        Author { who: who.into(), why: "because".into(), at: Timestamp::from_secs(1_795_437_325) }
+        Author {
+            who: who.into(),
+            why: "because".into(),
+            at: Timestamp::from_secs(1_795_437_325),
+            trial: None,
+        }
     }
 
     fn files() -> (tempfile::TempDir, Files) {
@@ -275,7 +340,12 @@ mod tests {
         assert_eq!((history.version(B), history.newest(B, 9).len()), (Version(1), 1));
         assert_eq!(append(&files, B, A), Version(2));
         let again = History::read(&files).unwrap();
-        assert_eq!(again.version(A), Version(2));
+        assert_eq!((again.version(A), again.newest(A, 9).len()), (Version(2), 2));
+        assert_eq!(
+            again.back_to(A, Version(1)).unwrap()[0].after,
+            Some(vec!["2".to_owned()]),
+            "from B, not from C"
+        );
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Reads and judges `config.db`, and keeps the last good one.
 
-use super::history::note_by_hand;
+use super::history::{checksum, note_by_hand};
 use crate::lock_file::LockFile;
 use catalog::tree::check::{self, Finding};
 use catalog::tree::{BadLine, Tree};
@@ -53,6 +53,8 @@ pub struct Loaded {
     pub findings: Vec<Finding>,
     /// Where it is from.
     pub origin: Origin,
+    /// Of its text.
+    pub checksum: String,
 }
 
 /// Where a configuration came from.
@@ -118,23 +120,24 @@ pub(super) fn parse(path: &Path, text: &str) -> Result<Tree, LoadError> {
 /// Where neither can be used: why `config.db` cannot.
 pub fn load(files: &Files) -> Result<Loaded, LoadError> {
     let current = text(&files.current).and_then(|text| Ok((parse(&files.current, &text)?, text)));
-    let (tree, origin) = match current {
+    let (tree, text, origin) = match current {
         Ok((tree, text)) => {
             keep(files, &text);
-            (tree, Origin::Current)
+            (tree, text, Origin::Current)
         }
-        Err(error) => match File::open(files.last_good()).is_ok().then(|| read(&files.last_good())) {
-            Some(Ok(tree)) => (tree, Origin::LastGood(error)),
-            _ => return Err(error),
-        },
+        Err(error) => {
+            let good = last_good_text(files).and_then(|text| Some((Tree::parse(&text).ok()?, text)));
+            let Some((tree, text)) = good else { return Err(error) };
+            (tree, text, Origin::LastGood(error))
+        }
     };
-    Ok(judged(tree, origin))
+    Ok(judged(tree, &text, origin))
 }
 
-pub(super) fn judged(mut tree: Tree, origin: Origin) -> Loaded {
+pub(super) fn judged(mut tree: Tree, text: &str, origin: Origin) -> Loaded {
     let findings = check::check(&tree);
     check::translate(&mut tree);
-    Loaded { tree, findings, origin }
+    Loaded { tree, findings, origin, checksum: checksum(text) }
 }
 
 /// Keeps a good text as the last good one, and notes one that was changed by hand in the history. A site whose disk

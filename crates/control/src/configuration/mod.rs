@@ -8,12 +8,14 @@ pub mod change;
 mod follow;
 mod history;
 mod load;
+mod narrow;
 mod reload;
 mod rules;
 mod server;
+pub mod trial;
 
 pub use follow::{Mirror, follow};
-pub use history::{MAX_RECORDS, differences};
+pub use history::{MAX_RECORDS, checksum, differences};
 pub use load::{Files, LoadError, Loaded, MAX_SIZE, Origin, load, read};
 pub use reload::{InForce, report};
-pub use server::{ConfigurationServer, accepted, snapshot};
+pub use server::{ConfigurationServer, accepted, checksums, snapshot};

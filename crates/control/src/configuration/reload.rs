@@ -1,7 +1,8 @@
 //! Puts a changed configuration in force in a running daemon.
 
-use super::history::differences;
+use super::history::{History, checksum, differences};
 use super::load::{Files, LoadError, Loaded, Origin, judged, keep, parse, text};
+use super::narrow::effective;
 use catalog::event::Severity;
 use catalog::events::conf::{ConfChanged, ConfNotAConfiguredHost, ConfParmError};
 use catalog::key::Effect;
@@ -11,7 +12,9 @@ use catalog::tree::{Path, Tree};
 use env::log::Log;
 use env::settings::Settings;
 use roles::manager::Reloaded;
-use std::sync::{Mutex, PoisonError};
+use roles::probe::{ConfigurationReport, MAX_WAITING, WaitingKey};
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// The configuration of a running process.
 pub struct InForce {
@@ -20,12 +23,54 @@ pub struct InForce {
     log: Log,
     /// Held while one reload runs: two at once could put the older one in force last (ITS 22751).
     turn: Mutex<()>,
+    now: Mutex<Now>,
+}
+
+/// What holds in this process.
+struct Now {
+    /// Of the text in force.
+    checksum: String,
+    /// What each server began with.
+    begun: BTreeMap<&'static str, Arc<Tree>>,
 }
 
 impl InForce {
-    /// Follows these files with these settings, which hold what [`super::load`] gave.
-    pub fn new(files: Files, settings: Settings, log: Log) -> Self {
-        Self { files, settings, log, turn: Mutex::new(()) }
+    /// Follows these files with these settings, which hold what [`super::load`] gave with this checksum.
+    pub fn new(files: Files, settings: Settings, log: Log, checksum: String) -> Self {
+        let now = Mutex::new(Now { checksum, begun: BTreeMap::new() });
+        Self { files, settings, log, turn: Mutex::new(()), now }
+    }
+
+    fn now(&self) -> MutexGuard<'_, Now> {
+        self.now.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A server begins with what is in force: from here on its restart keys are what they are now.
+    pub fn begun(&self, server: &'static str) {
+        self.now().begun.insert(server, self.settings.tree());
+    }
+
+    /// A server has ended.
+    pub fn ended(&self, server: &str) {
+        self.now().begun.remove(server);
+    }
+
+    /// What this process has of the configuration. Reads the files: for a thread that may wait for the disk.
+    pub fn report(&self) -> ConfigurationReport {
+        let (in_force, begun) = {
+            let now = self.now();
+            (now.checksum.clone(), now.begun.clone())
+        };
+        let (tree, host) = (self.settings.tree(), self.settings.host());
+        let waiting = begun.iter().flat_map(|(server, then)| waiting(then, &tree, (host, server)));
+        let text = text(&self.files.current).unwrap_or_default();
+        let history = History::read(&self.files).unwrap_or_default();
+        ConfigurationReport {
+            in_force,
+            file: checksum(&text),
+            by_hand: history.by_hand(&text),
+            waiting: waiting.take(MAX_WAITING).collect(),
+        }
     }
 
     /// The files that are followed.
@@ -41,6 +86,7 @@ impl InForce {
     pub fn reload(&self) -> Result<Reloaded, LoadError> {
         let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
         let loaded = self.read().inspect_err(|error| refuse(&self.log, error))?;
+        self.now().checksum.clone_from(&loaded.checksum);
         report(&loaded, self.settings.host(), &self.log);
         let done = compare(&self.settings.tree(), &loaded.tree, self.settings.host());
         if done != Reloaded::default() {
@@ -55,7 +101,7 @@ impl InForce {
         let text = text(&self.files.current)?;
         let tree = parse(&self.files.current, &text)?;
         keep(&self.files, &text);
-        Ok(judged(tree, Origin::Current))
+        Ok(judged(tree, &text, Origin::Current))
     }
 }
 
@@ -90,6 +136,16 @@ fn compare(before: &Tree, after: &Tree, host: &str) -> Reloaded {
     Reloaded { applied: texts(applied), at_restart: texts(at_restart) }
 }
 
+/// The keys of a server that wait for a restart: it began with the one tree, and reads the other when it begins again.
+fn waiting(then: &Tree, now: &Tree, (host, server): (&str, &str)) -> Vec<WaitingKey> {
+    let restart = keys::rows().filter(|row| row.effect == Effect::Restart);
+    let read =
+        restart.filter(|row| row.servers.iter().any(|reader| *reader == server || *reader == "common"));
+    let differs = |key: &str| effective(then, host, server, key) != effective(now, host, server, key);
+    let keys = read.map(|row| row.name).filter(|key| differs(key));
+    keys.map(|key| WaitingKey { server: server.to_owned(), key: key.to_owned() }).collect()
+}
+
 /// Whether a change of this entry waits for a restart.
 pub(super) fn needs_restart(path: &Path) -> bool {
     keys::set_by(&path.server, &path.key).any(|row| row.effect == Effect::Restart)
@@ -105,9 +161,10 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let files = Files::in_folder(folder.path());
         std::fs::write(&files.current, text).unwrap();
-        let settings = Settings::new("venus", "mta", load(&files).unwrap().tree);
+        let loaded = load(&files).unwrap();
+        let settings = Settings::new("venus", "mta", loaded.tree);
         let log = Log::in_memory("immgrserv");
-        let in_force = InForce::new(files.clone(), settings.clone(), log.clone());
+        let in_force = InForce::new(files.clone(), settings.clone(), log.clone(), loaded.checksum);
         (folder, files, settings, log, in_force)
     }
 
@@ -125,6 +182,30 @@ mod tests {
         );
         assert_eq!(in_force.reload().unwrap(), Reloaded::default());
         assert_eq!(log.lines().len(), 1, "a reload without a change says nothing");
+    }
+
+    #[test]
+    fn what_waits_for_a_restart_is_known_until_the_server_has_begun_again() {
+        let (_folder, files, _, _, in_force) = running("/*/mta/maxMessageSize: [7]\n");
+        let before = in_force.report();
+        assert_eq!((&before.in_force, before.waiting.len()), (&before.file, 0));
+        in_force.begun("mta");
+        in_force.begun("mss");
+        let text = "/*/mta/maxMessageSize: [8]\n/venus/mss/numMssPorts: [4]\n/mars/mss/numMssPorts: [9]\n";
+        std::fs::write(&files.current, text).unwrap();
+        let unread = in_force.report();
+        assert!(unread.in_force == before.in_force && unread.file == checksum(text), "{unread:?}");
+        in_force.reload().unwrap();
+        let waits = WaitingKey { server: "mss".into(), key: "numMssPorts".into() };
+        let report = in_force.report();
+        assert_eq!((report.waiting, report.in_force), (vec![waits], checksum(text)));
+        in_force.begun("mss");
+        assert_eq!(in_force.report().waiting, []);
+        std::fs::write(&files.current, text.replace("[4]", "[2]")).unwrap();
+        in_force.reload().unwrap();
+        assert_eq!(in_force.report().waiting.len(), 1);
+        in_force.ended("mss");
+        assert_eq!(in_force.report().waiting, []);
     }
 
     #[test]

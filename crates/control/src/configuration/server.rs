@@ -4,7 +4,7 @@
 //! writing goes through the compute pool. Hosts without the files follow by `configuration_watch` ([`super::Mirror`]).
 
 use super::change::{assess, install, unreadable};
-use super::history::History;
+use super::history::{History, checksum};
 use super::load::{Files, text};
 use env::Env;
 use roles::configuration::{
@@ -92,6 +92,21 @@ pub fn snapshot(files: &Files) -> Result<Snapshot, ConfigurationError> {
     let text = text(&files.current).map_err(unreadable)?;
     let version = History::read(files).map_err(unreadable)?.version(&text);
     Ok(Snapshot { version, text })
+}
+
+/// The version that holds and those before it, the newest first, each with the checksum of its text.
+///
+/// # Errors
+/// Where the configuration or its history cannot be read.
+pub fn checksums(files: &Files) -> Result<Vec<(Version, String)>, ConfigurationError> {
+    let text = text(&files.current).map_err(unreadable)?;
+    let history = History::read(files).map_err(unreadable)?;
+    let now = (history.version(&text), checksum(&text));
+    let mut all = history.checksums(&text, MAX_LISTED);
+    if all.first() != Some(&now) {
+        all.insert(0, now);
+    }
+    Ok(all)
 }
 
 impl Configuration for ConfigurationServer {

@@ -134,7 +134,7 @@ fn its_21940_imconfget_prints_the_value_in_force_and_fails_for_an_unknown_key() 
 fn its_11506_status_and_ping_tell_the_truth() -> Result<()> {
     let mut site = Site::fresh()?;
     let shown = site.must(&["imservctrl", "status"])?;
-    for server in ["mta", "mss", "popserv", "imapserv", "imqueueserv", "imdircacheserv"] {
+    for server in ["imconfserv", "mta", "mss", "popserv", "imapserv", "imqueueserv", "imdircacheserv"] {
         ensure!(shown.contains(server), "{server} is not in\n{shown}");
         site.must(&["imservping", server])?;
     }

@@ -3,6 +3,7 @@
 
 mod accounts;
 mod backup;
+mod configuration;
 mod control;
 mod damage;
 mod imap;

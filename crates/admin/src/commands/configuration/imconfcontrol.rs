@@ -1,5 +1,6 @@
 //! `imconfcontrol`: changes the configuration, all of a set of changes or none, and puts it in force.
 
+use super::{drift, stage};
 use crate::command::{Command, Count, Example, Exit, Grammar, Group, Opt, Outcome, Place, Word};
 use crate::connect::daemon_process;
 use crate::context::{Context, Failure};
@@ -13,6 +14,7 @@ use control::lock_file;
 use env::clock::Clock;
 use roles::configuration::{Accepted, Assessed, Change, Difference, Proposal, Version, Wish};
 use roles::manager::Reloaded;
+use roles::rollout::End;
 use serde_json::json;
 
 /// The row.
@@ -28,12 +30,24 @@ pub const COMMAND: Command = Command {
             -show prints what one changed, -rollback makes every entry what it was in that version, 0 being before the \
             first; that is a change like any other. With -from, the changes are refused where another version holds \
             by now.\n\n\
+            -stage tries the changes on some hosts before all have them: as entries of these hosts, which stand in \
+            config.db as long as it lasts. The hosts are watched for -watch seconds. Where their servers answer, none \
+            has stopped or was restarted, and no more errors and refused connections come than before, the entries \
+            become those that were wished for; else they are taken back, and the history says why. -promote and -abort \
+            end it before its time. It ends also where nobody waits for it; with the configuration server stopped or \
+            dead meanwhile, it is taken back.\n\n\
+            -drift prints which process has which version, which files were changed by hand, and which keys wait for \
+            a restart of their server.\n\n\
             -key is /HOST/SERVER/KEY=VALUE, where * stands for any host; several values are parted by line ends. \
             With - as argument, changes are read from standard input, one a line.",
     usage: &[
         "-install [-from VERSION] [-who NAME] [-why TEXT] [-key ENTRY=VALUE]... [-remove ENTRY]... [-]",
         "-assess [-from VERSION] [-key ENTRY=VALUE]... [-remove ENTRY]... [-]",
         "-rollback VERSION [-who NAME] [-why TEXT]",
+        "[-json] -stage HOST[,HOST]... [-watch SECONDS] [-restart] [-from VERSION] [-who NAME] [-why TEXT] \
+         [-key ENTRY=VALUE]... [-remove ENTRY]... [-]",
+        "-promote|-abort [-who NAME]",
+        "[-json] -drift",
         "[-json] -list",
         "[-json] -show VERSION",
         "-reload",
@@ -46,6 +60,28 @@ pub const COMMAND: Command = Command {
             name: "rollback",
             value: Some("VERSION"),
             help: "Make every entry what it was in that version",
+        },
+        Opt { name: "stage", value: Some("HOST[,HOST]"), help: "Try the changes on these hosts first" },
+        Opt {
+            name: "watch",
+            value: Some("SECONDS"),
+            help: "How long these hosts are watched; 60 as delivered",
+        },
+        Opt {
+            name: "restart",
+            value: None,
+            help: "With -stage: restart the servers there that read a changed key only when they start",
+        },
+        Opt {
+            name: "promote",
+            value: None,
+            help: "Make the changes that are being tried hold everywhere now",
+        },
+        Opt { name: "abort", value: None, help: "Take the changes that are being tried back now" },
+        Opt {
+            name: "drift",
+            value: None,
+            help: "Print how far the processes are from what they are to have",
         },
         Opt { name: "list", value: None, help: "List the accepted changes, the newest first" },
         Opt { name: "show", value: Some("VERSION"), help: "Print what an accepted change did" },
@@ -73,11 +109,17 @@ pub const COMMAND: Command = Command {
             line: "imconfcontrol -rollback 7 -why mistake",
             does: "Takes back all changes since version 7",
         },
+        Example {
+            line: "imconfcontrol -stage venus,mars -watch 300 -key \"/*/imapserv/maxSessions=20000\"",
+            does: "Tries a value on two hosts for five minutes before all others get it",
+        },
+        Example { line: "imconfcontrol -drift", does: "Shows which process has which configuration" },
         Example { line: "imconfcontrol -install - <changes", does: "Makes all changes of a file, or none" },
     ],
     exits: &[(
         1,
-        "nothing was changed, or it was changed and the daemon could not put it in force; it is said which",
+        "nothing was changed, or it was changed and the daemon could not put it in force, or what was tried was taken \
+         back, or -drift found something apart; it is said which",
     )],
     place: Place::Daemon,
     unavailable: Exit::FAILED,
@@ -86,15 +128,15 @@ pub const COMMAND: Command = Command {
 };
 
 /// What is asked for, in the order of the manual.
-const VERBS: [&str; 6] = ["install", "assess", "reload", "rollback", "list", "show"];
+const VERBS: [&str; 10] =
+    ["install", "assess", "stage", "promote", "abort", "drift", "rollback", "list", "show", "reload"];
 
 async fn run(context: &mut Context) -> Outcome {
     let arguments = &context.arguments;
     let verbs: Vec<_> = VERBS.into_iter().filter(|verb| arguments.has(verb)).collect();
     let [verb] = verbs.as_slice() else {
-        return Err(Failure::Usage(
-            "one of -install, -assess, -rollback, -list, -show and -reload must be given".into(),
-        ));
+        let verbs = VERBS.map(|verb| format!("-{verb}")).join(", ");
+        return Err(Failure::Usage(format!("one of {verbs} must be given")));
     };
     let site = context.site()?;
     match *verb {
@@ -112,6 +154,14 @@ async fn run(context: &mut Context) -> Outcome {
             report(&mut context.console, &assessed.map_err(Failure::because)?, "would hold at once").await?;
             Ok(Exit::OK)
         }
+        "stage" => {
+            let wish = Wish::Entries(changes(context).await?);
+            let proposal = proposal(context, wish)?;
+            stage::begin(context, proposal).await
+        }
+        "promote" => stage::end(context, End::Spread).await,
+        "abort" => stage::end(context, End::TakenBack).await,
+        "drift" => drift::print(context).await,
         "list" => list(context, &site).await,
         "show" => show(context, &site).await,
         _ => reload(context).await,
@@ -119,7 +169,7 @@ async fn run(context: &mut Context) -> Outcome {
 }
 
 /// Makes a change and puts it in force.
-async fn change(context: &mut Context, site: &Site, wish: Wish) -> Outcome {
+pub(super) async fn change(context: &mut Context, site: &Site, wish: Wish) -> Outcome {
     let proposal = proposal(context, wish)?;
     clear_stale(context, site).await?;
     let refused = |error| Failure::because(format!("{error}; nothing was changed"));

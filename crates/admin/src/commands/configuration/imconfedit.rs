@@ -4,7 +4,7 @@ use super::imconfcontrol::report;
 use crate::command::{Command, Count, Example, Exit, Grammar, Group, Opt, Outcome, Place, Word};
 use crate::connect::ask;
 use crate::context::{Context, Failure};
-use crate::output::Format;
+use crate::output::{Console, Format};
 use crate::site::Site;
 use anyhow::Context as _;
 use catalog::tree::write_values;
@@ -83,17 +83,7 @@ async fn run(context: &mut Context) -> Outcome {
 /// The new text: from the file that is named, from standard input, or from the editor.
 async fn edited(context: &mut Context, files: &Files, text: &str) -> Result<String, Failure> {
     match context.arguments.word(0) {
-        Some("-") => {
-            let mut all = String::new();
-            while let Some(line) = context.console.read_line().await? {
-                if (all.len() + line.len()) as u64 > MAX_SIZE {
-                    return Err(Failure::because("the text is larger than 64 MB"));
-                }
-                all.push_str(&line);
-                all.push('\n');
-            }
-            Ok(all)
-        }
+        Some("-") => input(&mut context.console).await,
         Some(path) => Ok(read(Path::new(path))?),
         None => {
             context.console.flush().await?;
@@ -102,7 +92,21 @@ async fn edited(context: &mut Context, files: &Files, text: &str) -> Result<Stri
     }
 }
 
-fn read(path: &Path) -> anyhow::Result<String> {
+/// All of the standard input.
+pub(super) async fn input(console: &mut Console) -> Result<String, Failure> {
+    let mut all = String::new();
+    while let Some(line) = console.read_line().await? {
+        if (all.len() + line.len()) as u64 > MAX_SIZE {
+            return Err(Failure::because("the text is larger than 64 MB"));
+        }
+        all.push_str(&line);
+        all.push('\n');
+    }
+    Ok(all)
+}
+
+/// A file of this host.
+pub(super) fn read(path: &Path) -> anyhow::Result<String> {
     let shown = || format!("cannot read {}", path.display());
     let mut text = String::new();
     std::fs::File::open(path)

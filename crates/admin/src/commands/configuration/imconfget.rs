@@ -253,6 +253,20 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn its_17933_the_host_that_is_not_named_is_this_one_as_for_every_server() {
+        let tree =
+            "/*/mta/maxMessageSize: [7]\n/MARS/mta/maxMessageSize: [9]\n/venus/mta/maxMessageSize: [8]\n";
+        for (line, value) in [("", 9), ("-h mars ", 9), ("-h venus ", 8), ("-h * ", 7)] {
+            let run =
+                run(&format!("imconfget -m mta {line}maxMessageSize")).with_configuration(tree).done().await;
+            assert_eq!(run.output(), format!("{value}\n"), "{line}");
+            let host = line.trim().strip_prefix("-h ").unwrap_or("mars");
+            let settings = env::settings::Settings::new(host, "mta", Tree::parse(tree).unwrap());
+            assert_eq!(settings.get(catalog::keys::mta::MAX_MESSAGE_SIZE), value, "{line}");
+        }
+    }
+
+    #[tokio::test]
     async fn unset_and_unknown_keys_end_with_one() {
         for (line, said) in [
             ("-m popserv allowedIPs", ""),

@@ -13,7 +13,7 @@ use serde_json::Value;
 use std::sync::Arc;
 use tempfile::TempDir;
 
-const ALL_OFF: &str = "/*/sysadmin/imdircacheserv_run: [off]\n/*/sysadmin/mss_run: [off]\n\
+const ALL_OFF: &str = "/*/sysadmin/imconfserv_run: [off]\n/*/sysadmin/imdircacheserv_run: [off]\n/*/sysadmin/mss_run: [off]\n\
                        /*/sysadmin/imqueueserv_run: [off]\n/*/sysadmin/imapserv_run: [off]\n";
 
 async fn with_daemon(line: &str, double: &Double) -> Run {
