@@ -2,19 +2,23 @@
 //!
 //! It composes and prints; no rule about mail is here. `options` reads the command line, `folder` makes a site,
 //! `wiring` builds the servers and holds the only choice of who talks to whom, `lifecycle` binds, gives up rights,
-//! serves and drains, `manager` answers for the servers of this host, `newcomer` is `intermail try`.
+//! serves and drains, `manager` answers for the servers of this process, `newcomer` is `intermail try`. `supervisor` is
+//! `immgrserv`: it runs one such process for each server of the host; `handover` is what such a process knows of it.
 
 mod backup;
 mod certificate;
 mod folder;
+mod handover;
 mod lifecycle;
 mod manager;
 mod newcomer;
+mod notify;
 mod opener;
 mod options;
 mod ports;
 mod retention;
 mod rights;
+mod supervisor;
 mod wiring;
 
 pub use opener::SiteOpener;

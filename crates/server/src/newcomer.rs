@@ -51,7 +51,7 @@ pub(crate) fn run(path: &Path, base: u16, accounts: &[String]) -> anyhow::Result
             Ok(())
         })
     });
-    lifecycle::run(&Plan { site: folder, servers: Vec::new(), user: None }, Some(ready))
+    lifecycle::run(&Plan { site: folder, servers: Vec::new(), user: None }, None, Some(ready))
 }
 
 /// `USER@DOMAIN:PASSWORD`.

@@ -1,10 +1,12 @@
 //! The command line of the daemon: `intermail serve` and `intermail try`.
 
+use crate::handover::Managed;
 use crate::lifecycle::{self, Plan};
 use crate::newcomer;
+use crate::supervisor;
 use clap::{Args, Parser, Subcommand};
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 /// An open, carrier-class mail platform.
@@ -19,6 +21,7 @@ const AFTER_HELP: &str = "\
 Examples:
   intermail try                           a mail system to play with, in one command
   intermail serve --site /var/lib/imail   serve what the site's configuration asks for
+  intermail manage --site /var/lib/imail  the same as a process that is watched and begun again
   intermail imdbcontrol la                any administrative command (imcmdlist lists them)
 
 Every administrative command is also a program of its own: link its name to this one.";
@@ -27,6 +30,8 @@ Every administrative command is also a program of its own: link its name to this
 enum Verb {
     /// Serve a site: the servers that its configuration asks for, in this process.
     Serve(Serve),
+    /// Manage a site (immgrserv): run the servers that its configuration asks for as a process that is watched.
+    Manage(Manage),
     /// Make (or reopen) a site to play with, on loopback ports, and serve it until Ctrl-C.
     Try(Try),
 }
@@ -40,6 +45,23 @@ struct Serve {
     #[arg(long, value_name = "SERVER", value_delimiter = ',')]
     roles: Vec<String>,
     /// Become this user once the ports are open.
+    #[arg(long, value_name = "NAME")]
+    user: Option<String>,
+    /// Take the ports from the manager at the standard input, tell it what happens, and end with it. The name is that
+    /// of this process.
+    #[arg(long, hide = true, value_name = "NAME")]
+    managed: Option<String>,
+}
+
+#[derive(Args)]
+struct Manage {
+    /// The site folder; without it $INTERMAIL names it.
+    #[arg(long, value_name = "DIR", env = "INTERMAIL")]
+    site: PathBuf,
+    /// Start these only; the others when they are asked for.
+    #[arg(long, value_name = "SERVER", value_delimiter = ',')]
+    roles: Vec<String>,
+    /// Become this user once the ports are open; all servers run as this user.
     #[arg(long, value_name = "NAME")]
     user: Option<String>,
 }
@@ -59,10 +81,11 @@ struct Try {
 
 /// Runs the daemon with this command line, program name first.
 pub fn main(line: Vec<OsString>) -> ExitCode {
-    let options = Options::try_parse_from(line).unwrap_or_else(|error| error.exit());
+    let options = Options::try_parse_from(by_name(line)).unwrap_or_else(|error| error.exit());
     let ended = match options.verb {
-        Verb::Serve(serve) => {
-            lifecycle::run(&Plan { site: serve.site, servers: serve.roles, user: serve.user }, None)
+        Verb::Serve(serve) => serve.run(),
+        Verb::Manage(manage) => {
+            supervisor::run(&Plan { site: manage.site, servers: manage.roles, user: manage.user })
         }
         Verb::Try(wish) => newcomer::run(&wish.site, wish.base_port, &wish.accounts),
     };
@@ -75,6 +98,22 @@ pub fn main(line: Vec<OsString>) -> ExitCode {
     }
 }
 
+impl Serve {
+    fn run(self) -> anyhow::Result<()> {
+        let managed = self.managed.as_deref().map(Managed::begin).transpose()?;
+        lifecycle::run(&Plan { site: self.site, servers: self.roles, user: self.user }, managed, None)
+    }
+}
+
+/// Under its recorded name the program is the manager.
+fn by_name(mut line: Vec<OsString>) -> Vec<OsString> {
+    let name = line.first().and_then(|name| Path::new(name).file_name());
+    if name.is_some_and(|name| name == "immgrserv") {
+        line.insert(1, "manage".into());
+    }
+    line
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -83,6 +122,15 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Options::command().debug_assert();
+    }
+
+    #[test]
+    fn immgrserv_is_the_manager() {
+        let line = ["/usr/sbin/immgrserv", "--site", "/a"].map(OsString::from).to_vec();
+        let Verb::Manage(manage) = Options::try_parse_from(by_name(line)).unwrap().verb else {
+            panic!("not it")
+        };
+        assert_eq!(manage.site, Path::new("/a"));
     }
 
     #[test]

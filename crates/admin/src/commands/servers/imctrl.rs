@@ -1,11 +1,10 @@
-//! `imctrl`: starts and stops servers through the manager of their host, which is part of the daemon.
+//! `imctrl`: starts and stops servers through the manager of their host: `immgrserv`, or the one in the daemon.
 
 use super::status;
 use crate::command::{Command, Count, Example, Exit, Grammar, Group, Outcome, Place, Word};
 use crate::context::{Context, Failure};
 use crate::output::{Column, Format, Layout, Listing};
-use roles::manager::{Manager, ManagerError};
-use std::sync::Arc;
+use roles::manager::ManagerError;
 
 /// The row.
 pub const COMMAND: Command = Command {
@@ -109,10 +108,9 @@ async fn run(context: &mut Context) -> Outcome {
 }
 
 async fn act(context: &Context, verb: Verb, server: &str) -> Result<(), ManagerError> {
-    let Some(roles) = &context.servers else {
+    let Some(manager) = &context.manager else {
         return Err(ManagerError::Failed("the site is not running".to_owned()));
     };
-    let manager: &Arc<dyn Manager> = &roles.manager;
     let call = context.call();
     let server = server.to_owned();
     match verb {
