@@ -18,6 +18,7 @@ use anyhow::Context as _;
 use control::lock_file;
 use control::process::Process;
 use env::random::Random;
+use roles::manager::Manager;
 use std::ffi::OsString;
 use std::future::Future;
 use std::os::fd::{AsRawFd as _, OwnedFd};
@@ -150,10 +151,22 @@ pub(crate) async fn run(
     roles: Option<Roles>,
     terminal: Box<dyn Terminal>,
 ) -> Exit {
+    let manager = roles.as_ref().map(|roles| Arc::clone(&roles.manager));
+    run_over(row, arguments, site, (roles, manager), terminal).await
+}
+
+/// As [`run`], also where there is a manager and no server.
+pub(crate) async fn run_over(
+    row: &'static Command,
+    arguments: Arguments,
+    site: Option<Arc<Site>>,
+    (servers, manager): (Option<Roles>, Option<Arc<dyn Manager>>),
+    terminal: Box<dyn Terminal>,
+) -> Exit {
     let format = if arguments.has("json") { Format::Json } else { Format::Text };
     let console = Console::new(terminal, row.name, format);
     let random = Random::system();
-    let mut context = Context { folder: site, arguments, console, servers: roles, random };
+    let mut context = Context { folder: site, arguments, console, servers, manager, random };
     let outcome = (row.run)(&mut context).await;
     end(row, context.console, outcome).await
 }
@@ -367,7 +380,7 @@ impl Terminal for FromFile {
 }
 
 /// Connects to a socket; `None` where nobody listens on it.
-async fn connect(socket: &Path) -> anyhow::Result<Option<UnixStream>> {
+pub(crate) async fn connect(socket: &Path) -> anyhow::Result<Option<UnixStream>> {
     use std::io::ErrorKind::{ConnectionRefused, NotFound};
     let near = match Near::of(socket) {
         Err(error) if error.kind() == NotFound => return Ok(None),

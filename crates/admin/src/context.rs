@@ -29,6 +29,8 @@ pub struct Context {
     pub console: Console,
     /// The servers; see [`Context::roles`].
     pub servers: Option<Roles>,
+    /// The manager of this host, where one runs: also in a process that has no servers of its own.
+    pub manager: Option<Arc<dyn Manager>>,
     /// Chance, for ids of requests.
     pub random: Random,
 }

@@ -1,20 +1,23 @@
-//! The daemon's side of the control socket: runs commands over the daemon's own servers.
+//! The daemon's side of the control socket: runs commands over the daemon's own servers. Where the servers are
+//! processes of their own, their manager takes the commands: it runs those about servers itself and passes the others
+//! on to a process that has servers, byte for byte.
 //!
 //! One connection, one command. The socket has mode 0600 and the peer must be the daemon's own user or root. At most
 //! [`MAX_COMMANDS`] run at the same time; every wait for the other side ends after [`STALL`]; a command ends with
 //! its connection or with the daemon. Dropping a command never tears a change: what a server has begun it finishes.
 
 use crate::arguments::{self, Asked};
-use crate::command::Command;
+use crate::command::{Command, Group};
 use crate::connect::{self, Near};
 use crate::context::Roles;
 use crate::frame::{self, Frame, REVISION, Request};
 use crate::output::{Gone, Step, Stream, Terminal};
 use crate::site::Site;
 use env::tasks::Tasks;
+use roles::manager::Manager;
 use std::io::{Error, ErrorKind, Result};
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::BufReader;
@@ -36,12 +39,51 @@ const REST: Duration = Duration::from_millis(100);
 pub struct Served {
     /// The site.
     pub site: Arc<Site>,
-    /// The servers of this process.
-    pub roles: Roles,
+    /// What they run over.
+    pub roles: Behind,
     /// What may be run: [`commands::ALL`](crate::commands::ALL).
     pub commands: &'static [&'static Command],
     /// Runs the connections, and tells of the daemon's end.
     pub tasks: Tasks,
+}
+
+/// What commands run over.
+#[derive(Clone)]
+pub enum Behind {
+    /// The servers of this process.
+    Here(Roles),
+    /// The servers are processes of their own.
+    Processes {
+        /// Looks after them.
+        manager: Arc<dyn Manager>,
+        /// The control socket of the process that a command is best run in; `None`: none is running.
+        whom: Arc<dyn Fn() -> Option<PathBuf> + Send + Sync>,
+    },
+}
+
+impl From<Roles> for Behind {
+    fn from(roles: Roles) -> Self {
+        Self::Here(roles)
+    }
+}
+
+impl Behind {
+    /// Where another process runs the command: its control socket, or why it cannot be run.
+    fn elsewhere(&self, row: &Command) -> Option<std::result::Result<PathBuf, String>> {
+        match self {
+            Self::Processes { whom, .. } if row.group != Group::Servers => {
+                Some(whom().ok_or_else(|| "no server of this host is running".to_owned()))
+            }
+            _ => None,
+        }
+    }
+
+    fn parts(&self) -> (Option<Roles>, Option<Arc<dyn Manager>>) {
+        match self {
+            Self::Here(roles) => (Some(roles.clone()), Some(Arc::clone(&roles.manager))),
+            Self::Processes { manager, .. } => (None, Some(Arc::clone(manager))),
+        }
+    }
 }
 
 /// Makes the socket, mode 0600 from its first moment. One that a dead daemon left behind is replaced; that no living
@@ -107,13 +149,17 @@ async fn attend(stream: UnixStream, served: &Served, refused: Option<&str>) -> R
     let Some(Frame::Run(request)) = first else { return Err(ErrorKind::InvalidData.into()) };
     match understand(served.commands, &request) {
         Err(why) => frame::write(&mut to, &Frame::Refused(why)).await,
+        Ok((row, _)) if let Some(other) = served.roles.elsewhere(row) => match other {
+            Err(why) => frame::write(&mut to, &Frame::Refused(why)).await,
+            Ok(socket) => pass_on(&socket, request, from, to, served).await,
+        },
         Ok((row, arguments)) => {
             frame::write(&mut to, &Frame::Begun).await?;
             let to = Arc::new(Mutex::new(to));
             let (pieces, input) = mpsc::channel(1);
             let terminal = Remote { to: Arc::clone(&to), input, colour: request.colour };
-            let (site, roles) = (Some(Arc::clone(&served.site)), Some(served.roles.clone()));
-            let running = connect::run(row, arguments, site, roles, Box::new(terminal));
+            let (site, over) = (Some(Arc::clone(&served.site)), served.roles.parts());
+            let running = connect::run_over(row, arguments, site, over, Box::new(terminal));
             let mut stopping = served.tasks.stopping();
             let exit = tokio::select! {
                 exit = running => exit,
@@ -126,6 +172,29 @@ async fn attend(stream: UnixStream, served: &Served, refused: Option<&str>) -> R
             };
             frame::write(&mut *to.lock().await, &Frame::Exit(exit.0)).await
         }
+    }
+}
+
+/// Has another process run the command and passes on what both sides say. Ends when either side hangs up: the command
+/// ends with its connection there as it does here.
+async fn pass_on(
+    socket: &Path,
+    request: Request,
+    mut from: BufReader<OwnedReadHalf>,
+    mut to: OwnedWriteHalf,
+    served: &Served,
+) -> Result<()> {
+    let Ok(Some(stream)) = connect::connect(socket).await else {
+        let why = "the server that runs commands is just starting: try again".to_owned();
+        return frame::write(&mut to, &Frame::Refused(why)).await;
+    };
+    let (mut answers, mut there) = stream.into_split();
+    frame::write(&mut there, &Frame::Run(request)).await?;
+    let mut stopping = served.tasks.stopping();
+    tokio::select! {
+        ended = tokio::io::copy(&mut answers, &mut to) => ended.map(drop),
+        ended = tokio::io::copy(&mut from, &mut there) => ended.map(drop),
+        () = stopping.wait() => Ok(()),
     }
 }
 

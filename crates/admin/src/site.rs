@@ -65,6 +65,21 @@ impl Site {
         self.folder.join("run/intermail.pid")
     }
 
+    /// Held by the manager of this host while it runs, beside [`Site::pid_file`].
+    pub fn manager_pid_file(&self) -> PathBuf {
+        self.folder.join("run/immgrserv.pid")
+    }
+
+    /// Held by a server that is a process of its own.
+    pub fn server_pid_file(&self, server: &str) -> PathBuf {
+        self.folder.join(format!("run/{server}.pid"))
+    }
+
+    /// The control socket of a server that is a process of its own: its manager passes commands on to it.
+    pub fn server_socket(&self, server: &str) -> PathBuf {
+        self.folder.join(format!("run/{server}.sock"))
+    }
+
     /// What a daemon that was started in the background says before its logs are open.
     pub fn start_log(&self) -> PathBuf {
         self.folder.join("log/intermail.out")

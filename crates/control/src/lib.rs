@@ -3,13 +3,14 @@
 //! [`configuration`] reads `config.db`, judges it, keeps the last good one and puts changes in force; it is the only
 //! writer of that file. [`rollout`] tries a change on some hosts before all have it, [`drift`] says how far they are
 //! apart, [`probe`] is what each process says of itself. [`lock_file`] says which process has what: the site, or the
-//! right to change its configuration; [`process`] tells a process to end. What a key means is in `catalog` and in the
-//! server that reads it; [`topology`] reads which host has what; starting
-//! and stopping servers inside the daemon is `server`'s.
+//! right to change its configuration; [`process`] tells a process to end; [`manager`] keeps processes running;
+//! [`topology`] reads which host has what. What a key means is in `catalog` and in the server that reads it; what runs in
+//! a process is `server`'s.
 
 pub mod configuration;
 pub mod drift;
 pub mod lock_file;
+pub mod manager;
 pub mod probe;
 pub mod process;
 pub mod rollout;

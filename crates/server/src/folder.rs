@@ -4,13 +4,21 @@
 
 use admin::site::Site;
 use anyhow::Context as _;
-use control::lock_file::{LockFile, TakeError};
+use control::lock_file::{LockFile, TakeError, owner};
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// Folders of a site, below it.
 const FOLDERS: [&str; 9] =
     ["config", "log", "run", "tmp", "lib/certs", "lib/rme", "directory", "mss", "imqueueserv"];
+
+/// The name of a process that has all servers of a host, under a manager.
+pub(crate) const DAEMON: &str = "daemon";
+/// How often a server whose manager is gone is looked for; they drain in less than that.
+const ORPHAN_TRIES: u32 = 300;
+/// See [`ORPHAN_TRIES`].
+const ORPHAN_PAUSE: Duration = Duration::from_millis(50);
 
 /// Makes the folders and the files that a site must have, and opens it.
 ///
@@ -24,6 +32,7 @@ pub(crate) fn create(folder: &Path, host: &str) -> anyhow::Result<Site> {
     for server in catalog::servers::SERVERS {
         make(&folder.join("tmp").join(server.name))?;
     }
+    make(&folder.join("tmp").join(DAEMON))?;
     write_new(&folder.join("config/hostname"), &format!("{host}\n"))?;
     write_new(&folder.join("config/config.db"), "# /<host>/<server>/<key>: [value]\n")?;
     Site::open(folder)
@@ -86,7 +95,7 @@ pub(crate) fn run_folder(site: &Site, server: &str, configured: &str) -> PathBuf
 /// Where another process has it: says which. Where it was only restored in part.
 pub(crate) fn lock(site: &Site) -> anyhow::Result<LockFile> {
     check_restored(site.folder())?;
-    LockFile::take(&site.pid_file()).map_err(|error| match error {
+    let lock = LockFile::take(&site.pid_file()).map_err(|error| match error {
         TakeError::Held(_) => anyhow::anyhow!(
             "the site {} is {error}: stop it with `imservctrl stop`, or wait until it has ended",
             site.folder().display()
@@ -94,7 +103,31 @@ pub(crate) fn lock(site: &Site) -> anyhow::Result<LockFile> {
         TakeError::File(error) => {
             anyhow::Error::new(error).context(format!("cannot open {}", site.pid_file().display()))
         }
-    })
+    })?;
+    wait_for_orphans(site)?;
+    Ok(lock)
+}
+
+/// Servers whose manager was killed drain and end by themselves.
+fn wait_for_orphans(site: &Site) -> anyhow::Result<()> {
+    for name in catalog::servers::SERVERS.iter().map(|server| server.name).chain([DAEMON]) {
+        let path = site.server_pid_file(name);
+        let mut tries = 0;
+        while let Some(pid) = owner(&path).with_context(|| format!("cannot read {}", path.display()))? {
+            anyhow::ensure!(tries < ORPHAN_TRIES, "{name} (process {pid}) of this site still runs");
+            tries += 1;
+            std::thread::sleep(ORPHAN_PAUSE);
+        }
+    }
+    Ok(())
+}
+
+/// Takes the pid file of a server that is a process of its own.
+///
+/// # Errors
+/// [`TakeError`].
+pub(crate) fn lock_server(site: &Site, server: &str) -> Result<LockFile, TakeError> {
+    LockFile::take(&site.server_pid_file(server))
 }
 
 #[cfg(test)]

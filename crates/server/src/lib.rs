@@ -3,24 +3,29 @@
 //! It composes and prints; no rule about mail is here. `options` reads the command line, `folder` makes a site,
 //! `here` opens what this process has, `partners` reaches what others have, `wiring` holds the only choice of who talks to
 //! whom, `doors` lets the others ask, `lifecycle` binds, gives up rights,
-//! serves and drains, `manager` answers for the servers of this host, `newcomer` is `intermail try`.
+//! serves and drains, `manager` answers for the servers of this process, `newcomer` is `intermail try`,
+//! `install` makes hosts. `supervisor` is `immgrserv`: it runs a process for each server of the host; `handover` is what such a
+//! process knows of it.
 
 mod backup;
 mod certificate;
 mod doors;
 mod folder;
+mod handover;
 mod here;
 mod identity;
 mod install;
 mod lifecycle;
 mod manager;
 mod newcomer;
+mod notify;
 mod opener;
 mod options;
 mod partners;
 mod ports;
 mod retention;
 mod rights;
+mod supervisor;
 mod surroundings;
 mod wiring;
 

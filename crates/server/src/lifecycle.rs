@@ -5,6 +5,7 @@
 
 use crate::doors;
 use crate::folder;
+use crate::handover::{self, Managed};
 use crate::here::Parts;
 use crate::manager::SiteManager;
 use crate::ports::{self, Held, ServerPorts};
@@ -73,9 +74,15 @@ pub(crate) fn own_call() -> Call {
 ///
 /// # Errors
 /// Where something of the order above fails: says which and why.
-pub(crate) fn run(plan: &Plan, ready: Option<Ready>) -> anyhow::Result<()> {
+pub(crate) fn run(plan: &Plan, mut managed: Option<Managed>, ready: Option<Ready>) -> anyhow::Result<()> {
     let site = folder::create(&plan.site, "localhost")?;
-    let lock = folder::lock(&site)?;
+    let lock = match &mut managed {
+        None => Some(folder::lock(&site)?),
+        Some(managed) => {
+            managed.lock(&site)?;
+            None
+        }
+    };
     let tree = configuration::load(&site.configuration_files())?.tree;
     let settings = Settings::new(site.host().as_str(), "common", tree);
     let wanted = wanted(&settings, &plan.servers)?;
@@ -90,11 +97,14 @@ pub(crate) fn run(plan: &Plan, ready: Option<Ready>) -> anyhow::Result<()> {
         .build()
         .context("cannot start the runtime")?;
     let ended = runtime.block_on(async {
-        let bound = wanted.into_iter().map(|server| Ok((server, bind(&site, &settings, server)?)));
+        let bound = wanted.into_iter().map(|server| {
+            let held = managed.as_ref().map(|managed| managed.held().share()).unwrap_or_default();
+            Ok((server, bind(&site, &settings, server, held)?))
+        });
         let ports = bound.collect::<anyhow::Result<Vec<_>>>()?;
         let become_now = |user: &String| rights::become_user(&site, user);
         let user = plan.user.as_ref().map(become_now).transpose()?;
-        serve(site, parts, ports, user, ready).await
+        serve(site, parts, ports, user, (managed, ready)).await
     });
     runtime.shutdown_timeout(Duration::from_secs(1));
     drop(lock);
@@ -102,14 +112,14 @@ pub(crate) fn run(plan: &Plan, ready: Option<Ready>) -> anyhow::Result<()> {
 }
 
 /// As many open files as the system allows: a connection is one, and a soft limit of 1,024 is usual (ITS 46244).
-fn raise_descriptors() {
+pub(crate) fn raise_descriptors() {
     let limit = getrlimit(Resource::Nofile);
     // Where it is refused the listeners let connections go in time.
     let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit });
 }
 
 /// The servers to start, in their order.
-fn wanted(settings: &Settings, named: &[String]) -> anyhow::Result<Vec<&'static Server>> {
+pub(crate) fn wanted(settings: &Settings, named: &[String]) -> anyhow::Result<Vec<&'static Server>> {
     if let Some(unknown) = named.iter().find(|n| catalog::servers::find(n).is_none()) {
         let known: Vec<_> = SERVERS.iter().map(|s| s.name).collect();
         bail!("there is no server {unknown}; the servers are {}", known.join(", "));
@@ -123,8 +133,13 @@ fn wanted(settings: &Settings, named: &[String]) -> anyhow::Result<Vec<&'static 
 }
 
 /// Opens the ports of a server; where that fails the log says so too.
-fn bind(site: &Site, settings: &Settings, server: &'static Server) -> anyhow::Result<ServerPorts> {
-    ports::bind(site, settings, server, Held::default()).map_err(|error| {
+pub(crate) fn bind(
+    site: &Site,
+    settings: &Settings,
+    server: &'static Server,
+    held: Held,
+) -> anyhow::Result<ServerPorts> {
+    ports::bind(site, settings, server, held).map_err(|error| {
         if let Ok(surroundings) = Surroundings::new(site) {
             error.tell(&surroundings.env.for_server(server.name).log);
         }
@@ -137,7 +152,7 @@ async fn serve(
     parts: Parts,
     ports: Vec<(&'static Server, ServerPorts)>,
     user: Option<User>,
-    ready: Option<Ready>,
+    (mut managed, ready): (Option<Managed>, Option<Ready>),
 ) -> anyhow::Result<()> {
     let site = Arc::new(site);
     let surroundings = Surroundings::new(&site)?;
@@ -157,26 +172,40 @@ async fn serve(
     }
     let roles = servers.roles(manager.clone());
     retention::start(surroundings.env.for_server("mss"), roles.clone());
-    let socket = control_socket::bind(&site.control_socket()).context("cannot make the control socket")?;
+    let socket = managed.as_ref().map_or_else(|| site.control_socket(), |managed| managed.socket(&site));
+    let socket = control_socket::bind(&socket).context("cannot make the control socket")?;
     let commands = admin::commands::ALL;
-    let served = Served { site: Arc::clone(&site), commands, roles: roles.clone(), tasks: tasks.clone() };
+    let served =
+        Served { site: Arc::clone(&site), commands, roles: roles.clone().into(), tasks: tasks.clone() };
     tasks.spawn(control_socket::serve(socket, served));
     // Before anybody is told that we serve: whoever asks for the end then gets an orderly one.
     let mut signals = Signals::listen()?;
     if let Some(ready) = ready {
         ready(&roles).await?;
     }
-    signals.wait().await;
-    // Whoever asks for the daemon from now on hears that there is none.
-    let _ = std::fs::remove_file(site.control_socket());
-    manager.stop_all(DRAIN).await;
+    let drain = match &mut managed {
+        None => {
+            signals.wait().await;
+            // Whoever asks for the daemon from now on hears that there is none.
+            let _ = std::fs::remove_file(site.control_socket());
+            DRAIN
+        }
+        Some(managed) => {
+            tokio::select! {
+                () = signals.wait() => {}
+                () = managed.attend(&site, &manager) => {}
+            }
+            handover::DRAIN
+        }
+    };
+    manager.stop_all(drain).await;
     tasks.drain(Duration::from_secs(1)).await;
     servers.close().await;
     Ok(())
 }
 
 /// A fault in the program ends the task it happens in and is logged; the other sessions go on.
-fn log_panics(log: &Log) {
+pub(crate) fn log_panics(log: &Log) {
     let (log, print) = (log.clone(), std::panic::take_hook());
     std::panic::set_hook(Box::new(move |info| {
         let thread = std::thread::current();
@@ -189,21 +218,21 @@ fn log_panics(log: &Log) {
 }
 
 /// The signals that ask for the end.
-struct Signals {
+pub(crate) struct Signals {
     terminate: Signal,
     interrupt: Signal,
 }
 
 impl Signals {
     /// From here on they no longer end the process by themselves.
-    fn listen() -> anyhow::Result<Self> {
+    pub(crate) fn listen() -> anyhow::Result<Self> {
         let terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
         let interrupt = signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?;
         Ok(Self { terminate, interrupt })
     }
 
     /// Returns when one has come.
-    async fn wait(&mut self) {
+    pub(crate) async fn wait(&mut self) {
         tokio::select! {
             _ = self.terminate.recv() => {}
             _ = self.interrupt.recv() => {}

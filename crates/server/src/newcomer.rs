@@ -51,7 +51,8 @@ pub(crate) fn run(path: &Path, base: u16, accounts: &[String]) -> anyhow::Result
             Ok(())
         })
     });
-    lifecycle::run(&Plan { site: folder, servers: Vec::new(), alone: Alone::No, user: None }, Some(ready))
+    let plan = Plan { site: folder, servers: Vec::new(), alone: Alone::No, user: None };
+    lifecycle::run(&plan, None, Some(ready))
 }
 
 /// `USER@DOMAIN:PASSWORD`.

@@ -1,13 +1,15 @@
 //! The command line of the daemon: `intermail serve` and `intermail try`.
 
+use crate::handover::Managed;
 use crate::install::{self, Wanted};
 use crate::lifecycle::{self, Alone, Plan};
 use crate::newcomer;
+use crate::supervisor;
 use catalog::servers::SERVERS;
 use clap::{Args, Parser, Subcommand};
 use mail::id::HostName;
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 /// An open, carrier-class mail platform.
@@ -26,6 +28,7 @@ Examples:
                                           make the first host of a site
   intermail invite --site /var/lib/imail mars --roles mss
                                           make the invitation of a second host
+  intermail manage --site /var/lib/imail  the same as a process that is watched and begun again
   intermail imdbcontrol la                any administrative command (imcmdlist lists them)
 
 Every administrative command is also a program of its own: link its name to this one.";
@@ -34,6 +37,8 @@ Every administrative command is also a program of its own: link its name to this
 enum Verb {
     /// Serve a site: the servers that its configuration asks for, in this process.
     Serve(Serve),
+    /// Manage a site (immgrserv): run the servers that its configuration asks for as a process that is watched.
+    Manage(Manage),
     /// Make (or reopen) a site to play with, on loopback ports, and serve it until Ctrl-C.
     Try(Try),
     /// Make this a host of a site: the first one, or with --join the one that an invitation is for.
@@ -112,6 +117,23 @@ struct Serve {
     /// Become this user once the ports are open.
     #[arg(long, value_name = "NAME")]
     user: Option<String>,
+    /// Take the ports from the manager at the standard input, tell it what happens, and end with it. The name is that
+    /// of this process.
+    #[arg(long, hide = true, value_name = "NAME")]
+    managed: Option<String>,
+}
+
+#[derive(Args)]
+struct Manage {
+    /// The site folder; without it $INTERMAIL names it.
+    #[arg(long, value_name = "DIR", env = "INTERMAIL")]
+    site: PathBuf,
+    /// Start these only; the others when they are asked for.
+    #[arg(long, value_name = "SERVER", value_delimiter = ',')]
+    roles: Vec<String>,
+    /// Become this user once the ports are open; all servers run as this user.
+    #[arg(long, value_name = "NAME")]
+    user: Option<String>,
 }
 
 #[derive(Args)]
@@ -129,15 +151,10 @@ struct Try {
 
 /// Runs the daemon with this command line, program name first.
 pub fn main(line: Vec<OsString>) -> ExitCode {
-    let options = Options::try_parse_from(line).unwrap_or_else(|error| error.exit());
+    let options = Options::try_parse_from(by_name(line)).unwrap_or_else(|error| error.exit());
     let ended = match options.verb {
-        Verb::Serve(serve) => {
-            let (servers, alone) = match serve.only.is_empty() {
-                true => (serve.roles, Alone::No),
-                false => (serve.only, Alone::Yes),
-            };
-            lifecycle::run(&Plan { site: serve.site, servers, alone, user: serve.user }, None)
-        }
+        Verb::Serve(serve) => serve.run(),
+        Verb::Manage(manage) => supervisor::run(&manage.plan()),
         Verb::Try(wish) => newcomer::run(&wish.site, wish.base_port, &wish.accounts),
         Verb::Init(Init { site, join: Some(file), .. }) => said(install::join(&site, &file)),
         Verb::Init(Init { site, host, wish, .. }) => {
@@ -168,6 +185,32 @@ fn said(done: anyhow::Result<Vec<String>>) -> anyhow::Result<()> {
     Ok(())
 }
 
+impl Serve {
+    fn run(self) -> anyhow::Result<()> {
+        let managed = self.managed.as_deref().map(Managed::begin).transpose()?;
+        let (servers, alone) = match self.only.is_empty() {
+            true => (self.roles, Alone::No),
+            false => (self.only, Alone::Yes),
+        };
+        lifecycle::run(&Plan { site: self.site, servers, alone, user: self.user }, managed, None)
+    }
+}
+
+impl Manage {
+    fn plan(self) -> Plan {
+        Plan { site: self.site, servers: self.roles, alone: Alone::No, user: self.user }
+    }
+}
+
+/// Under its recorded name the program is the manager.
+fn by_name(mut line: Vec<OsString>) -> Vec<OsString> {
+    let name = line.first().and_then(|name| Path::new(name).file_name());
+    if name.is_some_and(|name| name == "immgrserv") {
+        line.insert(1, "manage".into());
+    }
+    line
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -176,6 +219,15 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Options::command().debug_assert();
+    }
+
+    #[test]
+    fn immgrserv_is_the_manager() {
+        let line = ["/usr/sbin/immgrserv", "--site", "/a"].map(OsString::from).to_vec();
+        let Verb::Manage(manage) = Options::try_parse_from(by_name(line)).unwrap().verb else {
+            panic!("not it")
+        };
+        assert_eq!(manage.site, Path::new("/a"));
     }
 
     #[test]

@@ -14,6 +14,7 @@ use env::settings::Settings;
 use net::listener::Listener;
 use net::tls::ServerTls;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
 /// A bound port.
@@ -42,6 +43,16 @@ impl Held {
     /// The sockets behind these ports. One that cannot be shared is opened anew later.
     pub(crate) fn of(ports: &ServerPorts) -> Self {
         Self(ports.bound.iter().filter_map(|bound| bound.listener.share().ok()).collect())
+    }
+
+    /// Sockets that another process has opened.
+    pub(crate) fn given(sockets: Vec<OwnedFd>) -> Self {
+        Self(sockets.into_iter().map(TcpListener::from).collect())
+    }
+
+    /// The sockets, to be given to another process.
+    pub(crate) fn into_sockets(self) -> Vec<OwnedFd> {
+        self.0.into_iter().map(OwnedFd::from).collect()
     }
 
     /// The same sockets once more.

@@ -220,6 +220,24 @@ impl Site {
         })
     }
 
+    /// Starts a site that has been stopped under a manager, and returns when every server responds.
+    ///
+    /// # Errors
+    /// With what the program said, where it does not serve.
+    pub fn start_managed(&mut self) -> Result<()> {
+        ensure!(self.process.is_none(), "the site serves already");
+        let mut command = Command::new(program()?);
+        command.arg("manage").arg("--site").arg(self.path());
+        let errors = fs::File::create(self.folder.path().join("stderr"))?;
+        let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(errors).spawn()?;
+        self.process = Some(child);
+        crate::tools::until("the site serves", || {
+            let ended = self.process.as_mut().map(Child::try_wait).transpose()?.flatten();
+            ensure!(ended.is_none(), "{}", fs::read_to_string(self.folder.path().join("stderr"))?);
+            Ok(self.command(&["imservping"])?.status.success())
+        })
+    }
+
     fn serve(&mut self) -> Result<(), Unready> {
         let mut command = self.limited(&program()?);
         command.arg("try").arg("--site").arg(self.path()).arg("--base-port").arg(self.base.to_string());

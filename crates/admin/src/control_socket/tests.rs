@@ -79,7 +79,7 @@ fn daemon(below: &str) -> Running {
     let site = Arc::new(Site::open(&site).unwrap());
     let listener = bind(&site.control_socket()).unwrap();
     let tasks = Tasks::new();
-    let (roles, commands) = (Double::default().roles(), COMMANDS);
+    let (roles, commands) = (Double::default().roles().into(), COMMANDS);
     tasks.spawn(serve(listener, Served { site: Arc::clone(&site), roles, commands, tasks: tasks.clone() }));
     Running { site, tasks, _folder: folder }
 }

@@ -8,6 +8,7 @@ mod control;
 mod damage;
 mod imap;
 mod keeping;
+mod manager;
 mod mta;
 mod pop;
 mod store;

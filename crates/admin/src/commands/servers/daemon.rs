@@ -1,6 +1,6 @@
 //! The daemon as a process: starting it in the background, waiting until it serves, ending it.
 
-use super::status::of_daemon;
+use super::status::{self, of_daemon};
 use crate::connect::daemon_process;
 use crate::site::Site;
 use anyhow::{Context as _, anyhow, bail};
@@ -18,13 +18,13 @@ use tokio::time::{Instant, sleep};
 const START_WITHIN: Duration = Duration::from_secs(60);
 /// How often a starting daemon is asked whether it serves.
 const ASK_EVERY: Duration = Duration::from_millis(25);
-/// How long a stop may take.
-const STOP_WITHIN: Duration = Duration::from_secs(10);
+/// How long a stop may take: servers that are processes of their own end one after the other.
+const STOP_WITHIN: Duration = Duration::from_secs(20);
 /// How much of the daemon's last words is shown where it does not start.
 const LAST_WORDS: u64 = 2000;
 
 /// Starts the daemon in the background with these servers, or with all that its configuration wants, and waits until
-/// it serves.
+/// it serves. Where the configuration says so (`immgrserv_run`), the daemon is the manager, and each server a process.
 pub(super) async fn start(site: &Site, servers: &[&str]) -> anyhow::Result<Vec<ServerStatus>> {
     let program = std::env::current_exe().context("cannot find the program of the daemon")?;
     let log = site.start_log();
@@ -38,7 +38,8 @@ pub(super) async fn start(site: &Site, servers: &[&str]) -> anyhow::Result<Vec<S
     let begin = log.seek(SeekFrom::End(0)).context("cannot read the log of the start")?;
     let mut command = Command::new(&program);
     // The program is told by its own name what it is; which one it was started as does not matter.
-    command.arg0("intermail").arg("serve").arg("--site").arg(site.folder());
+    let verb = if status::managed(site)? { "manage" } else { "serve" };
+    command.arg0("intermail").arg(verb).arg("--site").arg(site.folder());
     if !servers.is_empty() {
         command.arg("--roles").arg(servers.join(","));
     }

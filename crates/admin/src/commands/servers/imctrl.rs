@@ -1,11 +1,11 @@
-//! `imctrl`: starts and stops servers through the manager of their host, which is part of the daemon.
+//! `imctrl`: starts and stops servers through the manager of their host: `immgrserv`, or the one in the daemon.
 
 use super::status;
 use crate::command::{Command, Count, Example, Exit, Grammar, Group, Outcome, Place, Word};
 use crate::context::{Context, Failure};
 use crate::output::{Column, Format, Layout, Listing};
 use mail::id::HostName;
-use roles::manager::ManagerError;
+use roles::manager::{Manager, ManagerError};
 use std::sync::Arc;
 
 /// The row.
@@ -110,14 +110,7 @@ async fn run(context: &mut Context) -> Outcome {
 }
 
 async fn act(context: &Context, host: &str, verb: Verb, server: &str) -> Result<(), ManagerError> {
-    let Some(roles) = &context.servers else {
-        return Err(ManagerError::Failed("the site is not running".to_owned()));
-    };
-    let host = HostName::new(host);
-    let manager = match roles.hosts.names().first() == Some(&host) {
-        true => Arc::clone(&roles.manager),
-        false => roles.hosts.manager(&host).ok_or_else(|| ManagerError::NoServer(server.to_owned()))?,
-    };
+    let manager = manager_of(context, &HostName::new(host))?;
     let call = context.call();
     let server = server.to_owned();
     match verb {
@@ -125,6 +118,16 @@ async fn act(context: &Context, host: &str, verb: Verb, server: &str) -> Result<
         Verb::Stop => manager.server_stop(&call, server).await,
         Verb::Restart => manager.server_restart(&call, server).await,
     }
+}
+
+/// The manager of a host: here, or over the wire.
+fn manager_of(context: &Context, host: &HostName) -> Result<Arc<dyn Manager>, ManagerError> {
+    let not_running = || ManagerError::Failed("the site is not running".to_owned());
+    if context.folder.as_ref().is_some_and(|site| site.host() == host) {
+        return context.manager.clone().ok_or_else(not_running);
+    }
+    let roles = context.servers.as_ref().ok_or_else(not_running)?;
+    roles.hosts.manager(host).ok_or_else(|| ManagerError::Failed(format!("the site has no host {host}")))
 }
 
 async fn say(

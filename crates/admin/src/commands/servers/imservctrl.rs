@@ -1,8 +1,9 @@
 //! `imservctrl`: starts and stops the servers of this host, and says what is true (ITS 11506, 18712, C-10).
 //!
-//! All servers of a host share one process. So `start` and `stop` without names start and end that process; with
-//! names they ask the manager in it. Servers that others stand on (the directory, the store, the queue) cannot be
-//! stopped alone; restarting one of them restarts the process.
+//! The servers of a host share one process, or are processes of their own under a manager (`immgrserv_run`). `start` and
+//! `stop` without names start and end the daemon or the manager; with names they ask it. In one process, servers that
+//! others stand on (the directory, the store, the queue) cannot be stopped alone, and restarting one of them restarts the
+//! process; a manager does both, and restarts one server after the other where none is named.
 
 use super::daemon::{self, Stopped};
 use super::imctrl::Verb as Manage;
@@ -28,8 +29,10 @@ pub const COMMAND: Command = Command {
             true of each afterwards. Starting waits until they serve, stopping until they have ended. startStop and \
             stopStart mean restart; killStart ends a daemon that does not stop by force and starts it again. status \
             prints a table and exits 0 only where every wanted server runs.\n\n\
-            The directory, the store and the queue share the process of the servers that stand on them: they stop \
-            with all of it, and restarting one of them restarts everything.",
+            With immgrserv_run on, the servers run under a manager (immgrserv), which starts their process again when it \
+            dies; restart then refuses no connection, whatever is restarted. The directory, the store and the queue \
+            share the process of the servers that stand on them: they stop with all of it, and restarting one of them \
+            restarts everything.",
     usage: &["[-json] start|stop|restart|startStop|killStart|status [SERVER...]"],
     options: &[],
     words: &[
@@ -125,7 +128,11 @@ async fn run(context: &mut Context) -> Outcome {
 }
 
 async fn manage(site: &Site, verb: Manage, named: &[&'static Server]) -> anyhow::Result<Vec<Done>> {
-    let whole = named.is_empty() || named.iter().any(|server| server.ports.is_empty());
+    // A manager stays, and has each server follow itself.
+    let stays = status::has_manager(site)? && status::managed(site)?;
+    let whole = !stays && (named.is_empty() || named.iter().any(|server| server.ports.is_empty()));
+    let all = status::configured(site).map_err(anyhow::Error::from)?;
+    let named = if stays && verb == Manage::Restart && named.is_empty() { &all } else { named };
     match verb {
         Manage::Start => start(site, named).await,
         Manage::Stop if named.is_empty() => {
@@ -141,12 +148,36 @@ async fn manage(site: &Site, verb: Manage, named: &[&'static Server]) -> anyhow:
             daemon::stop(site, Tell::Terminate).await?;
             start(site, &[]).await
         }
+        Manage::Restart if stays => restart_processes(site, named).await,
         Manage::Stop | Manage::Restart => match ask_manager(site, verb, named).await? {
             Some(results) => Ok(results),
             None if verb == Manage::Restart => start(site, named).await,
             None => Ok(named.iter().map(|server| Done::well(server.name, "was not running")).collect()),
         },
     }
+}
+
+/// Restarts servers under a manager, each process once: servers that share one are new together.
+async fn restart_processes(site: &Site, named: &[&'static Server]) -> anyhow::Result<Vec<Done>> {
+    let shown = status::of_daemon(site).await?.unwrap_or_default();
+    let process = |name: &str| shown.iter().find(|status| status.name == name)?.pid;
+    let mut each: Vec<&'static Server> = Vec::new();
+    for server in named {
+        let own = process(server.name);
+        if own.is_none() || each.iter().all(|before| process(before.name) != own) {
+            each.push(server);
+        }
+    }
+    let results =
+        ask_manager(site, Manage::Restart, &each).await?.context("the manager has ended meanwhile")?;
+    let of = |server: &&'static Server| {
+        let own = process(server.name);
+        let same =
+            |done: &&Done| done.server == server.name || (own.is_some() && process(&done.server) == own);
+        let Done { done, failure, .. } = results.iter().find(same)?;
+        Some(Done { server: server.name.to_owned(), done: done.clone(), failure: failure.clone() })
+    };
+    Ok(named.iter().filter_map(of).collect())
 }
 
 /// Starts what does not run yet.
@@ -168,18 +199,18 @@ async fn start(site: &Site, named: &[&'static Server]) -> anyhow::Result<Vec<Don
     }
     let names: Vec<_> = named.iter().map(|server| server.name).collect();
     let shown = daemon::start(site, &names).await?;
-    Ok(wanted.iter().map(|server| started(server.name, &shown)).collect())
+    let (running, missing): (Vec<_>, Vec<_>) =
+        wanted.into_iter().partition(|server| status::runs(&shown, server.name));
+    let mut results: Vec<_> =
+        running.iter().map(|server| Done::well(server.name, Manage::Start.done())).collect();
+    // The manager knows why one did not start: it says so, or has succeeded meanwhile.
+    let asked = if missing.is_empty() { None } else { ask_manager(site, Manage::Start, &missing).await? };
+    let gone = || missing.iter().map(|server| Done::failed(server.name, "it does not run after the start"));
+    results.extend(asked.unwrap_or_else(|| gone().collect()));
+    Ok(results)
 }
 
-/// What is true of a server after a start.
-fn started(name: &str, after: &[ServerStatus]) -> Done {
-    match status::runs(after, name) {
-        true => Done::well(name, Manage::Start.done()),
-        false => Done::failed(name, "it does not run after the start"),
-    }
-}
-
-/// Has the manager in the daemon do it; `None` where no daemon runs.
+/// Has the manager do it, that of the host or the one in the daemon; `None` where neither runs.
 async fn ask_manager(
     site: &Site,
     verb: Manage,

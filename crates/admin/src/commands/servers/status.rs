@@ -5,6 +5,7 @@ use crate::context::{Context, Failure};
 use crate::output::{Cell, Column, Console, Layout, Listing, Tint};
 use crate::site::Site;
 use anyhow::Context as _;
+use catalog::keys::sysadmin::IMMGRSERV_RUN;
 use catalog::servers::{SERVERS, Server};
 use env::settings::Settings;
 use roles::manager::{ServerState, ServerStatus};
@@ -28,10 +29,24 @@ pub(crate) fn configured(site: &Site) -> Result<Vec<&'static Server>, Failure> {
     Ok(SERVERS.iter().filter(|server| settings.get(server.run)).collect())
 }
 
+/// Whether the servers of this host are to be processes of their own, under a manager.
+pub(super) fn managed(site: &Site) -> anyhow::Result<bool> {
+    let tree = site.configuration()?;
+    Ok(Settings::new(site.host().as_str(), "sysadmin", tree).get(IMMGRSERV_RUN))
+}
+
+/// Whether the manager of this host is running now.
+pub(super) fn has_manager(site: &Site) -> anyhow::Result<bool> {
+    let path = site.manager_pid_file();
+    let owner =
+        control::lock_file::owner(&path).with_context(|| format!("cannot read {}", path.display()))?;
+    Ok(owner.is_some())
+}
+
 /// The servers of this host: as the daemon says, or, where none runs, the configured ones as stopped.
 pub(super) async fn servers(context: &Context) -> Result<Vec<ServerStatus>, Failure> {
-    match &context.servers {
-        Some(roles) => roles.manager.server_list(&context.call()).await.map_err(Failure::because),
+    match &context.manager {
+        Some(manager) => manager.server_list(&context.call()).await.map_err(Failure::because),
         None => Ok(configured(&*context.site()?)?.into_iter().map(stopped).collect()),
     }
 }

@@ -90,7 +90,7 @@ fn daemon() -> Daemon {
     let pid = LockFile::take(&site.pid_file()).unwrap();
     let listener = bind(&site.control_socket()).unwrap();
     let served =
-        Served { site: Arc::clone(&site), roles: double.roles(), commands: ALL, tasks: tasks.clone() };
+        Served { site: Arc::clone(&site), roles: double.roles().into(), commands: ALL, tasks: tasks.clone() };
     tasks.spawn(serve(listener, served));
     Daemon { site, double, folder, _pid: pid }
 }
