@@ -15,6 +15,7 @@ mod options;
 mod ports;
 mod retention;
 mod rights;
+mod sysmon;
 mod wiring;
 
 pub use opener::SiteOpener;

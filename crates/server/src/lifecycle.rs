@@ -8,6 +8,7 @@ use crate::manager::SiteManager;
 use crate::ports::{self, Held, ServerPorts};
 use crate::retention;
 use crate::rights;
+use crate::sysmon;
 use crate::wiring::{Servers, Surroundings};
 use admin::context::Roles;
 use admin::control_socket::{self, Served};
@@ -16,6 +17,7 @@ use anyhow::{Context as _, bail};
 use catalog::events::proc::{ProcSetuidSucceed, ProcUncaughtCPlusException};
 use catalog::servers::{SERVERS, Server};
 use control::configuration;
+use control::monitor::{self, Sources};
 use env::log::Log;
 use env::random::Random;
 use env::settings::Settings;
@@ -136,7 +138,9 @@ async fn serve(
         manager.start_bound(server, ports);
     }
     let roles = servers.roles(manager.clone());
+    monitor::start(&surroundings.env, Sources { queue: Some(Arc::clone(&roles.queue)) }).await;
     retention::start(surroundings.env.for_server("mss"), roles.clone());
+    sysmon::start(surroundings.env.for_server("sysadmin"), Arc::clone(&site), roles.clone());
     let socket = control_socket::bind(&site.control_socket()).context("cannot make the control socket")?;
     let commands = admin::commands::ALL;
     let served = Served { site: Arc::clone(&site), commands, roles: roles.clone(), tasks: tasks.clone() };
