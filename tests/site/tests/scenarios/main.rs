@@ -7,6 +7,7 @@ mod control;
 mod damage;
 mod imap;
 mod keeping;
+mod monitor;
 mod mta;
 mod pop;
 mod store;
