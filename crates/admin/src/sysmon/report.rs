@@ -266,7 +266,7 @@ Event     Severity  Count  Last
 DbFailed  Erro          3  2026-11-23T12:35:25.000Z
 
 File system  Used  Free MB  Full in
-/mail         50%       50   7 days
+/mail         50%       50  7 days
 
 Server  Answers
 mta     yes
