@@ -1,5 +1,6 @@
-//! Rows that nobody uses: each key must be read by every server that its row names, and each event emitted by
-//! some code of the product, or the manual promises what does not happen. Tests are no use.
+//! Rows that nobody uses: each key must be read by every server that its row names, each event emitted, each metric
+//! counted (by code, or by an event) and each operation timed by some code of the product, or the manual promises what
+//! does not happen. Tests are no use.
 
 use crate::source::Source;
 use crate::workspace::{TextFile, Workspace, verdict};
@@ -7,6 +8,7 @@ use anyhow::{Result, ensure};
 
 const KEYS: &str = "crates/catalog/src/keys/";
 const EVENTS: &str = "crates/catalog/src/events/";
+const METRICS: &str = "crates/catalog/src/metrics.rs";
 /// Within the catalog, the table of servers is a user: programs walk it.
 const USER_IN_CATALOG: &str = "crates/catalog/src/servers.rs";
 /// The crate of each server that clients reach. One of them never reads a key for another; what lies elsewhere
@@ -39,12 +41,26 @@ type Row = (String, String, Vec<String>);
 pub(crate) fn run(workspace: &Workspace, _words: &[String]) -> Result<()> {
     let files: Vec<_> = workspace.text_files()?.into_iter().filter(|f| f.path.ends_with(".rs")).collect();
     let (keys, events) = (declared(&files, KEYS, key), declared(&files, EVENTS, event));
-    ensure!(!keys.is_empty() && !events.is_empty(), "no rows found: has the form of the tables changed?");
+    let (metrics, timed) = (declared(&files, METRICS, metric), operations(&files));
+    let all_found = [&keys, &events, &metrics, &timed].iter().all(|rows| !rows.is_empty());
+    ensure!(all_found, "no rows found: has the form of the tables changed?");
     let users: Vec<_> = files.iter().filter(|f| is_user(&f.path)).map(User::of).collect();
     let mut findings: Vec<_> = keys.iter().flat_map(|k| unread(k, &users)).collect();
     let silent = events.iter().filter(|e| !users.iter().any(|u| mentions(&u.code, &e.item)));
     findings.extend(silent.map(|e| format!("{}: no server emits {}", e.file, e.name)));
-    verdict("catalog", &findings, &format!("{} keys read, {} events emitted", keys.len(), events.len()))
+    let counted = |m: &Declared| {
+        let mark = format!("counts {}(", m.item);
+        let by_event = files.iter().any(|f| f.path.starts_with(EVENTS) && f.text.contains(&mark));
+        by_event || users.iter().any(|u| mentions(&u.code, &m.item))
+    };
+    let idle = metrics.iter().chain(&timed).filter(|m| !counted(m));
+    findings.extend(idle.map(|m| format!("{}: nobody counts {}", m.file, m.name)));
+    let (keys, events, metrics) = (keys.len(), events.len(), metrics.len() + timed.len());
+    verdict(
+        "catalog",
+        &findings,
+        &format!("{keys} keys read, {events} events emitted, {metrics} metrics counted"),
+    )
 }
 
 impl User {
@@ -98,6 +114,29 @@ fn event(line: &str) -> Option<Row> {
     known.then(|| (item.to_owned(), item.to_owned(), Vec::new()))
 }
 
+/// `LOGINS: Counter = "intermail_logins_total" …`
+fn metric(line: &str) -> Option<Row> {
+    let (item, rest) = line.split_once(": ")?;
+    let (kind, rest) = rest.split_once(" = \"")?;
+    let name = rest.split_once('"')?.0;
+    ["Counter", "Gauge", "Histogram"].contains(&kind).then(|| (item.to_owned(), name.to_owned(), Vec::new()))
+}
+
+/// The variants of the table of operations: `SmtpHello = "HELO", SmtpMail = "MAIL"`.
+fn operations(files: &[TextFile]) -> Vec<Declared> {
+    let Some(file) = files.iter().find(|f| f.path == METRICS) else { return Vec::new() };
+    let table = file
+        .text
+        .split_once("\noperations! {")
+        .and_then(|(_, rest)| rest.split_once("\n}"))
+        .map_or("", |t| t.0);
+    let item = |part: &str| part.split_whitespace().last().map(ToOwned::to_owned);
+    let items =
+        table.split(" = \"").filter_map(item).filter(|i| i.starts_with(|c: char| c.is_ascii_uppercase()));
+    let row = |item: String| Declared { file: METRICS.into(), name: item.clone(), item, servers: Vec::new() };
+    items.map(row).collect()
+}
+
 fn is_user(path: &str) -> bool {
     let tests = path.ends_with("/tests.rs") || path.contains("/tests/");
     let product = path.starts_with("crates/") && path.contains("/src/") && !tests;
@@ -133,6 +172,11 @@ mod tests {
         );
         assert_eq!(event("MtaTooBusyDefer: Warn { id, limit }").unwrap().0, "MtaTooBusyDefer");
         assert_eq!(event("pub struct Row { name: u8 }"), None);
+        let line = r#"A_B: Counter = "a_b_total" by { x: Y };"#;
+        assert_eq!(metric(line), Some(("A_B".into(), "a_b_total".into(), vec![])));
+        let text = "enum {}\noperations! {\n \"mta\" {\n A = \"HELO\", B = \"x\",\n C = \"c\" }\n \"pop\" { D = \"d\" }\n}\n";
+        let found = operations(&[TextFile { path: METRICS.into(), text: text.into() }]);
+        assert_eq!(found.iter().map(|o| o.item.as_str()).collect::<Vec<_>>(), ["A", "B", "C", "D"]);
     }
 
     fn row(file: &str, item: &str, servers: &[&str]) -> Declared {

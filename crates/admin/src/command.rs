@@ -57,6 +57,8 @@ pub enum Group {
     Backup,
     /// Handing in and queueing mail.
     Mail,
+    /// Looking after the site.
+    Monitoring,
     /// About the commands themselves.
     General,
 }
@@ -72,6 +74,7 @@ impl Group {
             Self::Store => "Message store",
             Self::Backup => "Backup",
             Self::Mail => "Mail",
+            Self::Monitoring => "Monitoring",
             Self::General => "General",
         }
     }

@@ -21,6 +21,7 @@ pub mod render;
 pub mod retention;
 pub mod site;
 pub mod stdio;
+pub mod sysmon;
 #[cfg(test)]
 mod testing;
 

@@ -1,18 +1,20 @@
 //! Rows as the pages of the reference manual, in Markdown. `cargo xtask docs` writes them.
 
 use crate::cos::ATTRIBUTES;
-use crate::event::EventRow;
+use crate::event::{EventRow, NUMBERS};
 use crate::events;
 use crate::key::{Effect, Kind, Row};
 use crate::keys::{self, obsolete};
+use crate::metrics::{self, BOUNDS, Kind as MetricKind, OPERATION_SECONDS, OPERATIONS};
 use crate::servers::SERVERS;
 use std::fmt::Write as _;
 
 /// Every page made here: file name and text.
-pub fn pages() -> [(&'static str, String); 4] {
+pub fn pages() -> [(&'static str, String); 5] {
     [
         ("keys.md", keys_page()),
         ("events.md", events_page()),
+        ("metrics.md", metrics_page()),
         ("servers.md", servers_page()),
         ("classes-of-service.md", cos_page()),
     ]
@@ -82,8 +84,12 @@ fn events_page() -> String {
     page.push_str(concat!(
         "One event is one line: time, logical host, `server[process]`, severity, name, then `field=value`. ",
         "Severities: `Note` normal operation, `Warn` odd but no loss, `Erro` an operation failed, `Urgt` the ",
-        "service is degraded and the operator is needed, `Fatl` the server ends.\n\n",
+        "service is degraded and the operator is needed, `Fatl` the server ends.\n\nWith `logFormat: [json]` a line is ",
+        "an object with the members `time`, `host`, `server`, `pid`, `severity`, `event` and `fields`; under `fields` the ",
+        "names below. Numbers are ",
     ));
+    let numbers: Vec<_> = NUMBERS.iter().map(|name| format!("`{name}`")).collect();
+    let _ = write!(page, "{}; all other fields are texts.\n\n", numbers.join(", "));
     for (prefix, rows) in events::FILES {
         let _ = write!(page, "## {prefix}\n\n");
         rows.iter().for_each(|row| event_entry(&mut page, row));
@@ -95,7 +101,54 @@ fn event_entry(page: &mut String, row: &EventRow) {
     let fields: Vec<_> = row.fields.iter().map(|f| format!("`{f}`")).collect();
     let fields = if fields.is_empty() { "none".to_owned() } else { fields.join(", ") };
     let _ = write!(page, "### {} ({})\n\n{}\n\n", row.name, row.severity, row.doc.trim());
-    let _ = write!(page, "- Fields: {fields}\n- Cause: {}\n- What to do: {}\n\n", row.cause, row.action);
+    let _ = write!(page, "- Fields: {fields}\n- Cause: {}\n- What to do: {}\n", row.cause, row.action);
+    if let Some(counts) = row.counts {
+        let _ = writeln!(page, "- Counts: `{}`", metrics::ROWS[counts.counter.0].name);
+    }
+    page.push('\n');
+}
+
+fn metrics_page() -> String {
+    let mut page = heading("Metrics");
+    page.push_str(concat!(
+        "A process with a `metricsPort` shows these numbers under `http://metricsAddress:metricsPort/metrics`, as text for ",
+        "Prometheus. They begin at zero when the process starts. Labels have the values that are listed and no others: ",
+        "no name of a user, a domain or a peer is ever one. The numbers of the queue are counted when they are asked for, ",
+        "and in a large queue less often.\n\n| Metric | Kind | Labels | What it counts |\n|---|---|---|---|\n",
+    ));
+    for row in metrics::ROWS {
+        let values = |l: &metrics::Label| format!("`{}`: {}", l.name, l.values.join(", "));
+        let labels: Vec<_> = row.labels.iter().map(values).collect();
+        let labels = if row.name == metrics::ROWS[metrics::BUILD_INFO.0].name {
+            "`version`".to_owned()
+        } else {
+            labels.join("; ")
+        };
+        let kind = match row.kind {
+            MetricKind::Counter => "counter",
+            MetricKind::Gauge => "gauge",
+            MetricKind::Histogram => "histogram",
+        };
+        let _ = writeln!(page, "| `{}` | {kind} | {labels} | {} |", row.name, row.doc);
+    }
+    let _ = writeln!(page, "| `{OPERATION_SECONDS}` | histogram | `server`, `operation` | See below. |");
+    let bounds: Vec<_> =
+        BOUNDS.iter().map(|micros| format!("{}.{}", micros / 1000, micros % 1000 / 100)).collect();
+    let _ = write!(page, "\nBounds of the histograms, in milliseconds: {}.\n\n", bounds.join(", "));
+    page.push_str(concat!(
+        "## Operations\n\nWhat takes time is measured by operation. `intermail_operation_seconds` has all times since the ",
+        "start; every `reportParamsInterval` seconds each server writes what came since the last time into its `.stat` ",
+        "file, as [RunOperationStat](events.md), with how many took longer than each of `perfStatThresholds`. A command ",
+        "of a client ends when its answer is ready to be sent, or sent where it is long. `login.authentication` is the ",
+        "part of a login that waits for the directory, `login.store` the part that waits for the store.\n\n",
+        "| Server | Operations |\n|---|---|\n",
+    ));
+    for server in SERVERS {
+        let own = OPERATIONS.iter().filter(|row| row.server == server.name);
+        let names: Vec<_> = own.map(|row| format!("`{}`", row.name)).collect();
+        let _ = writeln!(page, "| `{}` | {} |", server.name, names.join(", "));
+    }
+    page
 }
 
 fn servers_page() -> String {
@@ -134,19 +187,30 @@ mod tests {
 
     #[test]
     fn every_row_is_on_its_page_and_no_cell_breaks_a_table() {
-        let [(_, keys_md), (_, events_md), (_, servers_md), (_, cos_md)] = pages();
+        let [(_, keys_md), (_, events_md), (_, metrics_md), (_, servers_md), (_, cos_md)] = pages();
         for row in keys::rows() {
             assert!(keys_md.contains(&format!("**`{}`**: {}", row.name, row.doc)), "{}", row.name);
         }
         for row in events::rows() {
             assert!(events_md.contains(&format!("### {} ({})", row.name, row.severity)), "{}", row.name);
         }
+        assert!(metrics::ROWS.iter().all(|row| metrics_md.contains(&format!("| `{}` |", row.name))));
+        assert!(OPERATIONS.iter().all(|row| metrics_md.contains(&format!("`{}`", row.name))));
         assert!(SERVERS.iter().all(|s| servers_md.contains(s.doc)));
         assert!(ATTRIBUTES.iter().all(|a| cos_md.contains(a.doc)));
         for (page, columns) in [(&servers_md, 4), (&cos_md, 6)] {
             let rows = page.lines().filter(|l| l.starts_with('|'));
             assert!(rows.clone().count() > 4);
             assert!(rows.into_iter().all(|l| l.matches('|').count() == columns + 1));
+        }
+    }
+
+    #[test]
+    fn its_8849_no_page_speaks_of_blobs() {
+        for (name, page) in pages() {
+            let word =
+                page.split(|c: char| !c.is_alphanumeric()).find(|word| word.eq_ignore_ascii_case("blob"));
+            assert_eq!(word, None, "{name}");
         }
     }
 }

@@ -14,6 +14,7 @@ use catalog::keys::imdircacheserv::{
     AUTH_CACHE_SECONDS, CACHE_ALWAYS_READ_THRU, CACHE_AUTHORITATIVE_FOR_MTA, CACHE_DISABLE_READ_THRUS,
     CREATE_MISSING_DOMAINS, REHASH_PASSWORDS,
 };
+use catalog::metrics::Operation;
 use env::Env;
 use env::settings::{Live, Settings};
 use mail::address::Address;
@@ -230,9 +231,19 @@ impl Shared {
     }
 }
 
+/// What a method of the role answers, with its time taken.
+macro_rules! timed {
+    ($server:expr, $operation:ident, $answer:expr) => {
+        Box::pin(async move {
+            let _timed = $server.shared.env.metrics.time(Operation::$operation);
+            $answer.await.map_err(|fault| fault.0)
+        })
+    };
+}
+
 impl Directory for DirectoryServer {
     fn authenticate<'a>(&'a self, _: &'a Call, login: Login) -> Answer<'a, Account, DirectoryError> {
-        Box::pin(async move { self.shared.authenticate(login).await.map_err(|f| f.0) })
+        timed!(self, DirectoryAuthenticate, self.shared.authenticate(login))
     }
 
     fn scram_keys<'a>(
@@ -241,15 +252,15 @@ impl Directory for DirectoryServer {
         name: String,
         origin: Origin,
     ) -> Answer<'a, ScramKeys, DirectoryError> {
-        Box::pin(async move { self.shared.scram_keys(&name, origin).await.map_err(|f| f.0) })
+        timed!(self, DirectoryScramKeys, self.shared.scram_keys(&name, origin))
     }
 
     fn address_route<'a>(&'a self, _: &'a Call, address: Address) -> Answer<'a, Route, DirectoryError> {
-        Box::pin(async move { self.shared.route(address).await.map_err(|f| f.0) })
+        timed!(self, DirectoryRoute, self.shared.route(address))
     }
 
     fn account_find<'a>(&'a self, _: &'a Call, name: String) -> Answer<'a, Account, DirectoryError> {
-        Box::pin(async move { self.shared.account_find(&name).await.map_err(|f| f.0) })
+        timed!(self, DirectoryAccountFind, self.shared.account_find(&name))
     }
 
     fn sender_allowed<'a>(
@@ -258,6 +269,6 @@ impl Directory for DirectoryServer {
         account: AccountId,
         sender: Address,
     ) -> Answer<'a, bool, DirectoryError> {
-        Box::pin(async move { self.shared.sender_allowed(account, &sender).await.map_err(|f| f.0) })
+        timed!(self, DirectorySenderAllowed, self.shared.sender_allowed(account, &sender))
     }
 }

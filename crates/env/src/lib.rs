@@ -1,6 +1,6 @@
-//! What a server is given: seven things that would otherwise be globals.
+//! What a server is given: eight things that would otherwise be globals.
 //!
-//! clock, chance, log, settings, memory budget, tasks, compute. A server takes an [`Env`] in its constructor and
+//! clock, chance, log, metrics, settings, memory budget, tasks, compute. A server takes an [`Env`] in its constructor and
 //! has no other way to time, randomness, threads or the log, so a test can hand it a scripted one. Nothing here
 //! knows about mail. Upwards: `server` makes one [`Env`] per server of the process.
 
@@ -8,6 +8,7 @@ pub mod budget;
 pub mod clock;
 pub mod compute;
 pub mod log;
+pub mod metrics;
 pub mod random;
 pub mod settings;
 pub mod tasks;
@@ -16,6 +17,7 @@ use budget::Budget;
 use clock::Clock;
 use compute::Compute;
 use log::Log;
+use metrics::Metrics;
 use random::Random;
 use settings::Settings;
 use tasks::Tasks;
@@ -29,6 +31,8 @@ pub struct Env {
     pub random: Random,
     /// Where events go.
     pub log: Log,
+    /// What is counted; the log counts its events there.
+    pub metrics: Metrics,
     /// The configuration keys, as they hold for this server.
     pub settings: Settings,
     /// How many bytes of mail may be held in memory by all sessions together.
@@ -43,10 +47,12 @@ impl Env {
     /// An environment for a test: defaults everywhere, a log that keeps its lines in memory, two compute threads.
     pub fn for_test(server: &'static str) -> Self {
         let settings = Settings::new("localhost", server, catalog::tree::Tree::default());
+        let log = Log::in_memory(server);
         Self {
             clock: Clock::system(),
             random: Random::seeded(1),
-            log: Log::in_memory(server),
+            metrics: log.metrics().clone(),
+            log,
             settings,
             budget: Budget::new(64 << 20),
             tasks: Tasks::new(),

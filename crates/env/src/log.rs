@@ -1,19 +1,31 @@
 //! The event log: one line an event, in the form of the reference manual.
 //!
-//! Emitting formats the line and appends it to a buffer under a short lock; one thread writes the buffer
-//! out many times a second (`writer`). No caller waits for the disk. Past [`MAX_HELD`] bytes of unwritten lines, and
-//! where the disk of the log is nearly full, lines are dropped and counted, and the count is logged when there is room.
+//! Emitting counts the event, formats the line and appends it to a buffer under a short lock; one thread writes the buffer
+//! out many times a second (`writer`) and puts files aside (`rotation`). No caller waits for the disk. Past [`MAX_HELD`]
+//! bytes of unwritten lines, and where the disk of the log is nearly full, lines are dropped and counted, and the count is
+//! logged when there is room. Where it is wanted, events also wait here for a receiver of OpenTelemetry (`export`).
 
+mod export;
+mod line;
+mod options;
 mod room;
+mod rotation;
 mod writer;
 
+pub use export::Batch;
+pub use line::Form;
+pub use options::Options;
+pub use rotation::Rotation;
 pub use writer::Writer;
 
 use crate::clock::Clock;
-use catalog::event::{Event, Severity, write_fields};
+use crate::metrics::Metrics;
+use catalog::event::{Event, Severity};
+use catalog::metrics::LOG_DROPPED;
+use export::Waiting;
+use line::Head;
 use room::Room;
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 use std::path::Path;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -36,15 +48,35 @@ struct Sink {
     host: String,
     clock: Clock,
     pid: u32,
+    metrics: Metrics,
     held: Mutex<Held>,
     wake: Condvar,
 }
 
+/// The files of a server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    /// `<server>.log`.
+    Events,
+    /// `<server>.stat`.
+    Statistics,
+}
+
+/// Lines of one file that are not written yet.
+struct Lines {
+    server: &'static str,
+    kind: Kind,
+    text: String,
+}
+
 #[derive(Default)]
 struct Held {
-    /// Unwritten lines by server: there are a handful of servers.
-    lines: Vec<(&'static str, String)>,
+    /// Unwritten lines: there are a handful of files.
+    lines: Vec<Lines>,
     bytes: usize,
+    options: Options,
+    /// Records for a receiver of OpenTelemetry.
+    waiting: Waiting,
     dropped: u64,
     /// Events so far by their name, those that were dropped included: there are a few hundred names.
     counts: BTreeMap<&'static str, (Severity, u64)>,
@@ -81,10 +113,8 @@ impl Log {
 
     fn new(host: &str, clock: Clock, server: &'static str) -> Self {
         let (held, wake) = (Mutex::default(), Condvar::new());
-        Self {
-            server,
-            sink: Arc::new(Sink { host: host.to_owned(), clock, pid: std::process::id(), held, wake }),
-        }
+        let (host, pid, metrics) = (host.to_owned(), std::process::id(), Metrics::default());
+        Self { server, sink: Arc::new(Sink { host, clock, pid, metrics, held, wake }) }
     }
 
     /// The same log under another server's name.
@@ -93,26 +123,46 @@ impl Log {
         Self { server, sink: Arc::clone(&self.sink) }
     }
 
-    /// Logs the event. Never waits for the disk.
+    /// Where its events are counted, and everything else of the process.
+    pub fn metrics(&self) -> &Metrics {
+        &self.sink.metrics
+    }
+
+    /// Puts these options in force, from the next event on.
+    pub fn configure(&self, options: Options) {
+        self.sink.lock().options = options;
+    }
+
+    /// Counts the event and logs it. Never waits for the disk.
     pub fn emit(&self, event: &dyn Event) {
-        let row = event.row();
-        let sink = &self.sink;
-        let now = sink.clock.now();
+        self.sink.metrics.event(event);
+        self.write(Kind::Events, event);
+    }
+
+    /// Writes the event to the `.stat` file. It is not counted as an event.
+    pub fn statistic(&self, event: &dyn Event) {
+        self.write(Kind::Statistics, event);
+    }
+
+    fn write(&self, kind: Kind, event: &dyn Event) {
+        let (sink, server, severity) = (&self.sink, self.server, event.row().severity);
+        let head = Head { time: sink.clock.now(), host: &sink.host, server, pid: sink.pid };
         let mut held = sink.lock();
-        held.counts.entry(row.name).or_insert((row.severity, 0)).1 += 1;
-        if !held.takes(row.severity) {
+        held.counts.entry(event.row().name).or_insert((severity, 0)).1 += 1;
+        if kind == Kind::Events && held.options.export && !held.waiting.add(server, &head, event) {
+            sink.metrics.add_as(LOG_DROPPED, &["otlp"], 1);
+        }
+        if !held.takes(severity) {
             held.dropped += 1;
             return;
         }
-        let (host, server, pid) = (&sink.host, self.server, sink.pid);
-        let line = held.buffer(server);
-        let before = line.len();
-        let _ = write!(line, "{} {host} {server}[{pid}] {} {}", now.rfc3339(), row.severity, row.name);
-        write_fields(event, line);
-        line.push('\n');
-        let added = line.len() - before;
+        let form = held.options.form;
+        let text = held.buffer(server, kind);
+        let before = text.len();
+        line::write(form, &head, event, text);
+        let added = text.len() - before;
         held.bytes += added;
-        if held.bytes >= FLUSH_AT || row.severity >= Severity::Urgt {
+        if held.bytes >= FLUSH_AT || severity >= Severity::Urgt {
             sink.wake.notify_one();
         }
     }
@@ -124,10 +174,15 @@ impl Log {
         counted.map(|(_, (_, count))| count).sum()
     }
 
+    /// What waits for a receiver of OpenTelemetry, all of it; `None` where there is nothing.
+    pub fn take_batch(&self) -> Option<Batch> {
+        self.sink.lock().waiting.take(&self.sink.host, env!("CARGO_PKG_VERSION"))
+    }
+
     /// The lines that wait or, in memory, all lines: for tests.
     pub fn lines(&self) -> Vec<String> {
         let held = self.sink.lock();
-        held.lines.iter().flat_map(|(_, text)| text.lines().map(ToOwned::to_owned)).collect()
+        held.lines.iter().flat_map(|lines| lines.text.lines().map(ToOwned::to_owned)).collect()
     }
 }
 
@@ -137,17 +192,27 @@ impl Sink {
     }
 }
 
+impl Kind {
+    fn extension(self) -> &'static str {
+        match self {
+            Self::Events => "log",
+            Self::Statistics => "stat",
+        }
+    }
+}
+
 impl Held {
     fn takes(&self, severity: Severity) -> bool {
         self.in_memory || (self.bytes <= MAX_HELD && self.room.takes(severity))
     }
 
-    fn buffer(&mut self, server: &'static str) -> &mut String {
-        let at = self.lines.iter().position(|(s, _)| *s == server).unwrap_or_else(|| {
-            self.lines.push((server, String::new()));
+    fn buffer(&mut self, server: &'static str, kind: Kind) -> &mut String {
+        let of_file = |lines: &Lines| lines.server == server && lines.kind == kind;
+        let at = self.lines.iter().position(of_file).unwrap_or_else(|| {
+            self.lines.push(Lines { server, kind, text: String::new() });
             self.lines.len() - 1
         });
-        &mut self.lines[at].1
+        &mut self.lines[at].text
     }
 }
 

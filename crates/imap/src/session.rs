@@ -19,6 +19,7 @@ use roles::Call;
 use roles::directory::{Account, Transport};
 use roles::store::{MessageStore, StoreError, Watch};
 use std::sync::Arc;
+use std::time::Duration;
 use wire::imap::decoder::{Decoder, Event, Refused, TooMuch};
 use wire::imap::name::NameForm;
 use wire::imap::response::{Code, Status, continuation, untagged};
@@ -113,6 +114,15 @@ pub(crate) struct User {
     pub(crate) _counted: Counted,
 }
 
+/// How long the login took, apart by whom it waited for (ITS 17117).
+#[derive(Default)]
+pub(crate) struct LoginTimes {
+    /// For the directory, to say who it is.
+    pub(crate) authentication: Duration,
+    /// For the store, to look for the mailbox or make it.
+    pub(crate) store: Duration,
+}
+
 /// One session.
 pub(crate) struct Session<'a> {
     pub(crate) imap: &'a Imap,
@@ -127,6 +137,8 @@ pub(crate) struct Session<'a> {
     /// Wrong passwords so far.
     pub(crate) failures: u32,
     bad_commands: u32,
+    /// How long the login took.
+    pub(crate) took: LoginTimes,
     trace: TraceId,
     pub(crate) stopping: Stopping,
 }
@@ -144,6 +156,7 @@ impl<'a> Session<'a> {
             watch: None,
             failures: 0,
             bad_commands: 0,
+            took: LoginTimes::default(),
             trace: TraceId::new(&format!("imap{:016x}", imap.env.random.number())),
             stopping: imap.env.tasks.stopping(),
         }
@@ -172,6 +185,8 @@ impl<'a> Session<'a> {
             user: self.user.as_ref().map_or("-", |user| &user.account.login),
             reason: end.word(),
             seconds: begun.elapsed().as_secs(),
+            authentication_ms: self.took.authentication.as_millis(),
+            store_ms: self.took.store.as_millis(),
         });
         // Places and locks are free before the client sees the end: it may come back at once.
         (self.user, self.selected, self.watch) = (None, None, None);

@@ -13,6 +13,7 @@ use crate::policy::recipient::{self, Plan, Verify};
 use crate::policy::relay::Relay;
 use catalog::events::acct::{AcctForwardInfoInvalid, AcctForwardTo};
 use catalog::events::mta::{MtaMessageDeferred, MtaMessageReceived};
+use catalog::metrics::{MESSAGE_BYTES, Operation};
 use mail::address::Address;
 use mail::envelope::{Origin, Recipient};
 use mail::id::TraceId;
@@ -85,6 +86,7 @@ pub enum Fate {
 /// Takes the message for as many recipients as can be; a fate for each, in their order.
 pub async fn take_responsibility(mta: &Mta, mut incoming: Incoming) -> Vec<Fate> {
     let began = mta.env.clock.moment();
+    let _timed = mta.env.metrics.time(Operation::MtaAccept);
     let to = std::mem::take(&mut incoming.to);
     let recipients = to.len();
     let mut work = Work::new(mta, &incoming, to);
@@ -92,6 +94,7 @@ pub async fn take_responsibility(mta: &Mta, mut incoming: Incoming) -> Vec<Fate>
     work.settle().await;
     let fates = work.fates();
     if fates.contains(&Fate::Taken) {
+        mta.env.metrics.add(MESSAGE_BYTES, incoming.body.len());
         mta.env.log.emit(&MtaMessageReceived {
             id: &incoming.trace,
             from: &incoming.origin.sender,

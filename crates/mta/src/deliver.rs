@@ -6,6 +6,7 @@
 use crate::Mta;
 use crate::ids::delivery_request;
 use catalog::events::mta::MtaMessageDelivered;
+use catalog::metrics::Operation;
 use futures_util::future::join_all;
 use mail::address::Address;
 use mail::envelope::Sender;
@@ -46,6 +47,7 @@ pub struct Copy<'a> {
 
 /// Delivers; one result for each copy, in their order.
 pub async fn deliver(mta: &Mta, letter: &Letter<'_>, copies: &[Copy<'_>]) -> Vec<Result<(), StoreError>> {
+    let _timed = mta.env.metrics.time(Operation::MtaDeliver);
     let (parcels, place) = pack(copies);
     let mut call = Call::new(delivery_request(letter.trace), letter.trace.clone());
     call.deadline = STORE_DEADLINE;

@@ -5,6 +5,9 @@
 
 use crate::tls_client::{Demand, Proven, TlsClient};
 use bytes::{Buf, BytesMut};
+use catalog::metrics::{RECEIVED_BYTES, SENT_BYTES};
+use env::Env;
+use env::metrics::Metrics;
 use roles::directory::Transport;
 use rustls_pki_types::UnixTime;
 use std::io;
@@ -60,6 +63,8 @@ pub struct Connection {
     output: BytesMut,
     peer: SocketAddr,
     local: SocketAddr,
+    /// Where its octets are counted, and under which server.
+    counted: Option<(Metrics, &'static str)>,
 }
 
 impl Connection {
@@ -79,7 +84,12 @@ impl Connection {
     }
 
     fn with(stream: Stream, peer: SocketAddr, local: SocketAddr) -> Self {
-        Self { stream, input: BytesMut::new(), output: BytesMut::new(), peer, local }
+        Self { stream, input: BytesMut::new(), output: BytesMut::new(), peer, local, counted: None }
+    }
+
+    /// Counts its octets from here on, for the server whose surroundings these are.
+    pub fn count_bytes(&mut self, env: &Env) {
+        self.counted = Some((env.metrics.clone(), env.settings.server()));
     }
 
     /// The client's address.
@@ -148,6 +158,9 @@ impl Connection {
             Stream::Other(other) => read_into(other, &mut self.input).await?,
             Stream::None => 0,
         };
+        if let Some((metrics, server)) = &self.counted {
+            metrics.add_as(RECEIVED_BYTES, &[server], read as u64);
+        }
         if read == 0 { Err(Gone::Closed) } else { Ok(read) }
     }
 
@@ -163,6 +176,7 @@ impl Connection {
     }
 
     async fn write_all(&mut self) -> Result<(), Gone> {
+        let bytes = self.output.len() as u64;
         // A small answer nearly always fits into the socket at once.
         if let Stream::Plain(socket) = &self.stream {
             while !self.output.is_empty() {
@@ -180,6 +194,9 @@ impl Connection {
             };
             AsyncWriteExt::write_all_buf(&mut stream, &mut self.output).await?;
             stream.flush().await?;
+        }
+        if let Some((metrics, server)) = &self.counted {
+            metrics.add_as(SENT_BYTES, &[server], bytes);
         }
         self.release();
         Ok(())

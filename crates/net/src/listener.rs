@@ -3,6 +3,7 @@
 use crate::connection::Connection;
 use crate::tls::ServerTls;
 use catalog::events::nio::NioAcceptFail;
+use catalog::metrics::{CONNECTIONS, CONNECTIONS_REFUSED, SESSIONS};
 use env::Env;
 use rustix::process::{Resource, getrlimit};
 use std::collections::HashMap;
@@ -131,16 +132,20 @@ fn admit(
     socket: TcpStream,
     peer: IpAddr,
 ) {
-    let pass = gate.enter(peer);
+    let (pass, server) = (gate.enter(peer), [env.settings.server()]);
     if let Err(refusal) = protocol.admit(peer, pass.count) {
         // A refusal is short: it fits into the socket or is not worth waiting for.
         let _ = socket.try_write(refusal);
+        env.metrics.add_as(CONNECTIONS_REFUSED, &server, 1);
         return;
     }
     let Ok(mut connection) = Connection::new(socket) else { return };
+    connection.count_bytes(env);
+    env.metrics.add_as(CONNECTIONS, &server, 1);
+    let inside = env.metrics.enter(SESSIONS, &server);
     let (protocol, tls) = (Arc::clone(protocol), tls.cloned());
     env.tasks.spawn(async move {
-        let _pass = pass;
+        let _counted = (pass, inside);
         if let Some(tls) = tls
             && connection.start_tls(tls.config()).await.is_err()
         {
@@ -193,6 +198,7 @@ impl Drop for Pass {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use catalog::metrics::SENT_BYTES;
     use tokio::io::AsyncReadExt;
 
     struct Echo;
@@ -227,6 +233,9 @@ mod tests {
         let (first, hello) = greeting(address).await;
         assert_eq!(hello, "hello\r\n");
         assert_eq!(greeting(address).await.1, "too many\r\n");
+        let refused = env.metrics.value(CONNECTIONS_REFUSED.0, &["mta"]);
+        assert_eq!((env.metrics.value(SESSIONS.0, &["mta"]), refused), (1, 1));
+        assert_eq!(env.metrics.value(SENT_BYTES.0, &["mta"]), 7);
         drop(first);
         for _ in 0..500 {
             if greeting(address).await.1 == "hello\r\n" {

@@ -5,6 +5,7 @@
 use crate::mailbox_view::MailboxView;
 use crate::replies;
 use crate::session::{End, Held, Session};
+use catalog::metrics::Operation;
 use mail::id::MailboxId;
 use mail::secret::Secret;
 use net::connection::Connection;
@@ -198,9 +199,18 @@ fn origin(connection: &Connection) -> Origin {
 
 async fn log_in(session: &mut Session<'_>, name: String, proof: Proof) -> Result<(), End> {
     let login = Login { name, proof, origin: origin(&session.connection) };
-    let call = session.call();
-    match session.pop.directory.authenticate(&call, login).await {
-        Ok(account) => open_mailbox(session, call, account).await,
+    let (call, env) = (session.call(), &session.pop.env);
+    let begun = env.clock.moment();
+    let answer = session.pop.directory.authenticate(&call, login).await;
+    session.took.authentication = begun.elapsed();
+    env.metrics.took(Operation::PopAuthentication, session.took.authentication);
+    match answer {
+        Ok(account) => {
+            let begun = env.clock.moment();
+            open_mailbox(session, call, account).await;
+            session.took.store = begun.elapsed();
+            env.metrics.took(Operation::PopLoginStore, session.took.store);
+        }
         Err(why) => return fail(session, &why).await,
     }
     Ok(())

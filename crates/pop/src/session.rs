@@ -12,6 +12,7 @@ use crate::replies;
 use crate::rules::Rules;
 use bytes::Buf;
 use catalog::events::pop::{PopSessionEnd, PopSessionStart};
+use catalog::metrics::Operation;
 use env::clock::Moment;
 use env::tasks::Stopping;
 use mail::id::{MailboxId, TraceId};
@@ -109,11 +110,34 @@ impl Drop for Held {
     }
 }
 
+/// How long the last login took, apart by whom it waited for (ITS 17117).
+#[derive(Default)]
+pub(crate) struct LoginTimes {
+    /// For the directory, to say who it is.
+    pub(crate) authentication: Duration,
+    /// For the store, to lock the mailbox and tell what is in it.
+    pub(crate) store: Duration,
+}
+
 /// What a line of the client is.
 enum Input {
     Command(Result<Command, BadCommand>),
     Response(Vec<u8>),
     Bad(BadLine),
+}
+
+/// Under which name the time of a command is counted. The parts of a login are counted by themselves.
+fn operation(command: &Command) -> Operation {
+    match command {
+        Command::Stat => Operation::PopStat,
+        Command::List(_) => Operation::PopList,
+        Command::Uidl(_) => Operation::PopUidl,
+        Command::Retr(_) => Operation::PopRetr,
+        Command::Top(..) => Operation::PopTop,
+        Command::Dele(_) => Operation::PopDele,
+        Command::Quit => Operation::PopQuit,
+        _ => Operation::PopOther,
+    }
 }
 
 /// One session.
@@ -129,6 +153,8 @@ pub(crate) struct Session<'a> {
     pub(crate) user: Option<String>,
     pub(crate) retrieved: u64,
     pub(crate) deleted: u64,
+    /// How long the login took.
+    pub(crate) took: LoginTimes,
     trace: TraceId,
     stopping: Stopping,
 }
@@ -146,6 +172,7 @@ impl<'a> Session<'a> {
             user: None,
             retrieved: 0,
             deleted: 0,
+            took: LoginTimes::default(),
             trace: TraceId::new(&format!("pop{:016x}", pop.env.random.number())),
             stopping: pop.env.tasks.stopping(),
         }
@@ -172,6 +199,8 @@ impl<'a> Session<'a> {
             retrieved: self.retrieved,
             deleted: self.deleted,
             seconds: begun.elapsed().as_secs(),
+            authentication_ms: self.took.authentication.as_millis(),
+            store_ms: self.took.store.as_millis(),
         });
         self.connection.close().await;
     }
@@ -198,6 +227,12 @@ impl<'a> Session<'a> {
     }
 
     async fn answer(&mut self, input: Input) -> Result<(), End> {
+        let pop = self.pop;
+        let operation = match &input {
+            Input::Command(Ok(command)) => operation(command),
+            _ => Operation::PopOther,
+        };
+        let _timed = pop.env.metrics.time(operation);
         match input {
             Input::Bad(why) => {
                 self.state.take_exchange();

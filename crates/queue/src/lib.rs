@@ -22,6 +22,7 @@ mod tests;
 
 use catalog::events::qsrv::QsrvOperationFailed;
 use catalog::keys::mta;
+use catalog::metrics::Operation;
 use claims::Claims;
 use env::Env;
 use env::settings::Live;
@@ -169,7 +170,10 @@ const HOUR: Duration = Duration::from_secs(3600);
 
 impl MailQueue for Queue {
     fn item_store<'a>(&'a self, call: &'a Call, item: NewItem) -> Answer<'a, QueueId, QueueError> {
-        Box::pin(accept::store(&self.shared, call, item))
+        Box::pin(async move {
+            let _timed = self.shared.env.metrics.time(Operation::QueueStore);
+            accept::store(&self.shared, call, item).await
+        })
     }
 
     fn item_claim<'a>(
@@ -178,7 +182,10 @@ impl MailQueue for Queue {
         limit: usize,
         lease: Duration,
     ) -> Answer<'a, Vec<Claimed>, QueueError> {
-        Box::pin(claim::claim(&self.shared, limit, lease))
+        Box::pin(async move {
+            let _timed = self.shared.env.metrics.time(Operation::QueueClaim);
+            claim::claim(&self.shared, limit, lease).await
+        })
     }
 
     fn item_settle<'a>(
@@ -188,7 +195,10 @@ impl MailQueue for Queue {
         claim: u64,
         outcomes: Vec<(Address, Outcome)>,
     ) -> Answer<'a, Settled, QueueError> {
-        Box::pin(settle::settle(&self.shared, id, claim, outcomes))
+        Box::pin(async move {
+            let _timed = self.shared.env.metrics.time(Operation::QueueSettle);
+            settle::settle(&self.shared, id, claim, outcomes).await
+        })
     }
 
     fn item_list<'a>(

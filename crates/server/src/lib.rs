@@ -27,6 +27,7 @@ mod retention;
 mod rights;
 mod supervisor;
 mod surroundings;
+mod sysmon;
 mod wiring;
 
 pub use opener::SiteOpener;

@@ -12,6 +12,7 @@ use crate::ports::{self, Held, ServerPorts};
 use crate::retention;
 use crate::rights;
 use crate::surroundings::Surroundings;
+use crate::sysmon;
 use crate::wiring::Servers;
 use admin::context::Roles;
 use admin::control_socket::{self, Served};
@@ -20,6 +21,7 @@ use anyhow::{Context as _, bail};
 use catalog::events::proc::{ProcSetuidSucceed, ProcUncaughtCPlusException};
 use catalog::servers::{SERVERS, Server};
 use control::configuration;
+use control::monitor::{self, Sources};
 use env::log::Log;
 use env::random::Random;
 use env::settings::Settings;
@@ -171,7 +173,9 @@ async fn serve(
         manager.start_bound(server, ports);
     }
     let roles = servers.roles(manager.clone());
+    monitor::start(&surroundings.env, Sources { queue: Some(Arc::clone(&roles.queue)) }).await;
     retention::start(surroundings.env.for_server("mss"), roles.clone());
+    sysmon::start(surroundings.env.for_server("sysadmin"), Arc::clone(&site), roles.clone());
     let socket = managed.as_ref().map_or_else(|| site.control_socket(), |managed| managed.socket(&site));
     let socket = control_socket::bind(&socket).context("cannot make the control socket")?;
     let commands = admin::commands::ALL;

@@ -7,7 +7,7 @@ use env::Env;
 use env::budget::Budget;
 use env::clock::Clock;
 use env::compute::Compute;
-use env::log::{Log, Writer};
+use env::log::{Log, Options, Writer};
 use env::random::Random;
 use env::settings::Settings;
 use env::tasks::Tasks;
@@ -19,7 +19,7 @@ const MAIL_IN_MEMORY: usize = 64 << 20;
 const WAITING_CHECKS: usize = 256;
 /// What the servers of a process share.
 pub(crate) struct Surroundings {
-    /// The seven things.
+    /// The eight things.
     pub(crate) env: Env,
     /// The configuration as it is followed.
     pub(crate) configuration: Arc<InForce>,
@@ -42,11 +42,13 @@ impl Surroundings {
             .with_context(|| format!("cannot write to {}", folder.display()))?;
         configuration::report(&loaded, host, &log);
         let settings = Settings::new(host, "common", loaded.tree);
+        log.configure(Options::read(&settings));
         let configuration = Arc::new(InForce::new(files, settings.clone(), log.clone(), loaded.checksum));
         let processors = std::thread::available_parallelism().map_or(2, usize::from);
         let env = Env {
             clock,
             random: Random::system(),
+            metrics: log.metrics().clone(),
             log,
             settings,
             budget: Budget::new(MAIL_IN_MEMORY),

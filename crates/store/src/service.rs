@@ -4,6 +4,7 @@ use crate::copy::Originals;
 use crate::expunge::Which;
 use crate::open::Store;
 use bytes::Bytes;
+use catalog::metrics::Operation as Op;
 use mail::attribute::AttributeName;
 use mail::id::{FolderId, MailboxId, ModSeq};
 use mail::search::Criterion;
@@ -16,6 +17,16 @@ use roles::store::{
 use roles::{Answer, Call};
 
 type Of<'a, T> = Answer<'a, T, StoreError>;
+
+/// The verb's future, with its time taken.
+macro_rules! timed {
+    ($store:expr, $operation:ident, $verb:expr) => {
+        Box::pin(async move {
+            let _timed = $store.inner().env.metrics.time(Op::$operation);
+            $verb.await
+        })
+    };
+}
 
 impl MessageStore for Store {
     fn mailbox_create<'a>(&'a self, _: &'a Call, mailbox: MailboxId) -> Of<'a, ()> {
@@ -77,15 +88,15 @@ impl MessageStore for Store {
     }
 
     fn message_deliver<'a>(&'a self, call: &'a Call, deliver: Deliver) -> Of<'a, Delivered> {
-        Box::pin(self.inner().deliver(call, deliver))
+        timed!(self, StoreDeliver, self.inner().deliver(call, deliver))
     }
 
     fn message_append<'a>(&'a self, call: &'a Call, append: Append) -> Of<'a, Placed> {
-        Box::pin(self.inner().append(call, append))
+        timed!(self, StoreAppend, self.inner().append(call, append))
     }
 
     fn message_read<'a>(&'a self, call: &'a Call, read: Read) -> Of<'a, Page> {
-        Box::pin(self.inner().read(call, read))
+        timed!(self, StoreRead, self.inner().read(call, read))
     }
 
     fn message_search<'a>(
@@ -95,7 +106,7 @@ impl MessageStore for Store {
         folder: FolderId,
         criterion: Criterion,
     ) -> Of<'a, NumberSet> {
-        Box::pin(self.inner().search(call, mailbox, folder, criterion))
+        timed!(self, StoreSearch, self.inner().search(call, mailbox, folder, criterion))
     }
 
     fn message_copy<'a>(
@@ -107,9 +118,7 @@ impl MessageStore for Store {
         target: String,
         quota: Quota,
     ) -> Of<'a, Copied> {
-        Box::pin(
-            async move { self.inner().copy(mailbox, folder, uids, &target, Originals::Stay(quota)).await },
-        )
+        timed!(self, StoreCopy, self.inner().copy(mailbox, folder, uids, &target, Originals::Stay(quota)))
     }
 
     fn message_move<'a>(
@@ -120,7 +129,7 @@ impl MessageStore for Store {
         uids: NumberSet,
         target: String,
     ) -> Of<'a, Copied> {
-        Box::pin(async move { self.inner().copy(mailbox, folder, uids, &target, Originals::Go).await })
+        timed!(self, StoreMove, self.inner().copy(mailbox, folder, uids, &target, Originals::Go))
     }
 
     fn message_expunge<'a>(
@@ -130,7 +139,7 @@ impl MessageStore for Store {
         folder: FolderId,
         uids: NumberSet,
     ) -> Of<'a, NumberSet> {
-        Box::pin(self.inner().expunge(mailbox, folder, uids, Which::Deleted))
+        timed!(self, StoreExpunge, self.inner().expunge(mailbox, folder, uids, Which::Deleted))
     }
 
     fn message_delete<'a>(
@@ -140,7 +149,7 @@ impl MessageStore for Store {
         folder: FolderId,
         uids: NumberSet,
     ) -> Of<'a, NumberSet> {
-        Box::pin(self.inner().expunge(mailbox, folder, uids, Which::All))
+        timed!(self, StoreExpunge, self.inner().expunge(mailbox, folder, uids, Which::All))
     }
 
     fn message_expire<'a>(&'a self, _: &'a Call, expire: Expire) -> Of<'a, Expired> {
@@ -148,19 +157,19 @@ impl MessageStore for Store {
     }
 
     fn flags_change<'a>(&'a self, _: &'a Call, change: FlagsChange) -> Of<'a, FlagsChanged> {
-        Box::pin(self.inner().flags(change))
+        timed!(self, StoreFlags, self.inner().flags(change))
     }
 
     fn folder_list<'a>(&'a self, _: &'a Call, mailbox: MailboxId) -> Of<'a, Folders> {
-        Box::pin(self.inner().list_folders(mailbox))
+        timed!(self, StoreFolderList, self.inner().list_folders(mailbox))
     }
 
     fn folder_status<'a>(&'a self, _: &'a Call, mailbox: MailboxId, name: String) -> Of<'a, Folder> {
-        Box::pin(async move { self.inner().folder_status(mailbox, &name).await })
+        timed!(self, StoreFolderStatus, self.inner().folder_status(mailbox, &name))
     }
 
     fn folder_open<'a>(&'a self, _: &'a Call, mailbox: MailboxId, name: String) -> Of<'a, Opened> {
-        Box::pin(async move { self.inner().open_folder(mailbox, &name).await })
+        timed!(self, StoreFolderOpen, self.inner().open_folder(mailbox, &name))
     }
 
     fn folder_create<'a>(
@@ -198,6 +207,6 @@ impl MessageStore for Store {
         folder: FolderId,
         since: ModSeq,
     ) -> Of<'a, Changes> {
-        Box::pin(self.inner().changes(mailbox, folder, since))
+        timed!(self, StoreChanges, self.inner().changes(mailbox, folder, since))
     }
 }

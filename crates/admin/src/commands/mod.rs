@@ -7,6 +7,7 @@ pub mod configuration;
 pub mod general;
 pub mod mail;
 pub mod mailboxes;
+pub mod monitoring;
 pub mod servers;
 pub mod store;
 
@@ -60,6 +61,7 @@ pub const ALL: &[&Command] = &[
     &mail::sendmail::COMMAND,
     &mail::imbroadcast::COMMAND,
     &mail::immsgmassmail::COMMAND,
+    &monitoring::imsysmon::COMMAND,
     &general::imcmdlist::COMMAND,
     &general::im_version::COMMAND,
 ];

@@ -6,8 +6,8 @@ events! {
     #[doc = "An IMAP session has begun."]
     ImapSessionStart: Note { session, peer, tls }
         cause "Normal operation." action "None.";
-    #[doc = "An IMAP session has ended."]
-    ImapSessionEnd: Note { session, peer, user, reason, seconds }
+    #[doc = "An IMAP session has ended. authentication_ms is how long its login waited for the directory, store_ms how long for the store."]
+    ImapSessionEnd: Note { session, peer, user, reason, seconds, authentication_ms, store_ms }
         cause "Normal operation." action "None.";
     #[doc = "A connection was refused because maxSessions are open."]
     ImapMaxSessions: Warn { limit, peer }

@@ -6,8 +6,8 @@ events! {
     #[doc = "A POP session has begun."]
     PopSessionStart: Note { session, peer, tls }
         cause "Normal operation." action "None.";
-    #[doc = "A POP session has ended."]
-    PopSessionEnd: Note { session, peer, user, reason, retrieved, deleted, seconds }
+    #[doc = "A POP session has ended. authentication_ms is how long its login waited for the directory, store_ms how long for the store."]
+    PopSessionEnd: Note { session, peer, user, reason, retrieved, deleted, seconds, authentication_ms, store_ms }
         cause "Normal operation." action "None.";
     #[doc = "A connection was refused because maxSessions are open."]
     PopMaxSessions: Warn { limit, peer }

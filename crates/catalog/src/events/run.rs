@@ -15,4 +15,19 @@ events! {
     #[doc = "Lines of the log were not written, because its disk was nearly full or did not take them in time."]
     RunLogLinesDropped: Urgt { lines }
         cause "The disk of the log is full or slow." action "Make space; events before this line are missing.";
+    #[doc = "How long one operation took since the last such line; `over` says how many took longer than each of perfStatThresholds, in milliseconds. It stands in the `.stat` file of the server, and only where the operation was done."]
+    RunOperationStat: Note { operation, count, mean_ms, max_ms, over }
+        cause "Normal operation." action "None.";
+    #[doc = "Events could not be sent to the receiver of OpenTelemetry; said once until it takes them again."]
+    RunLogExportFailed: Warn { endpoint, reason }
+        cause "It is down or out of reach, or otlpEndpoint is wrong." action "See the reason. The log files have all events; intermail_log_events_dropped_total counts what the receiver missed.";
+    #[doc = "The receiver of OpenTelemetry takes events again."]
+    RunLogExportRestored: Note { endpoint }
+        cause "The reason of RunLogExportFailed is gone." action "None.";
+    #[doc = "The summary of log, disks and servers was mailed; see imsysmonIntervalHours."]
+    RunSummarySent: Note { alarms }
+        cause "Its time had come." action "None here; the summary says what its alarms are.";
+    #[doc = "The summary of log, disks and servers could not be made or mailed."]
+    RunSummaryFailed: Erro { reason }
+        cause "See the reason." action "Correct it; imsysmon -mail tries at once.";
 }

@@ -78,4 +78,26 @@ keys! {
     MAX_MSS_RETRIEVE_CONNECTION_LIST: Vec<String> = "maxMSSRetrieveConnectionList" in ["popserv", "imapserv"], Kind::List(ENTRY), [], Restart, since "4.1.2";
     #[doc = "Seconds that a request waits where maxMSSRetrieveConnectionList lets no further one through."]
     MAX_MSS_RETRIEVE_CONNECTION_TIMEOUT: Duration = "maxMSSRetrieveConnectionTimeout" in ["popserv", "imapserv"], Kind::Number(0..=3_600), ["30"], Restart, since "4.1.2";
+    #[doc = "How lines of the log look: `text`, or `json`, one object a line."]
+    LOG_FORMAT: String = "logFormat" in ["common"], Kind::Choice(&["text", "json"]), ["text"], Live, since "5.0";
+    #[doc = "Whether lines of the log go to the standard error too, such as for what collects it from a container."]
+    TRACE_TO_STDERR: bool = "traceToStderr" in ["common"], Kind::Bool, ["false"], Live, since "4.0";
+    #[doc = "Time of day (`HH:MM`, UTC) from which the hours of logRolloverHours are counted."]
+    ROLLOVER_TIME_ZERO: String = "rolloverTimeZero" in ["common"], Kind::Text(5), ["00:00"], Live, since "4.1.1";
+    #[doc = "Hours after which a file of the log is put aside under a name with the time, such as `mta.log.20261123T000000Z`, with the first line that comes then; 0: not for its age."]
+    LOG_ROLLOVER_HOURS: u64 = "logRolloverHours" in ["common"], Kind::Number(0..=8_760), ["24"], Live, since "5.0";
+    #[doc = "Size in KB before which a file of the log is put aside; 0: not for its size."]
+    MAX_LOG_SIZE_IN_KB: u64 = "maxLogSizeInKB" in ["common"], Kind::Number(0..=1_073_741_824), ["1048576"], Live, since "5.0";
+    #[doc = "How many files that were put aside are kept, of each file of the log; older ones are removed when the next is put aside. 0: all."]
+    LOG_FILES_KEPT: u64 = "logFilesKept" in ["common"], Kind::Number(0..=100_000), ["30"], Live, since "5.0";
+    #[doc = "Address of a receiver of OpenTelemetry log records (OTLP over HTTP in JSON), such as `http://127.0.0.1:4318/v1/logs`; empty: none. Events that it does not take in time are dropped there, never in the log, and counted. There is no TLS: name a collector of this host or of a network that nobody else listens to."]
+    OTLP_ENDPOINT: String = "otlpEndpoint" in ["common"], Kind::Text(1024), [""], Live, since "5.0";
+    #[doc = "Port on which the process shows its metrics, by HTTP under `/metrics`, as text for Prometheus; 0: none."]
+    METRICS_PORT: u64 = "metricsPort" in ["common"], Kind::Number(0..=65_535), ["0"], Restart, since "5.0";
+    #[doc = "Address on which metricsPort is opened. Whoever reaches it reads how much mail there is; it is not protected."]
+    METRICS_ADDRESS: String = "metricsAddress" in ["common"], Kind::Text(64), ["127.0.0.1"], Restart, since "5.0";
+    #[doc = "Seconds between two reports of how long operations took, in the `.stat` file of each server; 0: none."]
+    REPORT_PARAMS_INTERVAL: Duration = "reportParamsInterval" in ["common"], Kind::Number(0..=86_400), ["300"], Live, since "4.0";
+    #[doc = "Milliseconds; the reports say how many operations took longer than each. At most six, from 1 to 3600000."]
+    PERF_STAT_THRESHOLDS: Vec<String> = "perfStatThresholds" in ["common"], Kind::List(16), ["100", "1000", "10000"], Live, since "4.0";
 }

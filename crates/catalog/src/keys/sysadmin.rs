@@ -20,4 +20,6 @@ keys! {
     POPSERV_RUN: bool = "popserv_run" in ["sysadmin"], Kind::Bool, ["on"], Restart, since "3.2";
     #[doc = "Whether this host runs the IMAP server."]
     IMAPSERV_RUN: bool = "imapserv_run" in ["sysadmin"], Kind::Bool, ["on"], Restart, since "3.2";
+    #[doc = "Hours between two summaries of log, disks and servers that the server mails by itself, at whole multiples of that time in UTC, each of the time since the last; see imsysmon. 0: none."]
+    IMSYSMON_INTERVAL: u64 = "imsysmonIntervalHours" in ["sysadmin"], Kind::Number(0..=8_760), ["0"], Live, since "5.0";
 }

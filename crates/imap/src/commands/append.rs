@@ -7,6 +7,7 @@ use super::answer;
 use crate::replies::{Failed, Outcome, Reply};
 use crate::session::{End, Session};
 use crate::updates::May;
+use catalog::metrics::Operation;
 use net::spool::Spool;
 use roles::Body;
 use roles::store::{self, StoreError};
@@ -20,7 +21,8 @@ use wire::imap::response::{Code, continuation};
 /// # Errors
 /// Where the session is over.
 pub(crate) async fn run(session: &mut Session<'_>, append: Append, waits: Waits) -> Result<(), End> {
-    let tag = append.tag.clone();
+    let (tag, imap) = (append.tag.clone(), session.imap);
+    let _timed = imap.env.metrics.time(Operation::ImapAppend);
     if let Err(why) = judge(session, &append).await {
         session.decoder.refuse(&append, waits);
         return answer(session, &tag, Err(why), May::All).await;

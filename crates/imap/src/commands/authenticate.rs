@@ -6,6 +6,7 @@
 use super::session::{capabilities, mechanisms};
 use crate::replies::{self, Failed, Outcome, Reply};
 use crate::session::{End, Session, User};
+use catalog::metrics::Operation;
 use mail::id::MailboxId;
 use net::connection::Connection;
 use roles::directory::{DirectoryError, Login, Origin, Proof, Protocol, ScramKeys};
@@ -105,7 +106,12 @@ fn origin(connection: &Connection) -> Origin {
 
 async fn log_in(session: &mut Session<'_>, tag: &Tag, name: String, proof: Proof) -> Outcome {
     let login = Login { name, proof, origin: origin(&session.connection) };
-    let account = match session.imap.parts.directory.authenticate(&session.call(), login).await {
+    let (imap, env) = (session.imap, &session.imap.env);
+    let begun = env.clock.moment();
+    let answer = imap.parts.directory.authenticate(&session.call(), login).await;
+    session.took.authentication = begun.elapsed();
+    env.metrics.took(Operation::ImapAuthentication, session.took.authentication);
+    let account = match answer {
         Ok(account) => account,
         Err(why) => return refused(session, tag, &why).await,
     };
@@ -114,7 +120,10 @@ async fn log_in(session: &mut Session<'_>, tag: &Tag, name: String, proof: Proof
         return Err(Failed::No(Some(Code::Limit), "too many sessions of this account"));
     };
     let store = session.imap.parts.stores.of(&account.home);
+    let begun = env.clock.moment();
     prepare_mailbox(session, &*store, account.mailbox).await;
+    session.took.store = begun.elapsed();
+    env.metrics.took(Operation::ImapLoginStore, session.took.store);
     welcome(session, tag, User { account, store, _counted: counted })
 }
 

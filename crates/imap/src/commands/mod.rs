@@ -21,6 +21,7 @@ mod store;
 use crate::replies::{self, Outcome, Reply};
 use crate::session::{End, Session};
 use crate::updates::May;
+use catalog::metrics::Operation;
 use wire::imap::command::{Command, Tag, Tagged};
 use wire::imap::response::{Put, Status};
 
@@ -35,8 +36,30 @@ pub(crate) async fn run(session: &mut Session<'_>, Tagged { tag, command }: Tagg
         return Ok(());
     }
     let may = May::after(&command);
+    let imap = session.imap;
+    let _timed = operation(&command).map(|operation| imap.env.metrics.time(operation));
     let outcome = dispatch(session, &tag, command).await;
     answer(session, &tag, outcome, may).await
+}
+
+/// Under which name the time of a command is counted. IDLE takes as long as the client likes, and the parts of a login
+/// are counted by themselves.
+fn operation(command: &Command) -> Option<Operation> {
+    use Command as C;
+    Some(match command {
+        C::Idle | C::Login(_) | C::Authenticate(_) => return None,
+        C::Select(_) => Operation::ImapSelect,
+        C::Fetch(_) => Operation::ImapFetch,
+        C::Store(_) => Operation::ImapStore,
+        C::Search(_) => Operation::ImapSearch,
+        C::Copy(_) => Operation::ImapCopy,
+        C::Move(_) => Operation::ImapMove,
+        C::Expunge | C::UidExpunge(_) | C::Close => Operation::ImapExpunge,
+        C::List(_) | C::Lsub(..) => Operation::ImapList,
+        C::Status(..) => Operation::ImapStatus,
+        C::Create(..) | C::Delete(_) | C::Rename(..) => Operation::ImapFolders,
+        _ => Operation::ImapOther,
+    })
 }
 
 /// Writes the news, and then the answer.

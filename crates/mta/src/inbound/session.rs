@@ -15,6 +15,7 @@ use crate::stamp::Hello;
 use bytes::Buf as _;
 use catalog::events::nio::NioTlsFailed;
 use catalog::events::smtp::{SmtpConnectionReceived, SmtpSessionEnd};
+use catalog::metrics::Operation;
 use env::clock::Moment;
 use env::tasks::Stopping;
 use mail::envelope::Origin;
@@ -26,7 +27,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use wire::line::{BadLine, Lines, Scan};
-use wire::smtp::command::{BadCommand, Command};
+use wire::smtp::command::{BadCommand, Command, Verb};
 use wire::smtp::reply::{Class, Reply};
 use wire::smtp::server_state::{Event, State};
 
@@ -84,6 +85,18 @@ pub(super) struct Session<'a> {
     bad: u64,
     began: Moment,
     number: u64,
+}
+
+/// Under which name the time of a command is counted.
+fn operation(verb: Verb) -> Operation {
+    match verb {
+        Verb::Helo | Verb::Ehlo | Verb::Lhlo => Operation::SmtpHello,
+        Verb::Mail => Operation::SmtpMail,
+        Verb::Rcpt => Operation::SmtpRcpt,
+        Verb::Data | Verb::Bdat => Operation::SmtpData,
+        Verb::Auth => Operation::SmtpAuth,
+        _ => Operation::SmtpOther,
+    }
 }
 
 impl<'a> Session<'a> {
@@ -180,6 +193,8 @@ impl<'a> Session<'a> {
     }
 
     async fn on_command(&mut self, command: Command) -> Result<(), End> {
+        let mta = self.mta;
+        let _timed = mta.env.metrics.time(operation(command.verb()));
         if let Err(order) = self.state.permit(command.verb()) {
             self.reply(&replies::out_of_order(order));
             return match command {

@@ -10,6 +10,7 @@ use super::verdict::{Verdict, What};
 use super::{Outbound, bounce};
 use catalog::events::mta::{MtaMessageBounced, MtaMessageDeferred, MtaMessageRelayed};
 use catalog::keys::mta::MAX_QUEUE_TIME_IN_HOURS;
+use catalog::metrics::Operation;
 use mail::envelope::Recipient;
 use mail::report::{Action, Class, Fate, Status};
 use mail::time::Timestamp;
@@ -31,6 +32,7 @@ const SETTLE_AGAIN: [Duration; 3] =
 /// Tries to deliver what was claimed, reports and settles.
 pub(crate) async fn attempt(outbound: &Outbound, claimed: Claimed) {
     let began = outbound.mta.env.clock.moment();
+    let _timed = outbound.mta.env.metrics.time(Operation::MtaAttempt);
     let trying = tokio::time::timeout(AT_MOST, deliver(outbound, &claimed)).await;
     let too_long = || Verdict::ours(What::Deferred, Status::BAD_CONNECTION, "the attempt took too long");
     let mut verdicts = trying.unwrap_or_else(|_| vec![too_long(); claimed.to.len()]);

@@ -18,6 +18,7 @@ use super::rows::Seen;
 use super::transaction::{Group, Transaction};
 use super::{Shared, recover};
 use catalog::events::{db, ms};
+use catalog::metrics::{SHARD_APPLY, SHARD_COMMITS, SHARD_SYNC, SHARD_TASKS};
 use env::clock::Moment;
 use fjall::Slice;
 use std::collections::{BTreeMap, VecDeque};
@@ -159,6 +160,7 @@ impl Committer {
             ran.extend(waiting.drain(..));
         }
         self.pace.group(ran.len());
+        self.shared.env.metrics.add(SHARD_TASKS, ran.len() as u64);
         for job in ran {
             job.finish(outcome.clone());
         }
@@ -245,6 +247,7 @@ impl Committer {
             self.counted(live);
         }
         self.shared.counters.groups.fetch_add(1, Ordering::Relaxed);
+        self.shared.env.metrics.add(SHARD_COMMITS, 1);
         for hook in group.hooks {
             let _ = catch_unwind(AssertUnwindSafe(hook));
         }
@@ -295,7 +298,10 @@ impl Committer {
                 None => Op::Delete { key }.encode(&mut payload),
             }
         }
-        match self.log.finish(&payload) {
+        let begun = self.shared.env.clock.moment();
+        let finished = self.log.finish(&payload);
+        self.shared.env.metrics.record(SHARD_SYNC, begun.elapsed());
+        match finished {
             Ok(_) => Ok(()),
             Err(FinishError::Write(error)) => Err(self.give_up(&error)),
             Err(FinishError::Sync(error)) => Err(self.break_down("a sync of the log failed", &error)),
@@ -312,6 +318,7 @@ impl Committer {
             Err(ShardError::broken("the index does not write its tables"))
         };
         let took = clock.moment() - begun;
+        self.shared.env.metrics.record(SHARD_APPLY, took);
         if took > SLOW_APPLY {
             self.shared.counters.slow_applies.fetch_add(1, Ordering::Relaxed);
             self.shared.env.log.emit(&ms::MsIndexSlow { path: self.shared.path(), millis: took.as_millis() });

@@ -9,6 +9,7 @@ mod damage;
 mod imap;
 mod keeping;
 mod manager;
+mod monitor;
 mod mta;
 mod pop;
 mod store;

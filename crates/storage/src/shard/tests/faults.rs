@@ -41,7 +41,7 @@ async fn a_full_disk_refuses_and_recovers_by_itself() {
 }
 
 #[tokio::test]
-async fn its_22353_a_full_disk_is_said_once_and_rows_still_go_in() {
+async fn its_16213_its_22353_a_full_disk_is_said_once_and_rows_still_go_in() {
     let (disk, dir) = (SimDisk::new(), tempfile::tempdir().unwrap());
     let options = ShardOptions { reserve: 100_000, ..small() };
     let env = Env::for_test("mss");

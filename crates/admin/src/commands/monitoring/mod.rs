@@ -1,0 +1,3 @@
+//! Looking after the site.
+
+pub mod imsysmon;
