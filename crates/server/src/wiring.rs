@@ -9,7 +9,7 @@ use admin::context::Roles;
 use admin::site::Site;
 use anyhow::Context as _;
 use catalog::events::proc::{ProcNoRunDir, ProcStartFailed};
-use catalog::keys::common::RUN_DIR;
+use catalog::keys::common::{PRIMARY_DB_URL, RUN_DIR};
 use catalog::keys::imdircacheserv::{DIR_CACHE, DIR_CACHE_DB};
 use catalog::keys::mss::NUM_MSS_PORTS;
 use catalog::servers::Service;
@@ -108,9 +108,12 @@ impl Servers {
     pub(crate) async fn open(site: &Arc<Site>, surroundings: &Surroundings) -> anyhow::Result<Self> {
         let env = &surroundings.env;
         let file = folder::directory_file(site);
-        let directory = DirectoryServer::open(env.for_server("imdircacheserv"), &file).await;
+        let of_directory = env.for_server("imdircacheserv");
+        let directory = match copy_folder(site, &of_directory) {
+            Some(folder) => DirectoryServer::open_with_copy(of_directory, &file, &folder).await,
+            None => DirectoryServer::open(of_directory, &file).await,
+        };
         let directory = directory.with_context(|| format!("cannot open the directory {}", file.display()))?;
-        keep_copy(site, &env.for_server("imdircacheserv"), &directory)?;
         let folder = site.store_folder();
         let of_store = env.for_server("mss");
         let shards = u32::try_from(of_store.settings.get(NUM_MSS_PORTS)).ok().and_then(NonZeroU32::new);
@@ -260,15 +263,14 @@ fn here(store: &Store) -> Arc<dyn Stores> {
     Arc::new(OneStore(Arc::new(store.clone())))
 }
 
-/// Keeps a copy of the directory on this host, where that is wanted. `auto` is no here: the database is a file of this host.
-fn keep_copy(site: &Site, env: &Env, directory: &DirectoryServer) -> anyhow::Result<()> {
-    if env.settings.get(DIR_CACHE) != "on" {
-        return Ok(());
-    }
-    let folder = site.folder().join(env.settings.get(DIR_CACHE_DB));
-    directory
-        .keep_copy(&folder)
-        .with_context(|| format!("cannot use the directory cache {}", folder.display()))
+/// Where the copy of the directory on this host is kept, if one is. `auto`: where the database is not a file of this host.
+fn copy_folder(site: &Site, env: &Env) -> Option<PathBuf> {
+    let wanted = match env.settings.get(DIR_CACHE).as_str() {
+        "on" => true,
+        "off" => false,
+        _ => !env.settings.get(PRIMARY_DB_URL).trim().is_empty(),
+    };
+    wanted.then(|| site.folder().join(env.settings.get(DIR_CACHE_DB)))
 }
 
 fn run_folder(site: &Site, env: &Env) -> PathBuf {

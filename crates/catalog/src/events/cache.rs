@@ -23,6 +23,10 @@ events! {
     #[doc = "The copy has another number of files than numUserDbFiles says."]
     CacheConfigDbFilesMismatch: Erro { found, configured }
         cause "The key was changed after the copy was built." action "Run imdirsync; until then the old number holds.";
+    #[doc = "The copy of the directory was made under other circumstances than those that hold now."]
+    CacheConfigInfoMismatch: Erro { what, found, configured }
+        cause "what = site: the directory's database is not the one that the copy was made from, so it is not used."
+        action "Look at primaryDBUrl and dirCacheDB. Where the database is right, remove the copy and start again: it is built anew.";
     #[doc = "The copy of the directory could not be written or read."]
     CacheGenericMsg: Erro { path, reason }
         cause "See the reason." action "Look at the disk. Look-ups that the copy cannot answer go to the directory's database.";

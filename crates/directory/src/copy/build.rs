@@ -31,7 +31,7 @@ impl Shared {
         let keeper = copy.keeper().ok_or_else(no_writer)?;
         let _doing = copy.begin(Work::Build)?;
         let begun = self.env.clock.moment();
-        let first = self.tables.read(|rows| Ok::<_, Fault>((rows.last_change()?, rows.account_count()?)));
+        let first = self.read(|rows| Ok::<_, Fault>((rows.last_change()?, rows.account_count()?)));
         let (position, total) = first.await?;
         copy.progress(0, total);
         self.env.log.emit(&CacheUpdateStarted { from: position, accounts: total });
@@ -52,12 +52,12 @@ impl Shared {
 
     /// Hands everything to the tables that are built; how many accounts.
     async fn fill(&self, copy: &Copy, building: &Building, total: u64) -> Result<u64, Fault> {
-        let small = self.tables.read(|rows| Ok::<_, Fault>(small_rows(rows)?)).await?;
+        let small = self.read(|rows| Ok::<_, Fault>(small_rows(rows)?)).await?;
         let mut open = building.add(small).await;
         let (mut after, mut done) = (AccountId(i64::MIN), 0);
         while open {
             let page =
-                self.tables.read(move |rows| Ok::<_, Fault>(rows.records_after(after, MAX_PAGE)?)).await?;
+                self.read(move |rows| Ok::<_, Fault>(rows.records_after(after, MAX_PAGE)?)).await?;
             let Some(last) = page.last() else { break };
             after = last.row.id;
             done += page.len() as u64;

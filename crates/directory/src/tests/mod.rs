@@ -15,6 +15,7 @@ macro_rules! on_both {
     };
 }
 
+mod alone;
 mod copied;
 mod logins;
 mod model;

@@ -26,13 +26,9 @@ struct Away {
 }
 
 impl Keeper {
-    /// Connects.
-    ///
-    /// # Errors
-    /// Where that fails: at the start somebody should hear of it.
-    pub(super) fn new(source: Source, access: Access, env: Env) -> Result<Self, SqlError> {
-        let session = Some(source.connect_checked(access)?);
-        Ok(Self { source, access, env, session, away: None })
+    /// Without a connection yet.
+    pub(super) fn new(source: Source, access: Access, env: Env) -> Self {
+        Self { source, access, env, session: None, away: None }
     }
 
     /// Begins a transaction. Where the connection has died since the last one, nothing of this one has happened yet: it
@@ -60,7 +56,11 @@ impl Keeper {
         Err(error)
     }
 
-    fn connect(&mut self) -> Result<(), SqlError> {
+    /// Connects, unless that is so already or has just failed.
+    ///
+    /// # Errors
+    /// Where the database is out of reach, or is not understood.
+    pub(super) fn connect(&mut self) -> Result<(), SqlError> {
         if self.session.is_some() {
             return Ok(());
         }
@@ -70,7 +70,7 @@ impl Keeper {
         {
             return Err(away.error.clone());
         }
-        match self.source.connect_checked(self.access) {
+        match self.source.connect_checked(self.access, &self.env) {
             Ok(session) => {
                 if let Some(away) = self.away.take() {
                     let seconds = now.saturating_duration_since(away.since).as_secs();
