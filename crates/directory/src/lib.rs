@@ -23,11 +23,13 @@ mod names;
 mod place;
 mod proofs;
 mod provision;
+mod realms;
 mod route;
 mod server;
 mod source;
 
 pub use place::locate;
+pub use realms::{Peer, Realm, realms};
 pub use server::DirectoryServer;
 
 #[cfg(test)]

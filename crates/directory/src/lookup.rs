@@ -51,9 +51,12 @@ struct NoCopy;
 impl Shared {
     /// The account of the first of these names that is somebody's.
     pub(crate) async fn find(&self, names: &[Name], purpose: Purpose) -> Result<Found<ByName>, Fault> {
+        if let Some(server) = self.other_realm(names, purpose) {
+            return Ok(Found::Elsewhere(server));
+        }
         let through = self.keys.get().through;
         let tables_first = through == Through::Always && matches!(self.source, Source::Tables(_));
-        let here = if tables_first { Err(NoCopy) } else { self.find_here(names) };
+        let here = if tables_first { Err(NoCopy) } else { self.find_here(names, purpose) };
         if let Ok(Some(found)) = here {
             return Ok(Found::Here(found));
         }
@@ -67,11 +70,11 @@ impl Shared {
             Through::Always | Through::OnMiss => false,
         };
         let found = match &self.source {
-            _ if ends_here && here.is_ok() => None,
+            _ if ends_here && here.is_ok() && self.copy_is_complete() => None,
             Source::Server(server) => return Ok(Found::Elsewhere(Arc::clone(server))),
             Source::Tables(_) => match self.find_in_tables(names).await {
                 Err(Fault(DirectoryError::Unavailable)) if tables_first && self.has_copy() => {
-                    return Ok(self.find_here(names).ok().flatten().map_or(Found::Nobody, Found::Here));
+                    return Ok(self.find_here(names, purpose).ok().flatten().map_or(Found::Nobody, Found::Here));
                 }
                 done => self.noted(done)?,
             },
@@ -92,11 +95,14 @@ impl Shared {
     }
 
     /// The first of the names that memory or the copy has.
-    fn find_here(&self, names: &[Name]) -> Result<Option<ByName>, NoCopy> {
+    fn find_here(&self, names: &[Name], purpose: Purpose) -> Result<Option<ByName>, NoCopy> {
+        // An account of another realm may be here without its password.
+        let serves = |card: &Card| purpose != Purpose::Login || card.can_be_proven();
         let mut copy = Ok(());
         for (at, name) in names.iter().enumerate() {
             let text = name.text();
-            if let Some(card) = self.cache.name(&text).and_then(|id| self.cache.card(id)) {
+            let known = self.cache.name(&text).and_then(|id| self.cache.card(id));
+            if let Some(card) = known.filter(|card| serves(card)) {
                 return Ok(Some(ByName { at, card }));
             }
             let key = match name {
@@ -107,12 +113,12 @@ impl Shared {
             };
             let read_at = self.cache.epoch();
             match self.copied(|copy| copy.account_of(&key)?.map(|r| card_of(copy, r)).transpose()) {
-                Ok(Some(card)) => {
+                Ok(Some(card)) if serves(&card) => {
                     let card = Arc::new(card);
                     self.keep(name, &card, read_at);
                     return Ok(Some(ByName { at, card }));
                 }
-                Ok(None) => {}
+                Ok(_) => {}
                 Err(NoCopy) => copy = Err(NoCopy),
             }
         }
@@ -211,6 +217,12 @@ impl Shared {
             self.env.log.emit(&CacheGenericMsg { path: reader.folder().display(), reason });
             NoCopy
         })
+    }
+
+    /// Whether the copy has all that it should: not while it is of another division of the realms.
+    fn copy_is_complete(&self) -> bool {
+        let reader = self.copy.get().and_then(|copy| copy.reader());
+        reader.is_some_and(|reader| self.other_division(&reader).is_none())
     }
 
     fn has_copy(&self) -> bool {

@@ -43,6 +43,11 @@ impl RouteRules {
         }
     }
 
+    /// The separator, or nothing.
+    pub(crate) fn separator_text(&self) -> String {
+        self.separator.map(String::from).unwrap_or_default()
+    }
+
     /// The part before the first separator and the part behind it, where both are there.
     pub(crate) fn split_detail<'a>(&self, local: &'a str) -> Option<(&'a str, &'a str)> {
         let (base, detail) = local.split_once(self.separator?)?;

@@ -7,6 +7,7 @@ use crate::lookup::{ByName, Found, Purpose};
 use crate::names::{LoginRules, Name};
 use crate::place;
 use crate::proofs::Proofs;
+use crate::realms::Realms;
 use crate::route::RouteRules;
 use crate::source::Source;
 use catalog::events::cache::CacheConfigInfoMismatch;
@@ -59,6 +60,7 @@ pub(crate) struct Shared {
     pub(crate) nobody: StoredPassword,
     pub(crate) keys: Live<Keys>,
     pub(crate) routing: Live<RouteRules>,
+    pub(crate) realms: Realms,
     /// The last change that the caches have heard of.
     pub(crate) heard: AtomicI64,
     logins: [Live<LoginRules>; 4],
@@ -204,6 +206,7 @@ impl DirectoryServer {
             nobody: nobody.map_err(|e| DirectoryError::Broken(e.to_string()))?,
             keys: env.settings.live(Keys::read),
             routing: env.settings.live(RouteRules::read),
+            realms: Realms::read(&env.settings),
             heard: AtomicI64::new(0),
             site_key: OnceLock::new(),
             logins,
@@ -348,6 +351,10 @@ impl Shared {
         if let Some(answer) = self.ask_first(|s| s.sender_allowed(call, account, sender.clone())).await {
             return answer;
         }
+        let key = NameKey::new(sender.local(), sender.domain().as_str());
+        if let Some(realm) = self.other_realm(&[Name::Address(key.clone())], Purpose::Account) {
+            return Ok(realm.sender_allowed(call, account, sender.clone()).await?);
+        }
         let card = match self.card(account).await? {
             Found::Here(card) => card,
             Found::Nobody => return Ok(false),
@@ -355,7 +362,6 @@ impl Shared {
                 return Ok(server.sender_allowed(call, account, sender.clone()).await?);
             }
         };
-        let key = NameKey::new(sender.local(), sender.domain().as_str());
         let own = |key: &NameKey| card.addresses.contains(key);
         let detail = || {
             let (name, _) = self.routing.get().split_detail(&key.name)?;

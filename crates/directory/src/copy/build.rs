@@ -52,7 +52,8 @@ impl Shared {
 
     /// Hands everything to the tables that are built; how many accounts.
     async fn fill(&self, copy: &Copy, building: &Building, total: u64) -> Result<u64, Fault> {
-        let small = self.read(|rows| Ok::<_, Fault>(small_rows(rows)?)).await?;
+        let mut small = self.read(|rows| Ok::<_, Fault>(small_rows(rows)?)).await?;
+        small.push(self.layout());
         let mut open = building.add(small).await;
         let (mut after, mut done) = (AccountId(i64::MIN), 0);
         while open {
@@ -61,7 +62,8 @@ impl Shared {
             let Some(last) = page.last() else { break };
             after = last.row.id;
             done += page.len() as u64;
-            let entries = page.into_iter().map(|r| (Key::Account(r.row.id), Entry::Account(Box::new(r))));
+            let kept = page.into_iter().filter_map(|record| self.kept(record));
+            let entries = kept.map(|r| (Key::Account(r.row.id), Entry::Account(Box::new(r))));
             open = building.add(entries.collect()).await;
             copy.progress(done, total);
         }

@@ -72,7 +72,7 @@ impl Shared {
                 self.read(move |rows| Ok::<_, Fault>(rows.records_after(after, MAX_PAGE)?)).await?;
             let Some(last) = page.last() else { break };
             after = last.row.id;
-            for record in page {
+            for record in page.into_iter().filter_map(|record| self.kept(record)) {
                 found.accounts += 1;
                 found.sum = found.sum.wrapping_add(sum_of(&record));
                 let copied = reader.account(record.row.id);
@@ -104,6 +104,7 @@ impl Shared {
         self.catch_up().await?;
         for id in suspects {
             let now = self.read(move |rows| Ok::<_, Fault>(rows.record(id)?)).await?;
+            let now = now.and_then(|record| self.kept(record));
             let copied = reader.account(id).ok().flatten();
             let named = now.as_ref().is_none_or(|record| is_named(reader, record));
             if now != copied || !named {
@@ -162,7 +163,7 @@ impl Shared {
             Ok::<_, Fault>((touched, entries))
         });
         let (touched, entries) = read.await?;
-        let appended = keeper.append(reader.position(), entries).await;
+        let appended = keeper.append(reader.position(), self.divided(entries)).await;
         appended.map_err(|reason| self.copy_failed(&reader, &reason))?;
         touched.iter().for_each(|what| self.cache.forget(what));
         Ok(())

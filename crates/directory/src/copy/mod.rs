@@ -25,7 +25,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 use storage::directory::{Changed, MAX_PAGE};
-use storage::replica::{Keeper, Key, Reader, ReplicaError};
+use storage::replica::{Entry, Keeper, Key, Reader, ReplicaError};
 
 /// How often a process that does not write the copy looks for what is new in it.
 const FOLLOW_EVERY: Duration = Duration::from_millis(100);
@@ -184,6 +184,10 @@ impl Shared {
             return Ok(());
         }
         let Some(reader) = keeper.reader() else { return self.build_alone(copy).await };
+        if let Some(other) = self.other_division(&reader) {
+            self.log_other_division(&other);
+            return self.build_alone(copy).await;
+        }
         let turn = copy.turn().await;
         let mut left = self.env.settings.get(MAX_LOG_UPDATES).div_ceil(u64::from(MAX_PAGE)).max(1);
         loop {
@@ -225,10 +229,22 @@ impl Shared {
             let seconds = self.env.clock.now().since(changes[0].at).as_secs();
             self.env.log.emit(&CacheUpdateTimeTooLong { pending, seconds });
         }
-        keeper.append(newest.id, entries).await.map_err(|reason| self.copy_failed(reader, &reason))?;
+        keeper.append(newest.id, self.divided(entries)).await.map_err(|reason| self.copy_failed(reader, &reason))?;
         changes.iter().for_each(|change| self.cache.forget(&change.what));
         self.heard.fetch_max(newest.id, Ordering::AcqRel);
         Ok(if newest.id < last { Round::More } else { Round::UpToDate })
+    }
+
+    /// Of entries of the directory what the copy of this host holds.
+    fn divided(&self, entries: Vec<(Key, Entry)>) -> Vec<(Key, Entry)> {
+        let held = |(key, entry)| match entry {
+            Entry::Account(record) => {
+                let kept = self.kept(*record).map(|record| Entry::Account(Box::new(record)));
+                (key, kept.unwrap_or(Entry::Gone))
+            }
+            entry => (key, entry),
+        };
+        entries.into_iter().map(held).collect()
     }
 
     /// Takes what the writer of the copy has done.

@@ -13,7 +13,7 @@ use testkit::postgres::Care;
 /// The server that has the whole directory, as a front end sees it; what it is asked is counted.
 pub(super) struct Whole {
     directory: Option<DirectoryServer>,
-    away: AtomicBool,
+    pub(super) away: AtomicBool,
     asked: AtomicU64,
 }
 
@@ -23,7 +23,7 @@ impl Whole {
         Self { directory: None, away: AtomicBool::new(true), asked: AtomicU64::new(0) }
     }
 
-    fn of(directory: &DirectoryServer) -> Arc<Self> {
+    pub(super) fn of(directory: &DirectoryServer) -> Arc<Self> {
         let (away, asked) = (AtomicBool::new(false), AtomicU64::new(0));
         Arc::new(Self { directory: Some(directory.clone()), away, asked })
     }
@@ -39,7 +39,7 @@ impl Whole {
         }
     }
 
-    fn asked(&self) -> u64 {
+    pub(super) fn asked(&self) -> u64 {
         self.asked.load(Ordering::Relaxed)
     }
 }

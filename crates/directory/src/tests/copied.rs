@@ -278,3 +278,72 @@ async fn its_16222_an_entry_is_read_without_its_password() {
         Err(DirectoryError::Missing(_))
     ));
 }
+
+#[tokio::test]
+async fn its_19067_an_account_without_a_password_is_copied_and_nobody_logs_in_to_it() {
+    let site = Site::new().await;
+    site.create("ann@one.test").await;
+    let new = storage::directory::NewAccount {
+        name: "bob".into(),
+        domain: "one.test".into(),
+        mailbox: None,
+        home: "venus".into(),
+        password: String::new(),
+        scram: String::new(),
+        status: Status::Active,
+        class: "default".into(),
+    };
+    let add = move |e: &storage::directory::Edit<'_>| Ok::<_, crate::fault::Fault>(e.add_accounts(&[new])?);
+    let tables = site.directory.shared.tables().unwrap();
+    tables.write(site.env.clock.now(), String::new(), add).await.unwrap();
+    site.keep().await;
+    site.compare().await;
+    assert_eq!(home_of(&site.directory, &site, "bob@one.test").await.as_deref(), Some("bob@one.test"));
+    for password in ["", "secret"] {
+        let login = site.directory.authenticate(&site.call(), a_login("bob@one.test", password)).await;
+        assert_eq!(login, Err(DirectoryError::BadCredentials));
+    }
+}
+
+#[tokio::test]
+async fn its_15981_a_copy_that_is_far_behind_is_reported() {
+    let site = Site::with("/*/imdircacheserv/dirCacheUpdateThreshold: [5]\n").await;
+    site.keep().await;
+    site.create("ann@one.test").await;
+    assert_eq!(site.logged("CacheUpdateTimeTooLong"), 0);
+    site.directory.cache_control(&site.call(), Control::Pause).await.unwrap();
+    for n in 0..3 {
+        site.create(&format!("user{n}@one.test")).await;
+    }
+    site.directory.cache_control(&site.call(), Control::Resume).await.unwrap();
+    assert_eq!(site.logged("CacheUpdateTimeTooLong"), 1);
+    site.compare().await;
+}
+
+#[tokio::test]
+async fn its_18995_its_19197_a_build_that_is_broken_off_leaves_what_was_there() {
+    let site = Site::new().await;
+    for n in 0..50 {
+        site.create(&format!("user{n}@one.test")).await;
+    }
+    site.keep().await;
+    let (front, call) = (site.front_end(), site.call());
+    for polls in [1, 2, 3, 5] {
+        let mut build = site.directory.cache_build(&call);
+        let mut left = polls;
+        let broken_off = std::future::poll_fn(|context| {
+            left -= 1;
+            match build.as_mut().poll(context) {
+                std::task::Poll::Pending if left > 0 => std::task::Poll::Pending,
+                _ => std::task::Poll::Ready(()),
+            }
+        });
+        broken_off.await;
+        assert_eq!(home_of(&front, &site, "user7@one.test").await.as_deref(), Some("user7@one.test"));
+        drop(build);
+        followed(&front).await;
+        assert_eq!(home_of(&front, &site, "user8@one.test").await.as_deref(), Some("user8@one.test"));
+    }
+    site.directory.cache_build(&site.call()).await.unwrap();
+    site.compare().await;
+}

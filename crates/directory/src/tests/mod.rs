@@ -20,6 +20,7 @@ mod copied;
 mod logins;
 mod model;
 mod provisioning;
+mod realms;
 mod routes;
 
 use crate::DirectoryServer;

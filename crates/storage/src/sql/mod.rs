@@ -28,7 +28,7 @@ use postgres::{Server, State};
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{SyncSender, TrySendError};
 use std::time::Duration;
 use threads::{ReadJob, WriteJob};
@@ -244,6 +244,8 @@ struct Source {
     plan: &'static Plan,
     /// Whether this process has brought the schema up to date.
     prepared: Arc<AtomicBool>,
+    /// How often a thread has reached the database again after it was away.
+    returns: Arc<AtomicU64>,
 }
 
 #[derive(Clone)]
@@ -258,7 +260,7 @@ impl Source {
             Location::File(path) => Engine::Sqlite(path.as_path().into()),
             Location::Server(remote) => Engine::Postgres(Arc::new(Remote::clone(remote))),
         };
-        Self { engine, plan, prepared: Arc::default() }
+        Self { engine, plan, prepared: Arc::default(), returns: Arc::default() }
     }
 
     /// Brings the schema up to date.
