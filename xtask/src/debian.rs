@@ -25,6 +25,11 @@ const PROGRAMS: &[(&str, &str)] = &[
     ("npm", "npm"),
 ];
 
+/// What programs above only look for when it is needed, and is no program itself: swaks speaks TLS by it.
+const LIBRARIES: &[&str] = &["libnet-ssleay-perl"];
+/// Debian's list of what is installed: a file a package.
+const INSTALLED: &str = "/var/lib/dpkg/info";
+
 /// Where programs lie that are not on everybody's path.
 const SYSTEM_FOLDERS: &[&str] = &["/usr/sbin", "/usr/local/sbin", "/sbin", "/usr/lib/postgresql/15/bin"];
 /// Debian asks this program before it starts a daemon.
@@ -48,10 +53,21 @@ pub(crate) fn install(workspace: &Workspace) -> Result<Vec<&'static str>> {
 }
 
 fn missing() -> Vec<&'static str> {
+    let programs = PROGRAMS.iter().filter(|(program, _)| find(program).is_none()).map(|p| p.1);
     let mut packages: Vec<_> =
-        PROGRAMS.iter().filter(|(program, _)| find(program).is_none()).map(|p| p.1).collect();
+        programs.chain(LIBRARIES.iter().copied().filter(|l| !has_library(l))).collect();
     packages.dedup();
     packages
+}
+
+/// Whether a library is installed; taken to be so where there is no list that says it.
+fn has_library(package: &str) -> bool {
+    let listed = |name: &str| {
+        name.strip_suffix(".list")
+            .is_some_and(|name| name.split_once(':').map_or(name, |(name, _)| name) == package)
+    };
+    let Ok(entries) = fs::read_dir(INSTALLED) else { return true };
+    entries.filter_map(|e| e.ok()?.file_name().into_string().ok()).any(|name| listed(&name))
 }
 
 /// The path of a program, looked for where root would.

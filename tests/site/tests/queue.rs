@@ -13,6 +13,7 @@ use mta::{Mta, Parts};
 use net::tls_client::TlsClient;
 use queue::Queue;
 use roles::queue::{Handling, MailQueue, NewItem, QueueCounts};
+use roles::store::OneStore;
 use roles::{Body, Call};
 use std::path::Path;
 use std::sync::Arc;
@@ -54,7 +55,7 @@ impl Site {
         directory.local("forward@here.example", None, &["nobody@here.example"]);
         let parts = Parts {
             directory,
-            store: store.clone(),
+            stores: Arc::new(OneStore(store.clone())),
             queue: Arc::new(queue.clone()),
             dns: Arc::new(ScriptedDns::new()),
             tls: None,

@@ -181,12 +181,12 @@ mod tests {
         house.account("anna").await;
         house.ok("imdbcontrol cc gold").await;
         let file = "anna@example.org gold\n";
-        let before = house.ok("imdbcontrol lc").await;
+        let before = house.ok("imdbcontrol lcn").await;
         let dry = house.run_reading("cosupgrade -n -json -", file).await;
         assert_eq!(dry.output(), "{\"done\":1,\"dry_run\":true,\"failed\":0}\n");
-        assert_eq!(house.ok("imdbcontrol lc").await, before);
+        assert_eq!(house.ok("imdbcontrol lcn").await, before);
         assert_eq!(house.run_reading("cosupgrade -", file).await.exit, Exit::OK);
-        assert_ne!(house.ok("imdbcontrol lc").await, before);
+        assert_ne!(house.ok("imdbcontrol lcn").await, before);
         assert!(house.ok("imdbcontrol gac anna example.org").await.contains("gold"));
     }
 }

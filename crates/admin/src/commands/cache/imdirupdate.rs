@@ -9,7 +9,7 @@ pub const COMMAND: Command = Command {
     name: "imdirupdate",
     aliases: &[],
     group: Group::Directory,
-    summary: "Pushes one account, domain or class of service into this host's copy of the directory",
+    summary: "Pushes one entry of the directory into this host's copy of it",
     about: "Reads the entry from the directory and puts it into the copy now, ahead of its turn in the log of changes: an account by its \
             login name or SMTP address, or domain:NAME, or class:NAME (cosName in former releases).",
     usage: &["NAME..."],
