@@ -7,7 +7,10 @@
 use crate::access::{self, Trust, Verdict};
 use crate::card::Card;
 use crate::fault::Fault;
+use crate::lookup::{ByName, Found, Purpose};
+use crate::proofs::keyed;
 use crate::server::{DirectoryServer, Rehash, Shared};
+use crate::source::{Source, answered};
 use catalog::events::acct::{
     AcctAccessNotAllowed, AcctAuthBusy, AcctBadPassword, AcctImapNotAllowed, AcctLogin, AcctNontrustedLogin,
     AcctNotActive, AcctPasswordDamaged, AcctPasswordRehashed, AcctPopNotAllowed, AcctSslImapNotAllowed,
@@ -15,15 +18,27 @@ use catalog::events::acct::{
 };
 use mail::password::{self, PasswordType, SALT_LEN, StoredPassword};
 use mail::secret::Secret;
+use roles::Call;
 use roles::directory::{Account, DirectoryError, Login, Origin, Proof, Protocol, ScramKeys, Transport};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use storage::directory::AccountRow;
 
 impl Shared {
-    pub(crate) async fn authenticate(self: &Arc<Self>, login: Login) -> Result<Account, Fault> {
+    pub(crate) async fn authenticate(self: &Arc<Self>, call: &Call, login: Login) -> Result<Account, Fault> {
+        if let Some(answer) = self.ask_first(|server| server.authenticate(call, login.clone())).await {
+            return answer;
+        }
         let rules = self.login_rules(login.origin.protocol);
-        let card = self.find_login(&rules, &login.name, login.origin.local).await?;
-        let card = card.filter(|c| c.is_visible());
+        let names = rules.names(&login.name, login.origin.local);
+        let card = match self.find(&names, Purpose::Login).await? {
+            Found::Here(ByName { card, .. }) => Some(card).filter(|c| c.is_visible()),
+            Found::Nobody => None,
+            Found::Elsewhere(server) => return Ok(server.authenticate(call, login).await?),
+        };
+        if let Some(answer) = self.renewed_elsewhere(call, &login, card.as_deref()).await {
+            return answer;
+        }
         let proven = match (&login.proof, &card) {
             (Proof::Password(password), Some(card)) => self.check(&login, card, password).await?,
             (Proof::Password(password), None) => self.hash(&login, self.nobody.clone(), password).await?,
@@ -46,9 +61,23 @@ impl Shared {
     }
 
     /// The real keys, or for everybody else made-up ones that are always the same.
-    pub(crate) async fn scram_keys(&self, name: &str, origin: Origin) -> Result<ScramKeys, Fault> {
-        let rules = self.login_rules(origin.protocol);
-        let card = self.find_login(&rules, name, origin.local).await?.filter(|c| c.is_visible());
+    pub(crate) async fn scram_keys(
+        &self,
+        call: &Call,
+        name: &str,
+        origin: Origin,
+    ) -> Result<ScramKeys, Fault> {
+        if let Some(answer) = self.ask_first(|s| s.scram_keys(call, name.to_owned(), origin)).await {
+            return answer;
+        }
+        let names = self.login_rules(origin.protocol).names(name, origin.local);
+        let card = match self.find(&names, Purpose::Login).await? {
+            Found::Here(ByName { card, .. }) => Some(card).filter(|c| c.is_visible()),
+            Found::Nobody => None,
+            Found::Elsewhere(server) => {
+                return Ok(server.scram_keys(call, name.to_owned(), origin).await?);
+            }
+        };
         if let Some(keys) = card.as_ref().and_then(|c| c.scram.as_ref()) {
             return Ok(ScramKeys {
                 salt: keys.salt.clone(),
@@ -57,9 +86,9 @@ impl Shared {
                 server_key: Secret::new(keys.server_key),
             });
         }
-        let names = rules.names(name, origin.local);
         let name = names.first().map_or_else(|| name.to_lowercase(), crate::names::Name::text);
-        let made_up = |what: &[u8]| self.site_keyed(&[what, b"\0", name.as_bytes()]);
+        let site_key = self.site_key()?;
+        let made_up = |what: &[u8]| keyed(site_key.expose(), &[what, b"\0", name.as_bytes()]);
         Ok(ScramKeys {
             salt: made_up(b"salt")[..SALT_LEN].to_vec(),
             iterations: password::ScramKeys::ITERATIONS,
@@ -152,10 +181,25 @@ impl Shared {
         }
     }
 
+    /// A login with a password of an old form, judged by who can store it in today's form; `None`: it is not one, or nobody
+    /// answers, and it is judged here.
+    async fn renewed_elsewhere(
+        &self,
+        call: &Call,
+        login: &Login,
+        card: Option<&Card>,
+    ) -> Option<Result<Account, Fault>> {
+        let Source::Server(server) = &self.source else { return None };
+        if matches!(login.proof, Proof::Scram) || !self.is_to_be_renewed(&card?.row) {
+            return None;
+        }
+        answered(server.authenticate(call, login.clone()).await)
+    }
+
     /// Stores the password in today's form, behind the login's back, unless it is or somebody is faster.
     fn renew(self: &Arc<Self>, row: AccountRow, password: Secret) {
-        let current = StoredPassword::parse(&row.password).is_ok_and(|p| p.is_current());
-        if current && !row.scram.is_empty() || self.keys.get().rehash == Rehash::Never {
+        // While the database is away the hashing would be for nothing.
+        if !self.is_to_be_renewed(&row) || !self.reachable.load(Ordering::Acquire) {
             return;
         }
         let server = DirectoryServer { shared: Arc::clone(self) };
@@ -165,10 +209,15 @@ impl Shared {
         });
     }
 
+    fn is_to_be_renewed(&self, row: &AccountRow) -> bool {
+        let current = StoredPassword::parse(&row.password).is_ok_and(|p| p.is_current());
+        self.keys.get().rehash == Rehash::AfterLogin && !(current && !row.scram.is_empty())
+    }
+
     async fn store_renewed(&self, old: AccountRow, password: &Secret) -> Result<(), Fault> {
         let (stored, scram) = self.make_password(password).await?;
         let user = format!("{}@{}", old.name, old.domain);
-        let done = self.tables.write(self.env.clock.now(), String::new(), move |e| {
+        let done = self.tables()?.write(self.env.clock.now(), String::new(), move |e| {
             let Some(now) = e.account(old.id)?.filter(|now| now.password == old.password) else {
                 return Ok::<_, Fault>(false);
             };

@@ -15,7 +15,8 @@ impl DirectoryServer {
     /// [`BackupError`]; the generation must not be finished then.
     pub async fn back_up(&self, generation: &Path, name: &Name, work: &Work) -> Result<(), BackupError> {
         let mut joining = Joining::new(generation, servers::DIRECTORY)?;
-        let (tables, name) = (self.shared.tables.clone(), name.clone());
+        let away = |_| BackupError::Refused("this process has no way to the directory's database".into());
+        let (tables, name) = (self.shared.tables().map_err(away)?.clone(), name.clone());
         let copy = move |steps: &Steps| {
             tables.copy_to(&joining.place(&name)?)?;
             joining.add_file(name, MODE, steps)?;

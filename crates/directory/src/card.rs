@@ -75,6 +75,11 @@ impl Card {
         }
     }
 
+    /// Whether anything is known by which its owner could prove who they are.
+    pub(crate) fn can_be_proven(&self) -> bool {
+        !(self.row.password.is_empty() && self.row.scram.is_empty())
+    }
+
     /// Whether the account is there for anybody but administrators.
     pub(crate) fn is_visible(&self) -> bool {
         self.row.status != Status::Deleted

@@ -2,7 +2,9 @@
 
 use crate::fault::Fault;
 use crate::server::{DirectoryServer, Shared};
+use crate::source::Source;
 use catalog::keys::imdircacheserv::{DIR_CACHE_UPDATE_PERIOD, LOG_AGE_HOURS};
+use roles::directory::DirectoryError;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 use storage::directory::MAX_PAGE;
@@ -39,13 +41,24 @@ impl Shared {
         }
     }
 
-    /// Brings the copy up to date, where there is one, and forgets what has changed.
+    /// Brings the copy up to date, where there is one, and forgets what has changed. An outage of the database is logged
+    /// once.
     pub(crate) async fn catch_up(&self) -> Result<(), Fault> {
+        let done = self.catch_up_now().await;
+        if let Source::Server(_) = &self.source {
+            return done;
+        }
+        let away = matches!(&done, Err(Fault(DirectoryError::Unavailable)));
+        let was_reachable = self.reachable.swap(!away, Ordering::AcqRel);
+        if away && !was_reachable { done } else { self.noted(done) }
+    }
+
+    async fn catch_up_now(&self) -> Result<(), Fault> {
+        if !self.prepared.load(Ordering::Acquire) {
+            self.prepare().await?;
+        }
         match self.copy.get() {
-            Some(copy) => {
-                let done = self.catch_up_copy(copy).await;
-                self.noted(done)
-            }
+            Some(copy) => self.catch_up_copy(copy).await,
             None => self.forget_changed().await,
         }
     }
@@ -54,11 +67,11 @@ impl Shared {
     async fn forget_changed(&self) -> Result<(), Fault> {
         for _ in 0..MAX_PAGES {
             let heard = self.heard.load(Ordering::Acquire);
-            let page = self.tables.read(move |rows| {
+            let page = self.read(move |rows| {
                 let changes = rows.changes_after(heard, MAX_PAGE)?;
                 Ok::<_, Fault>((changes, rows.last_change()?))
             });
-            let (changes, last) = self.noted(page.await)?;
+            let (changes, last) = page.await?;
             if last <= heard {
                 return Ok(());
             }
@@ -73,8 +86,8 @@ impl Shared {
                 self.heard.fetch_max(newest.id, Ordering::AcqRel);
             }
         }
-        let last = self.tables.read(|rows| Ok::<_, Fault>(rows.last_change()?)).await;
-        self.begin_anew(self.noted(last)?)
+        let last = self.read(|rows| Ok::<_, Fault>(rows.last_change()?)).await;
+        self.begin_anew(last?)
     }
 
     fn begin_anew(&self, last: i64) -> Result<(), Fault> {
@@ -87,7 +100,8 @@ impl Shared {
         let hours = self.env.settings.get(LOG_AGE_HOURS);
         let now = self.env.clock.now();
         let before = now.minus(Duration::from_secs(hours.saturating_mul(3600)));
-        let done = self.tables.write(now, String::new(), move |e| Ok::<_, Fault>(e.purge_changes(before)?));
+        let Ok(tables) = self.tables() else { return Ok(()) };
+        let done = tables.write(now, String::new(), move |e| Ok::<_, Fault>(e.purge_changes(before)?));
         self.noted(done.await).map(|_| ())
     }
 }

@@ -209,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn its_13431_and_20488_what_has_no_value_takes_the_default() {
+    fn its_13431_its_20488_what_has_no_value_takes_the_default() {
         let rights = Rights::of(&values(&[]), &values(&[]));
         assert_eq!(
             (rights.pop, rights.imap_tls, rights.smtp),

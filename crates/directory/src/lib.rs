@@ -2,7 +2,8 @@
 //!
 //! Promised: a change through this server is in force for its own answers before it is acknowledged; one made by another
 //! process is seen within `dirCacheUpdatePeriod`. A login costs the same work whether the name exists or not; a
-//! password that was right lately costs no hashing. While the database is out of reach, what is cached is still answered.
+//! password that was right lately costs no hashing. A server that has the copy of its host starts and answers while the database is
+//! out of reach, and takes it up again by itself; what it cannot know then is unavailable, never "nobody".
 //!
 //! Left to others: the tables (`storage::directory`), protocols and their replies, delaying those who guess. Decisions are
 //! pure modules (`access`, `classes`, `names`, `provision::check`); the rest fetches facts for them.
@@ -23,10 +24,13 @@ mod names;
 mod place;
 mod proofs;
 mod provision;
+mod realms;
 mod route;
 mod server;
+mod source;
 
 pub use place::locate;
+pub use realms::{Peer, Realm, realms};
 pub use server::DirectoryServer;
 
 #[cfg(test)]

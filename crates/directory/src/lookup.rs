@@ -1,112 +1,209 @@
-//! Finding accounts and domains: in memory, else in the copy on this host, else in the directory's database.
+//! Finding accounts and domains: in memory, else in the copy on this host, else with whoever has the whole directory.
 //!
-//! What the copy has is taken from it, also while the database is out of reach; what it has not is asked of the database
-//! as far as the keys allow (`cacheDisableReadThrus` and the others). A damaged entry of the copy counts as one it has not.
+//! What is here is taken from here, for all names that somebody may go by, before anybody else is asked for the first of them:
+//! who is in the copy logs in and gets mail also while the database is out of reach. What is not here is asked for as far
+//! as the keys allow (`cacheDisableReadThrus` and the others). A damaged entry of the copy counts as one that it has not.
 
 use crate::card::Card;
 use crate::fault::Fault;
-use crate::names::{LoginRules, Name};
+use crate::names::Name;
 use crate::server::{Shared, Through};
+use crate::source::Source;
 use catalog::events::acct::AcctForwardInfoInvalid;
 use catalog::events::cache::CacheGenericMsg;
 use mail::id::AccountId;
-use roles::directory::DirectoryError;
-use std::net::IpAddr;
+use roles::directory::{Directory, DirectoryError};
 use std::sync::Arc;
-use storage::directory::{AccountRecord, DomainRow};
+use storage::directory::{AccountRecord, DomainRow, Rows};
 use storage::replica::{Entry, Key, Reader, ReplicaError};
+use storage::sql::SqlError;
 
 /// What for somebody is looked up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Purpose {
-    /// A login, or a question of an administrator.
+    /// A login: the password is needed.
+    Login,
+    /// A question of an administrator, or about a sender.
     Account,
     /// Mail.
     Mail,
 }
 
+/// What came of looking for something.
+pub(crate) enum Found<T> {
+    /// It is here.
+    Here(T),
+    /// There is no such thing.
+    Nobody,
+    /// It is not here, and this server knows whether there is such a thing.
+    Elsewhere(Arc<dyn Directory>),
+}
+
+/// An account, and by which of the names that were looked up.
+pub(crate) struct ByName {
+    pub(crate) at: usize,
+    pub(crate) card: Arc<Card>,
+}
+
+/// That the copy was of no help: there is none, or it cannot be read.
+struct NoCopy;
+
 impl Shared {
-    /// The account of what somebody typed as a login.
-    pub(crate) async fn find_login(
-        &self,
-        rules: &LoginRules,
-        typed: &str,
-        interface: IpAddr,
-    ) -> Result<Option<Arc<Card>>, Fault> {
-        for name in rules.names(typed, interface) {
-            if let Some(card) = self.find(&name, Purpose::Account).await? {
-                return Ok(Some(card));
-            }
+    /// The account of the first of these names that is somebody's.
+    pub(crate) async fn find(&self, names: &[Name], purpose: Purpose) -> Result<Found<ByName>, Fault> {
+        if let Some(server) = self.other_realm(names, purpose) {
+            return Ok(Found::Elsewhere(server));
         }
-        Ok(None)
+        let through = self.keys.get().through;
+        let tables_first = through == Through::Always && matches!(self.source, Source::Tables(_));
+        let here = if tables_first { Err(NoCopy) } else { self.find_here(names, purpose) };
+        if let Ok(Some(found)) = here {
+            return Ok(Found::Here(found));
+        }
+        let (now, read_at) = (self.env.clock.moment(), self.cache.epoch());
+        if names.iter().all(|name| self.cache.is_absent(&name.text(), now)) {
+            return Ok(Found::Nobody);
+        }
+        let ends_here = match through {
+            Through::Never => true,
+            Through::OnMissButForMail => purpose == Purpose::Mail,
+            Through::Always | Through::OnMiss => false,
+        };
+        let found = match &self.source {
+            _ if ends_here && here.is_ok() && self.copy_is_complete() => None,
+            Source::Server(server) => return Ok(Found::Elsewhere(Arc::clone(server))),
+            Source::Tables(_) => match self.find_in_tables(names).await {
+                Err(Fault(DirectoryError::Unavailable)) if tables_first && self.has_copy() => {
+                    return Ok(self
+                        .find_here(names, purpose)
+                        .ok()
+                        .flatten()
+                        .map_or(Found::Nobody, Found::Here));
+                }
+                done => self.noted(done)?,
+            },
+        };
+        let Some((at, card)) = found else {
+            self.nobody_has(names, read_at);
+            return Ok(Found::Nobody);
+        };
+        let card = Arc::new(card);
+        self.keep(&names[at], &card, read_at);
+        Ok(Found::Here(ByName { at, card }))
     }
 
-    /// The account of a name.
-    pub(crate) async fn find(&self, name: &Name, purpose: Purpose) -> Result<Option<Arc<Card>>, Fault> {
-        let text = name.text();
-        if let Some(id) = self.cache.name(&text) {
-            return self.card(id).await;
+    /// Notes that these names were nobody's just now.
+    pub(crate) fn nobody_has(&self, names: &[Name], read_at: crate::cache::Epoch) {
+        let now = self.env.clock.moment();
+        names.iter().for_each(|name| self.cache.put_absent(read_at, &name.text(), now));
+    }
+
+    /// The first of the names that memory or the copy has.
+    fn find_here(&self, names: &[Name], purpose: Purpose) -> Result<Option<ByName>, NoCopy> {
+        // An account of another realm may be here without its password.
+        let serves = |card: &Card| purpose != Purpose::Login || card.can_be_proven();
+        let mut copy = Ok(());
+        for (at, name) in names.iter().enumerate() {
+            let text = name.text();
+            let known = self.cache.name(&text).and_then(|id| self.cache.card(id));
+            if let Some(card) = known.filter(|card| serves(card)) {
+                return Ok(Some(ByName { at, card }));
+            }
+            let key = match name {
+                Name::Login(key) => Key::Login(key.clone()),
+                Name::Address(key) => Key::Address(key.clone()),
+                // In whatever domain: the copy does not know that.
+                Name::Bare(_) => continue,
+            };
+            let read_at = self.cache.epoch();
+            match self.copied(|copy| copy.account_of(&key)?.map(|r| card_of(copy, r)).transpose()) {
+                Ok(Some(card)) if serves(&card) => {
+                    let card = Arc::new(card);
+                    self.keep(name, &card, read_at);
+                    return Ok(Some(ByName { at, card }));
+                }
+                Ok(_) => {}
+                Err(NoCopy) => copy = Err(NoCopy),
+            }
         }
-        if self.cache.is_absent(&text, self.env.clock.moment()) {
-            return Ok(None);
-        }
-        let read_at = self.cache.epoch();
-        let key = match name {
-            Name::Login(key) => Some(Key::Login(key.clone())),
-            Name::Address(key) => Some(Key::Address(key.clone())),
-            // In whatever domain: the copy does not know that.
-            Name::Bare(_) => None,
-        };
-        let in_copy = |copy: &Reader| match &key {
-            Some(key) => copy.account_of(key)?.map(|record| card_of(copy, record)).transpose(),
-            None => Ok(None),
-        };
-        let Some(card) = self.look_up(purpose, in_copy, self.in_tables(name)).await?.map(Arc::new) else {
-            self.cache.put_absent(read_at, &text, self.env.clock.moment());
-            return Ok(None);
-        };
-        self.log_bad_forwards(&card);
-        self.cache.put_name(read_at, &text, card.row.id);
-        self.cache.put_card(read_at, Arc::clone(&card));
-        Ok(Some(card))
+        copy.map(|()| None)
+    }
+
+    fn keep(&self, name: &Name, card: &Arc<Card>, read_at: crate::cache::Epoch) {
+        self.log_bad_forwards(card);
+        self.cache.put_name(read_at, &name.text(), card.row.id);
+        self.cache.put_card(read_at, Arc::clone(card));
+    }
+
+    async fn find_in_tables(&self, names: &[Name]) -> Result<Option<(usize, Card)>, Fault> {
+        let names = names.to_vec();
+        let read = self.read(move |rows| {
+            for (at, name) in names.iter().enumerate() {
+                if let Some(card) = id_of(rows, name)?.map(|id| Card::read(rows, id)).transpose()?.flatten() {
+                    return Ok(Some((at, card)));
+                }
+            }
+            Ok(None)
+        });
+        read.await
     }
 
     /// An account by its id.
-    pub(crate) async fn card(&self, id: AccountId) -> Result<Option<Arc<Card>>, Fault> {
-        if let Some(card) = self.cache.card(id) {
-            return Ok(Some(card));
-        }
+    pub(crate) async fn card(&self, id: AccountId) -> Result<Found<Arc<Card>>, Fault> {
+        let through = self.keys.get().through;
         let read_at = self.cache.epoch();
-        let in_copy = |copy: &Reader| copy.account(id)?.map(|record| card_of(copy, record)).transpose();
-        let in_tables = self.tables.read(move |rows| Ok::<_, Fault>(Card::read(rows, id)?));
-        let card = self.look_up(Purpose::Account, in_copy, in_tables).await?.map(Arc::new);
-        if let Some(card) = &card {
-            self.log_bad_forwards(card);
-            self.cache.put_card(read_at, Arc::clone(card));
-        }
-        Ok(card)
+        let here = |shared: &Self| match shared.cache.card(id) {
+            Some(card) => Ok(Some(card)),
+            None => {
+                let found = shared.copied(|copy| copy.account(id)?.map(|r| card_of(copy, r)).transpose());
+                found.map(|card| card.map(Arc::new))
+            }
+        };
+        let in_tables = self.read(move |rows| Ok(Card::read(rows, id)?));
+        let found = match (through, here(self), &self.source) {
+            (Through::Always, _, Source::Tables(_)) => match in_tables.await {
+                Err(Fault(DirectoryError::Unavailable)) if self.has_copy() => here(self).ok().flatten(),
+                done => self.noted(done)?.map(Arc::new),
+            },
+            (_, Ok(Some(card)), _) => Some(card),
+            (Through::Never, Ok(None), _) => None,
+            (_, _, Source::Server(server)) => return Ok(Found::Elsewhere(Arc::clone(server))),
+            (_, _, Source::Tables(_)) => self.noted(in_tables.await)?.map(Arc::new),
+        };
+        let Some(card) = found else { return Ok(Found::Nobody) };
+        self.cache.put_card(read_at, Arc::clone(&card));
+        Ok(Found::Here(card))
     }
 
     /// A domain of the site by its name in lower case.
-    pub(crate) async fn domain(&self, name: &str) -> Result<Option<Arc<DomainRow>>, Fault> {
-        if let Some(domain) = self.cache.domain(name) {
-            return Ok(Some(domain));
-        }
+    pub(crate) async fn domain(&self, name: &str) -> Result<Found<Arc<DomainRow>>, Fault> {
         let text = format!("d:{name}");
+        let known = |found: Option<Arc<DomainRow>>| found.map_or(Found::Nobody, Found::Here);
+        let always = self.keys.get().through == Through::Always;
+        if !always && let Some(domain) = self.cache.domain(name) {
+            return Ok(Found::Here(domain));
+        }
         if self.cache.is_absent(&text, self.env.clock.moment()) {
-            return Ok(None);
+            return Ok(Found::Nobody);
         }
         let (read_at, wanted) = (self.cache.epoch(), name.to_owned());
+        let copied = || {
+            self.copied(|copy| match copy.get(&Key::Domain(name.to_owned()))? {
+                Some(Entry::Domain(row)) => Ok(Some(row)),
+                _ => Ok(None),
+            })
+        };
         // The copy has all domains: one that it has not is elsewhere, and asking about every such one would hand the
         // load of the whole world to the database.
-        let domain = match self.copied(|copy| match copy.get(&Key::Domain(name.to_owned()))? {
-            Some(Entry::Domain(row)) => Ok(Some(row)),
-            _ => Ok(None),
-        }) {
-            Some(found) if self.keys.get().through != Through::Always => found,
-            _ => {
-                let read = self.tables.read(move |rows| Ok::<_, Fault>(rows.domain(&wanted)?)).await;
-                self.noted(read)?
+        let domain = match (copied(), &self.source) {
+            (Ok(found), Source::Server(_)) => found,
+            (Ok(found), _) if !always => found,
+            (Err(NoCopy), Source::Server(server)) => return Ok(Found::Elsewhere(Arc::clone(server))),
+            (copied, Source::Tables(_)) => {
+                match (self.read(move |rows| Ok(rows.domain(&wanted)?)).await, copied) {
+                    (Err(Fault(DirectoryError::Unavailable)), Ok(found)) => found,
+                    (done, _) => self.noted(done)?,
+                }
             }
         };
         let domain = domain.map(Arc::new);
@@ -114,59 +211,22 @@ impl Shared {
             Some(domain) => self.cache.put_domain(read_at, Arc::clone(domain)),
             None => self.cache.put_absent(read_at, &text, self.env.clock.moment()),
         }
-        Ok(domain)
+        Ok(known(domain))
     }
 
-    async fn in_tables(&self, name: &Name) -> Result<Option<Card>, Fault> {
-        let name = name.clone();
-        let read = self.tables.read(move |rows| {
-            let id = match &name {
-                Name::Login(key) => rows.login(key)?,
-                Name::Address(key) => rows.address(key)?,
-                Name::Bare(name) => match rows.logins_in_any_domain(name)?.as_slice() {
-                    [only] => Some(*only),
-                    _ => None,
-                },
-            };
-            Ok::<_, Fault>(id.map(|id| Card::read(rows, id)).transpose()?.flatten())
-        });
-        read.await
+    /// What the copy says.
+    fn copied<T>(&self, look: impl Fn(&Reader) -> Result<T, ReplicaError>) -> Result<T, NoCopy> {
+        let reader = self.copy.get().and_then(|copy| copy.reader()).ok_or(NoCopy)?;
+        look(&reader).map_err(|reason| {
+            self.env.log.emit(&CacheGenericMsg { path: reader.folder().display(), reason });
+            NoCopy
+        })
     }
 
-    /// Asks the copy and the database in the order that the keys say.
-    async fn look_up<T>(
-        &self,
-        purpose: Purpose,
-        in_copy: impl Fn(&Reader) -> Result<Option<T>, ReplicaError>,
-        in_tables: impl Future<Output = Result<Option<T>, Fault>>,
-    ) -> Result<Option<T>, Fault> {
-        let through = self.keys.get().through;
-        if through == Through::Always {
-            return match in_tables.await {
-                Err(Fault(DirectoryError::Unavailable)) if self.has_copy() => {
-                    Ok(self.copied(in_copy).flatten())
-                }
-                done => self.noted(done),
-            };
-        }
-        match (self.copied(in_copy), through) {
-            (Some(Some(found)), _) => Ok(Some(found)),
-            (Some(None), Through::Never) => Ok(None),
-            (Some(None), Through::OnMissButForMail) if purpose == Purpose::Mail => Ok(None),
-            _ => self.noted(in_tables.await),
-        }
-    }
-
-    /// What the copy says; `None` where there is none, or it cannot be read.
-    fn copied<T>(&self, look: impl Fn(&Reader) -> Result<T, ReplicaError>) -> Option<T> {
-        let reader = self.copy.get()?.reader()?;
-        match look(&reader) {
-            Ok(found) => Some(found),
-            Err(reason) => {
-                self.env.log.emit(&CacheGenericMsg { path: reader.folder().display(), reason });
-                None
-            }
-        }
+    /// Whether the copy has all that it should: not while it is of another division of the realms.
+    fn copy_is_complete(&self) -> bool {
+        let reader = self.copy.get().and_then(|copy| copy.reader());
+        reader.is_some_and(|reader| self.other_division(&reader).is_none())
     }
 
     fn has_copy(&self) -> bool {
@@ -177,6 +237,18 @@ impl Shared {
         for value in &card.bad_forwards {
             self.env.log.emit(&AcctForwardInfoInvalid { account: &card.login, value });
         }
+    }
+}
+
+/// Whose a name is, in the tables.
+fn id_of(rows: &Rows<'_>, name: &Name) -> Result<Option<AccountId>, SqlError> {
+    match name {
+        Name::Login(key) => rows.login(key),
+        Name::Address(key) => rows.address(key),
+        Name::Bare(name) => Ok(match rows.logins_in_any_domain(name)?.as_slice() {
+            [only] => Some(*only),
+            _ => None,
+        }),
     }
 }
 

@@ -6,7 +6,7 @@
 use crate::card::Card;
 use crate::classes::Permission;
 use crate::fault::Fault;
-use crate::lookup::Purpose;
+use crate::lookup::{ByName, Found, Purpose};
 use crate::names::Name;
 use crate::server::Shared;
 use catalog::account::{DomainKind, Status};
@@ -15,7 +15,9 @@ use catalog::keys::common::DEFAULT_DOMAIN;
 use catalog::keys::imdircacheserv::{POSTMASTER_ADDRESS, SUBADDRESS_SEPARATOR};
 use env::settings::Settings;
 use mail::address::{Address, Domain};
-use roles::directory::{Local, Route};
+use roles::Call;
+use roles::directory::{Directory, Local, Route};
+use std::sync::Arc;
 use storage::directory::{DomainRow, NameKey};
 
 /// Most times that one address leads to another within the directory; beyond it the mail waits for somebody to look.
@@ -41,6 +43,11 @@ impl RouteRules {
         }
     }
 
+    /// The separator, or nothing.
+    pub(crate) fn separator_text(&self) -> String {
+        self.separator.map(String::from).unwrap_or_default()
+    }
+
     /// The part before the first separator and the part behind it, where both are there.
     pub(crate) fn split_detail<'a>(&self, local: &'a str) -> Option<(&'a str, &'a str)> {
         let (base, detail) = local.split_once(self.separator?)?;
@@ -52,23 +59,39 @@ impl RouteRules {
 enum Step {
     Arrived(Route),
     Onward(Address),
+    /// This server knows.
+    Elsewhere(Arc<dyn Directory>),
 }
 
 impl Shared {
-    pub(crate) async fn route(&self, address: Address) -> Result<Route, Fault> {
+    pub(crate) async fn route(&self, call: &Call, address: Address) -> Result<Route, Fault> {
+        if let Some(answer) = self.ask_first(|server| server.address_route(call, address.clone())).await {
+            return answer;
+        }
         let mut address = address;
         for _ in 0..MAX_HOPS {
             match self.step(&address).await? {
                 Step::Arrived(route) => return Ok(route),
                 Step::Onward(next) => address = next,
+                Step::Elsewhere(server) => {
+                    let (names, _) = self.names_of(&address, address.domain().as_str());
+                    let read_at = self.cache.epoch();
+                    let route = server.address_route(call, address).await?;
+                    if route == Route::Unknown {
+                        self.nobody_has(&names, read_at);
+                    }
+                    return Ok(route);
+                }
             }
         }
         Ok(Route::Deferred)
     }
 
     async fn step(&self, address: &Address) -> Result<Step, Fault> {
-        let Some(domain) = self.domain(address.domain().as_str()).await? else {
-            return Ok(Step::Arrived(Route::Remote));
+        let domain = match self.domain(address.domain().as_str()).await? {
+            Found::Here(domain) => domain,
+            Found::Nobody => return Ok(Step::Arrived(Route::Remote)),
+            Found::Elsewhere(server) => return Ok(Step::Elsewhere(server)),
         };
         match domain.kind {
             DomainKind::Relay => Ok(Step::Arrived(Route::Relay(target(&domain)))),
@@ -82,18 +105,16 @@ impl Shared {
 
     /// In a domain whose addresses are here.
     async fn local_step(&self, address: &Address, domain: &DomainRow) -> Result<Step, Fault> {
-        let rules = self.routing.get();
-        let key = |local: &str| Name::Address(NameKey::new(local, &domain.name));
-        if let Some(card) = self.find(&key(address.local()), Purpose::Mail).await? {
-            return Ok(Step::Arrived(self.arrived(&card, None)));
-        }
-        if let Some((base, detail)) = rules.split_detail(address.local())
-            && let Some(card) = self.find(&key(base), Purpose::Mail).await?
-        {
-            return Ok(Step::Arrived(self.arrived(&card, Some(detail.to_owned()))));
+        let (names, detail) = self.names_of(address, &domain.name);
+        match self.find(&names, Purpose::Mail).await? {
+            Found::Here(ByName { at, card }) => {
+                return Ok(Step::Arrived(self.arrived(&card, detail.filter(|_| at > 0))));
+            }
+            Found::Elsewhere(server) => return Ok(Step::Elsewhere(server)),
+            Found::Nobody => {}
         }
         if address.local().eq_ignore_ascii_case("postmaster")
-            && let Some(next) = rules.postmaster.as_ref().filter(|next| next.key() != address.key())
+            && let Some(next) = self.routing.get().postmaster.as_ref().filter(|n| n.key() != address.key())
         {
             return Ok(Step::Onward(next.clone()));
         }
@@ -101,6 +122,17 @@ impl Shared {
             DomainKind::NonAuthoritative => Route::Relay(target(domain)),
             _ => Route::Unknown,
         }))
+    }
+
+    /// The names under which the account of an address is looked up: the whole local part, then the part before the detail,
+    /// which comes too.
+    fn names_of(&self, address: &Address, domain: &str) -> (Vec<Name>, Option<String>) {
+        let key = |local: &str| Name::Address(NameKey::new(local, domain));
+        let mut names = vec![key(address.local())];
+        let rules = self.routing.get();
+        let split = rules.split_detail(address.local());
+        names.extend(split.map(|(base, _)| key(base)));
+        (names, split.map(|(_, detail)| detail.to_owned()))
     }
 
     /// The route of an account; logs where its mail stays only because there is nowhere else.

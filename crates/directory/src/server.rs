@@ -4,12 +4,15 @@ use crate::cache::Cache;
 use crate::copy::Copy;
 use crate::fault::Fault;
 use crate::homes;
-use crate::lookup::Purpose;
+use crate::lookup::{ByName, Found, Purpose};
 use crate::names::{LoginRules, Name};
 use crate::place;
-use crate::proofs::{Proofs, keyed};
+use crate::proofs::Proofs;
+use crate::realms::Realms;
 use crate::route::RouteRules;
-use catalog::events::db::DbFailed;
+use crate::source::Source;
+use catalog::events::cache::CacheConfigInfoMismatch;
+use catalog::events::db::{DbAwayAtStart, DbFailed};
 use catalog::keys::imdircacheserv::{
     AUTH_CACHE_SECONDS, CACHE_ALWAYS_READ_THRU, CACHE_AUTHORITATIVE_FOR_MTA, CACHE_DISABLE_READ_THRUS,
     CREATE_MISSING_DOMAINS, REHASH_PASSWORDS,
@@ -25,12 +28,14 @@ use roles::directory::{Account, Directory, DirectoryError, Login, Origin, Protoc
 use roles::{Answer, Call};
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::Path;
-use std::sync::atomic::AtomicI64;
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use storage::directory::{DirectoryTables, NameKey};
+use storage::replica::{Entry, Key};
+use storage::sql::{Location, SqlError};
 
-/// The directory of a site, over its database. Cloning shares everything.
+/// The directory of a site, over its database or over the copy of this host. Cloning shares everything.
 #[derive(Clone)]
 pub struct DirectoryServer {
     pub(crate) shared: Arc<Shared>,
@@ -39,19 +44,27 @@ pub struct DirectoryServer {
 /// What all clones share.
 pub(crate) struct Shared {
     pub(crate) env: Env,
-    pub(crate) tables: DirectoryTables,
+    pub(crate) source: Source,
+    /// Whether the database has been seen to be that of this site: it is not asked for anything else before.
+    pub(crate) prepared: AtomicBool,
+    /// Whether it has been seen to be that of another site.
+    is_stranger: AtomicBool,
+    /// Whether the database answered when it was last asked for changes.
+    pub(crate) reachable: AtomicBool,
     pub(crate) cache: Cache,
     /// The copy on this host, where one is kept.
     pub(crate) copy: OnceLock<Copy>,
     pub(crate) proofs: Proofs,
     /// Same in every process of the site and after every restart: made-up SCRAM keys come from it.
-    pub(crate) site_key: Secret,
+    /// Not known while neither the database nor the copy has told it.
+    site_key: OnceLock<Secret>,
     /// What passwords of unknown names are compared with.
     pub(crate) nobody: StoredPassword,
     pub(crate) keys: Live<Keys>,
     pub(crate) routing: Live<RouteRules>,
     /// The hosts for new mailboxes, at least one.
     pub(crate) homes: Live<Vec<HostName>>,
+    pub(crate) realms: Realms,
     /// The last change that the caches have heard of.
     pub(crate) heard: AtomicI64,
     logins: [Live<LoginRules>; 4],
@@ -76,6 +89,20 @@ pub(crate) enum Through {
     OnMissButForMail,
     /// Never.
     Never,
+}
+
+impl Keys {
+    fn read(settings: &Settings) -> Self {
+        Self {
+            proof_for: settings.get(AUTH_CACHE_SECONDS),
+            rehash: if settings.get(REHASH_PASSWORDS) { Rehash::AfterLogin } else { Rehash::Never },
+            missing_domains: match settings.get(CREATE_MISSING_DOMAINS) {
+                true => MissingDomains::Create,
+                false => MissingDomains::Refuse,
+            },
+            through: Through::read(settings),
+        }
+    }
 }
 
 impl Through {
@@ -113,15 +140,56 @@ impl DirectoryServer {
     /// # Errors
     /// [`DirectoryError::Unavailable`] or `Broken`, with the reason in the log.
     pub async fn open(env: Env, file: &Path) -> Result<Self, DirectoryError> {
-        let located = place::locate(&env.settings, file);
-        let tables = match located.and_then(|location| DirectoryTables::open(&location, &env)) {
-            Ok(tables) => tables,
-            Err(e) => {
-                env.log.emit(&DbFailed { database: file.display(), reason: &e });
-                return Err(Fault::from(e).0);
-            }
+        let tables = open_tables(&env, file, DirectoryTables::open)?;
+        let server = Self::new(env, Source::Tables(tables))?;
+        server.shared.prepare().await.map_err(|f| f.0)?;
+        Ok(server)
+    }
+
+    /// As [`DirectoryServer::open`], and keeps the copy in this folder: this process writes it. Where a usable copy is there it
+    /// serves at once, also while the database is out of reach, which is taken up when it comes back; a database file
+    /// that is gone is not made anew then. Where no usable copy is there the database is needed, and the copy is built once
+    /// [`DirectoryServer::follow_changes`] runs.
+    ///
+    /// # Errors
+    /// As [`DirectoryServer::open`]; where another process writes the copy, or the folder cannot be used;
+    /// [`DirectoryError::Broken`] where copy and database are of different sites.
+    pub async fn open_with_copy(env: Env, file: &Path, folder: &Path) -> Result<Self, DirectoryError> {
+        let copy = Copy::written(&env, folder)?;
+        let Some(reader) = copy.reader() else {
+            let server = Self::open(env, file).await?;
+            server.hold(copy);
+            return Ok(server);
         };
-        let (site_key, heard) = prepare(&env, &tables).await.map_err(|f| f.0)?;
+        let tables = open_tables(&env, file, DirectoryTables::open_later)?;
+        let server = Self::new(env, Source::Tables(tables))?;
+        server.shared.heard.store(reader.position(), Ordering::Release);
+        server.hold(copy);
+        match server.shared.prepare().await {
+            Ok(()) => {}
+            Err(Fault(DirectoryError::Unavailable)) => {
+                let log = &server.shared.env.log;
+                log.emit(&DbAwayAtStart { position: reader.position(), path: folder.display() });
+            }
+            Err(Fault(error)) => return Err(error),
+        }
+        Ok(server)
+    }
+
+    /// Serves from the copy in this folder, which another process of this host writes. What it has not is asked of `whole`:
+    /// that process, or whoever has the whole directory. Neither has to be there yet. Needs no database, and cannot change
+    /// anything: its [`Provisioning`](roles::directory::provision::Provisioning) is never available.
+    ///
+    /// # Errors
+    /// [`DirectoryError::Broken`] where there is no chance to be had.
+    pub fn follow(env: Env, folder: &Path, whole: Arc<dyn Directory>) -> Result<Self, DirectoryError> {
+        let copy = Copy::followed(&env, folder);
+        let server = Self::new(env, Source::Server(whole))?;
+        server.hold(copy);
+        Ok(server)
+    }
+
+    fn new(env: Env, source: Source) -> Result<Self, DirectoryError> {
         let (mut salt, mut digest, mut key) = ([0; SALT_LEN], [0; 32], [0; 32]);
         env.random.fill(&mut salt);
         env.random.fill(&mut digest);
@@ -132,51 +200,48 @@ impl DirectoryServer {
             env.settings.for_server(server).live(move |settings| LoginRules::read(settings, &log))
         });
         let shared = Shared {
+            source,
+            prepared: AtomicBool::new(false),
+            is_stranger: AtomicBool::new(false),
+            reachable: AtomicBool::new(false),
             cache: Cache::new(),
             copy: OnceLock::new(),
             proofs: Proofs::new(Secret::new(key)),
             nobody: nobody.map_err(|e| DirectoryError::Broken(e.to_string()))?,
-            keys: env.settings.live(|s| Keys {
-                proof_for: s.get(AUTH_CACHE_SECONDS),
-                rehash: if s.get(REHASH_PASSWORDS) { Rehash::AfterLogin } else { Rehash::Never },
-                missing_domains: match s.get(CREATE_MISSING_DOMAINS) {
-                    true => MissingDomains::Create,
-                    false => MissingDomains::Refuse,
-                },
-                through: Through::read(s),
-            }),
+            keys: env.settings.live(Keys::read),
             routing: env.settings.live(RouteRules::read),
             homes: env.settings.live(|s| homes::for_new_mailboxes(&s.tree(), s.host())),
-            heard: AtomicI64::new(heard),
-            site_key,
-            tables,
+            realms: Realms::read(&env.settings),
+            heard: AtomicI64::new(0),
+            site_key: OnceLock::new(),
             logins,
             env,
         };
         Ok(Self { shared: Arc::new(shared) })
     }
+
+    pub(crate) fn hold(&self, copy: Copy) {
+        // Only the first one is held: a server has one copy for its life.
+        let _ = self.shared.copy.set(copy);
+    }
+}
+
+/// Opens the database, and logs why that fails.
+fn open_tables(
+    env: &Env,
+    file: &Path,
+    open: impl FnOnce(&Location, &Env) -> Result<DirectoryTables, SqlError>,
+) -> Result<DirectoryTables, DirectoryError> {
+    place::locate(&env.settings, file).and_then(|location| open(&location, env)).map_err(|reason| {
+        env.log.emit(&DbFailed { database: file.display(), reason: &reason });
+        Fault::from(reason).0
+    })
 }
 
 /// The servers whose keys logins follow, in the order of [`Shared::login_rules`].
 const SERVERS: [&str; 4] = ["popserv", "imapserv", "mta", "web"];
 /// The name of the site's key in the tables.
 pub(crate) const SITE_KEY: &str = "site";
-
-/// The site's key, made if this is the first time, and the number of the last change.
-async fn prepare(env: &Env, tables: &DirectoryTables) -> Result<(Secret, i64), Fault> {
-    let found = tables.read(|rows| Ok::<_, Fault>((rows.secret(SITE_KEY)?, rows.last_change()?))).await?;
-    if let (Some(key), heard) = found {
-        return Ok((Secret::new(key), heard));
-    }
-    let mut key = vec![0; 32];
-    env.random.fill(&mut key);
-    let keep = move |e: &storage::directory::Edit<'_>| {
-        e.keep_secret(SITE_KEY, &key)?;
-        Ok::<_, Fault>((e.secret(SITE_KEY)?.unwrap_or(key), e.last_change()?))
-    };
-    let (key, heard) = tables.write(env.clock.now(), String::new(), keep).await?;
-    Ok((Secret::new(key), heard))
-}
 
 impl Shared {
     /// The keys that logins by a protocol follow.
@@ -198,30 +263,106 @@ impl Shared {
         result
     }
 
-    /// HMAC under the site's key.
-    pub(crate) fn site_keyed(&self, parts: &[&[u8]]) -> [u8; 32] {
-        keyed(self.site_key.expose(), parts)
+    /// Learns what the database says of the whole site: its key, which is made if this is the first time, and the number of
+    /// the last change.
+    ///
+    /// # Errors
+    /// [`DirectoryError::Broken`] where the copy is of another site: somebody has mixed up databases, and what this one does
+    /// not have must not be taken as not being there.
+    pub(crate) async fn prepare(&self) -> Result<(), Fault> {
+        let Source::Tables(tables) = &self.source else { return Ok(()) };
+        let found = tables.read(|rows| Ok::<_, Fault>((rows.secret(SITE_KEY)?, rows.last_change()?))).await?;
+        let (key, heard) = match found {
+            (Some(key), heard) => (key, heard),
+            (None, _) => {
+                let mut key = vec![0; 32];
+                self.env.random.fill(&mut key);
+                let keep = move |e: &storage::directory::Edit<'_>| {
+                    e.keep_secret(SITE_KEY, &key)?;
+                    Ok::<_, Fault>((e.secret(SITE_KEY)?.unwrap_or(key), e.last_change()?))
+                };
+                tables.write(self.env.clock.now(), String::new(), keep).await?
+            }
+        };
+        if self.copied_site_key().is_some_and(|copied| !copied.same_as(&key)) {
+            let (what, found, configured) = ("site", "another", "that of the directory's database");
+            if !self.is_stranger.swap(true, Ordering::AcqRel) {
+                self.env.log.emit(&CacheConfigInfoMismatch { what, found, configured });
+            }
+            let text =
+                "the directory's database is not that of the copy on this host: see primaryDBUrl, dirCacheDB";
+            return Err(DirectoryError::Broken(text.into()).into());
+        }
+        let _ = self.site_key.set(Secret::new(key));
+        // Without a copy memory begins here; with one it begins with the copy.
+        if self.copy.get().is_none() {
+            self.heard.fetch_max(heard, Ordering::AcqRel);
+        }
+        self.prepared.store(true, Ordering::Release);
+        self.reachable.store(true, Ordering::Release);
+        Ok(())
     }
 
-    async fn account_find(&self, name: &str) -> Result<Account, Fault> {
+    /// The site's key, from the database or the copy.
+    pub(crate) fn site_key(&self) -> Result<&Secret, Fault> {
+        if self.site_key.get().is_none()
+            && let Some(copied) = self.copied_site_key()
+        {
+            let _ = self.site_key.set(copied);
+        }
+        self.site_key.get().ok_or(Fault(DirectoryError::Unavailable))
+    }
+
+    fn copied_site_key(&self) -> Option<Secret> {
+        let reader = self.copy.get()?.reader()?;
+        match reader.get(&Key::Secret(SITE_KEY.into())) {
+            Ok(Some(Entry::Secret(key))) => Some(Secret::new(key)),
+            _ => None,
+        }
+    }
+
+    async fn account_find(&self, call: &Call, name: &str) -> Result<Account, Fault> {
+        if let Some(answer) = self.ask_first(|server| server.account_find(call, name.to_owned())).await {
+            return answer;
+        }
         let rules = self.login_rules(Protocol::Web);
         let mut names = rules.names(name, IpAddr::V4(Ipv4Addr::UNSPECIFIED));
         // A quoted local part is looked up without its quotes (ITS 17586).
         if let Ok(address) = Address::parse(name.trim()) {
             names.push(Name::Address(NameKey::new(address.local(), address.domain().as_str())));
         }
-        for name in names {
-            if let Some(card) = self.find(&name, Purpose::Account).await? {
-                return Ok(card.account());
+        match self.find(&names, Purpose::Account).await? {
+            Found::Here(ByName { card, .. }) => Ok(card.account()),
+            Found::Nobody => {
+                let reason = format!("there is no account, alias or address {}", name.trim());
+                Err(DirectoryError::Missing(reason).into())
+            }
+            Found::Elsewhere(server) => {
+                let read_at = self.cache.epoch();
+                let found = server.account_find(call, name.to_owned()).await;
+                if matches!(found, Err(DirectoryError::Missing(_))) {
+                    self.nobody_has(&names, read_at);
+                }
+                Ok(found?)
             }
         }
-        let reason = format!("there is no account, alias or address {}", name.trim());
-        Err(DirectoryError::Missing(reason).into())
     }
 
-    async fn sender_allowed(&self, account: AccountId, sender: &Address) -> Result<bool, Fault> {
+    async fn sender_allowed(&self, call: &Call, account: AccountId, sender: &Address) -> Result<bool, Fault> {
+        if let Some(answer) = self.ask_first(|s| s.sender_allowed(call, account, sender.clone())).await {
+            return answer;
+        }
         let key = NameKey::new(sender.local(), sender.domain().as_str());
-        let Some(card) = self.card(account).await? else { return Ok(false) };
+        if let Some(realm) = self.other_realm(&[Name::Address(key.clone())], Purpose::Account) {
+            return Ok(realm.sender_allowed(call, account, sender.clone()).await?);
+        }
+        let card = match self.card(account).await? {
+            Found::Here(card) => card,
+            Found::Nobody => return Ok(false),
+            Found::Elsewhere(server) => {
+                return Ok(server.sender_allowed(call, account, sender.clone()).await?);
+            }
+        };
         let own = |key: &NameKey| card.addresses.contains(key);
         let detail = || {
             let (name, _) = self.routing.get().split_detail(&key.name)?;
@@ -242,33 +383,33 @@ macro_rules! timed {
 }
 
 impl Directory for DirectoryServer {
-    fn authenticate<'a>(&'a self, _: &'a Call, login: Login) -> Answer<'a, Account, DirectoryError> {
-        timed!(self, DirectoryAuthenticate, self.shared.authenticate(login))
+    fn authenticate<'a>(&'a self, call: &'a Call, login: Login) -> Answer<'a, Account, DirectoryError> {
+        timed!(self, DirectoryAuthenticate, self.shared.authenticate(call, login))
     }
 
     fn scram_keys<'a>(
         &'a self,
-        _: &'a Call,
+        call: &'a Call,
         name: String,
         origin: Origin,
     ) -> Answer<'a, ScramKeys, DirectoryError> {
-        timed!(self, DirectoryScramKeys, self.shared.scram_keys(&name, origin))
+        timed!(self, DirectoryScramKeys, self.shared.scram_keys(call, &name, origin))
     }
 
-    fn address_route<'a>(&'a self, _: &'a Call, address: Address) -> Answer<'a, Route, DirectoryError> {
-        timed!(self, DirectoryRoute, self.shared.route(address))
+    fn address_route<'a>(&'a self, call: &'a Call, address: Address) -> Answer<'a, Route, DirectoryError> {
+        timed!(self, DirectoryRoute, self.shared.route(call, address))
     }
 
-    fn account_find<'a>(&'a self, _: &'a Call, name: String) -> Answer<'a, Account, DirectoryError> {
-        timed!(self, DirectoryAccountFind, self.shared.account_find(&name))
+    fn account_find<'a>(&'a self, call: &'a Call, name: String) -> Answer<'a, Account, DirectoryError> {
+        timed!(self, DirectoryAccountFind, self.shared.account_find(call, &name))
     }
 
     fn sender_allowed<'a>(
         &'a self,
-        _: &'a Call,
+        call: &'a Call,
         account: AccountId,
         sender: Address,
     ) -> Answer<'a, bool, DirectoryError> {
-        timed!(self, DirectorySenderAllowed, self.shared.sender_allowed(account, &sender))
+        timed!(self, DirectorySenderAllowed, self.shared.sender_allowed(call, account, &sender))
     }
 }

@@ -3,6 +3,7 @@
 use crate::folder;
 use admin::site::Site;
 use anyhow::Context as _;
+use catalog::keys::common::PRIMARY_DB_URL;
 use catalog::keys::imdircacheserv::{DIR_CACHE, DIR_CACHE_DB};
 use catalog::keys::mss::NUM_MSS_PORTS;
 use catalog::servers::SERVERS;
@@ -11,6 +12,7 @@ use env::Env;
 use env::settings::Settings;
 use queue::Queue;
 use std::num::NonZeroU32;
+use std::path::PathBuf;
 use storage::shard::ShardOptions;
 use store::Store;
 
@@ -102,15 +104,21 @@ impl Here {
 
 async fn open_directory(site: &Site, env: &Env) -> anyhow::Result<DirectoryServer> {
     let file = folder::directory_file(site);
-    let directory = DirectoryServer::open(env.clone(), &file).await;
-    let directory = directory.with_context(|| format!("cannot open the directory {}", file.display()))?;
-    // `auto` is no here: the database is a file of this host.
-    if env.settings.get(DIR_CACHE) == "on" {
-        let folder = site.folder().join(env.settings.get(DIR_CACHE_DB));
-        let kept = directory.keep_copy(&folder);
-        kept.with_context(|| format!("cannot use the directory cache {}", folder.display()))?;
-    }
-    Ok(directory)
+    let directory = match copy_folder(site, env) {
+        Some(folder) => DirectoryServer::open_with_copy(env.clone(), &file, &folder).await,
+        None => DirectoryServer::open(env.clone(), &file).await,
+    };
+    directory.with_context(|| format!("cannot open the directory {}", file.display()))
+}
+
+/// Where the copy of the directory on this host is kept, if one is. `auto`: where the database is not a file of this host.
+pub(crate) fn copy_folder(site: &Site, env: &Env) -> Option<PathBuf> {
+    let wanted = match env.settings.get(DIR_CACHE).as_str() {
+        "on" => true,
+        "off" => false,
+        _ => !env.settings.get(PRIMARY_DB_URL).trim().is_empty(),
+    };
+    wanted.then(|| site.folder().join(env.settings.get(DIR_CACHE_DB)))
 }
 
 fn open_store(site: &Site, env: &Env) -> anyhow::Result<Store> {

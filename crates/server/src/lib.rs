@@ -23,6 +23,7 @@ mod opener;
 mod options;
 mod partners;
 mod ports;
+mod queues;
 mod retention;
 mod rights;
 mod supervisor;

@@ -13,20 +13,23 @@ use env::Env;
 use env::settings::Live;
 use mail::id::HostName;
 use rpc::access::Outgoing;
-use rpc::client::Remote;
+use rpc::client::{Failover, Remote};
 use rpc::identity::Identity;
 use rpc::pool::{CONNECTIONS, Dial, Dialling, Peer};
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
+
+/// Who asks whom, and where.
+type Way = (&'static str, HostName, String, u16);
 
 /// See the module.
 pub(crate) struct Partners {
     env: Env,
     identity: Option<Arc<Identity>>,
     topology: Live<Topology>,
-    /// By name, address and port: a host that moves is another one.
-    known: Mutex<HashMap<(String, String, u16), Remote>>,
+    /// By who asks, name, address and port: a host that moves is another one, and limits are those of the server that asks.
+    known: Mutex<HashMap<Way, Arc<Peer>>>,
 }
 
 impl Partners {
@@ -57,44 +60,52 @@ impl Partners {
         self.identity.as_ref()
     }
 
-    /// The server of a host; `None` where it cannot be asked: no identity here, or no port there.
-    pub(crate) fn server(&self, host: &Host, server: &Server) -> Option<Remote> {
-        self.at(host, host.port(server)?)
-    }
-
-    /// The manager of a host.
+    /// The manager of a host; `None` where it cannot be asked: no identity here, or no port there.
     pub(crate) fn manager(&self, host: &Host) -> Option<Remote> {
-        self.at(host, host.manager_port()?)
+        self.at(&self.env, host, host.manager_port()?).map(Remote::new)
     }
 
-    fn at(&self, host: &Host, port: u16) -> Option<Remote> {
+    /// The server of a host, as one of this process asks it; see [`Partners::manager`].
+    fn server(&self, asking: &Env, host: &Host, server: &Server) -> Option<Arc<Peer>> {
+        self.at(asking, host, host.port(server)?)
+    }
+
+    fn at(&self, asking: &Env, host: &Host, port: u16) -> Option<Arc<Peer>> {
         let identity = self.identity.as_ref()?;
-        let name = (host.name.as_str().to_owned(), host.address.clone(), port);
+        let name = (asking.settings.server(), host.name.clone(), host.address.clone(), port);
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(remote) = known.get(&name) {
-            return Some(remote.clone());
+        if let Some(peer) = known.get(&name) {
+            return Some(Arc::clone(peer));
         }
         let way = Outgoing::new(host.address.clone(), port, host.name.as_str(), Arc::clone(identity)).ok()?;
-        let peer = Peer::new(self.env.clone(), host.name.clone(), Arc::new(way), CONNECTIONS);
-        let remote = Remote::new(peer);
-        known.insert(name, remote.clone());
-        Some(remote)
+        let peer = Peer::new(asking.clone(), host.name.clone(), Arc::new(way), CONNECTIONS);
+        known.insert(name, Arc::clone(&peer));
+        Some(peer)
     }
 
-    /// The first host that runs this server, this one before others; where there is none, one that is always away.
-    pub(crate) fn first(&self, server: &'static str) -> Remote {
+    /// A role that every host with this server has, this host's own asked first.
+    pub(crate) fn any(&self, server: &'static str) -> Failover {
         let topology = self.topology();
-        let found = servers::find(server)
-            .and_then(|row| topology.running(row.name).find_map(|host| self.server(host, row)));
-        found.unwrap_or_else(|| self.nobody(&HostName::new(server)))
+        let row = servers::find(server);
+        let hosts = topology.running(server).filter_map(|host| self.server(&self.env, host, row?));
+        Failover::over(hosts.collect())
     }
 
-    /// The server of this name on this host; where the host is not of the site or cannot be asked, one that is always away.
-    pub(crate) fn of_host(&self, host: &HostName, server: &'static str) -> Remote {
+    /// The queues of the site's other hosts, or processes, by host.
+    pub(crate) fn queues(&self) -> BTreeMap<HostName, Remote> {
+        let topology = self.topology();
+        let row = servers::find("imqueueserv");
+        let peer = |host: &Host| Some((host.name.clone(), self.server(&self.env, host, row?)?));
+        topology.running("imqueueserv").filter_map(peer).map(|(name, p)| (name, Remote::new(p))).collect()
+    }
+
+    /// The server of this name on this host, as `asking` asks it; where the host is not of the site or cannot be asked,
+    /// one that is always away.
+    pub(crate) fn of_host(&self, asking: &Env, host: &HostName, server: &'static str) -> Remote {
         let topology = self.topology();
         let found = topology.host(host.as_str()).zip(servers::find(server));
-        let found = found.and_then(|(host, row)| self.server(host, row));
-        found.unwrap_or_else(|| self.nobody(host))
+        let found = found.and_then(|(host, row)| self.server(asking, host, row));
+        found.map_or_else(|| self.nobody(host), Remote::new)
     }
 
     fn nobody(&self, name: &HostName) -> Remote {

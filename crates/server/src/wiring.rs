@@ -6,9 +6,10 @@
 use crate::backup::SiteBackup;
 use crate::doors::Offer;
 use crate::folder;
-use crate::here::{Here, Parts};
+use crate::here::{self, Here, Parts};
 use crate::manager::SiteManager;
 use crate::partners::Partners;
+use crate::queues;
 use crate::surroundings::Surroundings;
 use admin::context::{Hosts, Roles};
 use admin::site::Site;
@@ -16,6 +17,7 @@ use anyhow::Context as _;
 use catalog::events::proc::{ProcNoRunDir, ProcStartFailed};
 use catalog::keys::common::RUN_DIR;
 use catalog::servers::{self, Service};
+use directory::DirectoryServer;
 use env::Env;
 use imap::Imap;
 use mail::id::HostName;
@@ -35,7 +37,7 @@ use roles::maintenance::Maintenance;
 use roles::manager::Manager;
 use roles::queue::MailQueue;
 use roles::store::{MessageStore, Stores};
-use rpc::client::Remote;
+use rpc::client::{Failover, Remote};
 use rpc::serve::Served;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -58,38 +60,43 @@ struct Asked {
     directory: Arc<dyn Directory>,
     provisioning: Arc<dyn Provisioning>,
     cache: Arc<dyn DirectoryCache>,
-    stores: Arc<SiteHosts>,
+    stores: SiteHosts,
     queue: Arc<dyn MailQueue>,
+    /// What follows the copy that another process of this host keeps.
+    follower: Option<DirectoryServer>,
 }
 
 impl Asked {
-    fn choose(site: &Site, here: &Here, partners: &Arc<Partners>) -> Self {
-        let stores = Arc::new(SiteHosts {
+    fn choose(site: &Site, env: &Env, here: &Here, partners: &Arc<Partners>) -> anyhow::Result<Self> {
+        let stores = SiteHosts {
             own: site.host().clone(),
             here: here.store.clone().map(Arc::new),
             partners: Arc::clone(partners),
-        });
-        let queue: Arc<dyn MailQueue> = match &here.queue {
-            Some(queue) => Arc::new(queue.clone()),
-            None => Arc::new(partners.first("imqueueserv")),
+            asking: env.clone(),
         };
-        match &here.directory {
-            Some(own) => {
-                let own = Arc::new(own.clone());
-                Self { directory: own.clone(), provisioning: own.clone(), cache: own, stores, queue }
-            }
-            None => {
-                let far = Arc::new(partners.first("imdircacheserv"));
-                Self { directory: far.clone(), provisioning: far.clone(), cache: far, stores, queue }
-            }
+        let queue = queues::choose(&env.for_server("mta"), site.host(), here.queue.as_ref(), partners)?;
+        if let Some(own) = here.directory.clone().map(Arc::new) {
+            let (directory, provisioning, cache) = (own.clone(), own.clone(), own);
+            return Ok(Self { directory, provisioning, cache, stores, queue, follower: None });
         }
+        let far = Arc::new(partners.any("imdircacheserv"));
+        let follower = follow_copy(site, &env.for_server("imdircacheserv"), partners, &far)?;
+        let directory: Arc<dyn Directory> = match &follower {
+            Some(follower) => Arc::new(follower.clone()),
+            None => far.clone(),
+        };
+        // A copy is one host's: this one's, where it keeps one.
+        let keeper = partners.topology().running("imdircacheserv").next().map(|host| host.name.clone());
+        let keeper = keeper.unwrap_or_else(|| site.host().clone());
+        let cache = Arc::new(partners.of_host(env, &keeper, "imdircacheserv"));
+        Ok(Self { directory, provisioning: far, cache, stores, queue, follower })
     }
 
     /// What an MTA works with.
     fn of_mta(&self, site: &Site, env: &Env, dns: &Arc<dyn Dns>, tls: Option<Arc<ServerTls>>) -> mta::Parts {
         mta::Parts {
             directory: Arc::clone(&self.directory),
-            stores: self.stores.clone(),
+            stores: Arc::new(self.stores.asked_by(env)),
             queue: Arc::clone(&self.queue),
             dns: Arc::clone(dns),
             tls,
@@ -111,7 +118,7 @@ impl Servers {
         let env = &surroundings.env;
         let here = Here::open(site, env, parts).await?;
         let partners = Partners::of(site, env);
-        let asked = Asked::choose(site, &here, &partners);
+        let asked = Asked::choose(site, env, &here, &partners)?;
         // Without resolv.conf every look-up is a temporary failure: mail for other hosts waits.
         let dns = SystemDns::of_host().or_else(|_| SystemDns::of_servers(&[])).context("no name service")?;
         let dns: Arc<dyn Dns> = Arc::new(dns);
@@ -133,7 +140,7 @@ impl Servers {
 
     /// Starts what goes on beside requests: the directory hears of changes by other processes and keeps its log short.
     pub(crate) fn follow(&self) {
-        if let Some(directory) = &self.here.directory {
+        if let Some(directory) = self.here.directory.as_ref().or(self.asked.follower.as_ref()) {
             directory.follow_changes();
         }
     }
@@ -152,7 +159,7 @@ impl Servers {
             maintenance: self.asked.stores.maintenance(own),
             manager: Arc::new(manager),
             backup: Arc::new(self.backup.clone()),
-            hosts: self.asked.stores.clone(),
+            hosts: Arc::new(self.asked.stores.clone()),
         }
     }
 
@@ -180,7 +187,7 @@ impl Servers {
             offer("imdircacheserv", port("imdircacheserv"), served);
         }
         if let Some(store) = self.here.store.clone().map(Arc::new) {
-            let served = Served { store: Some(store), ..Served::default() };
+            let served = Served { store: Some(store.clone()), maintenance: Some(store), ..Served::default() };
             offer("mss", port("mss"), served);
         }
         if let Some(queue) = self.here.queue.clone().map(Arc::new) {
@@ -202,7 +209,8 @@ impl Servers {
             env.log.emit(&ProcNoRunDir { path: run_dir.display() });
             return None;
         }
-        let (directory, stores) = (Arc::clone(&self.asked.directory), self.asked.stores.clone());
+        let stores = Arc::new(self.asked.stores.asked_by(env));
+        let directory = Arc::clone(&self.asked.directory);
         match env.settings.server() {
             "mta" => {
                 let parts = self.asked.of_mta(&self.site, env, &self.dns, tls);
@@ -231,18 +239,39 @@ impl Servers {
     }
 }
 
-/// The stores of all hosts, and their managers.
+/// Looks up in the copy of the directory that another process of this host keeps, where one is kept: without a hop.
+fn follow_copy(
+    site: &Site,
+    env: &Env,
+    partners: &Partners,
+    far: &Arc<Failover>,
+) -> anyhow::Result<Option<DirectoryServer>> {
+    let kept = partners.topology().own().runs("imdircacheserv");
+    let Some(folder) = here::copy_folder(site, env).filter(|_| kept) else { return Ok(None) };
+    let followed = DirectoryServer::follow(env.clone(), &folder, far.clone());
+    Ok(Some(followed.context("cannot follow the copy of the directory")?))
+}
+
+/// The stores of all hosts, and their managers. Cloning shares the connections.
+#[derive(Clone)]
 struct SiteHosts {
     own: HostName,
     /// The store of this process.
     here: Option<Arc<store::Store>>,
     partners: Arc<Partners>,
+    /// The surroundings of the server that asks.
+    asking: Env,
 }
 
 impl SiteHosts {
+    /// The same, asked by this server: its limits hold.
+    fn asked_by(&self, env: &Env) -> Self {
+        Self { asking: env.clone(), ..self.clone() }
+    }
+
     /// The server `mss` of a host, over the wire.
     fn far(&self, host: &HostName) -> Remote {
-        self.partners.of_host(host, "mss")
+        self.partners.of_host(&self.asking, host, "mss")
     }
 }
 
@@ -273,7 +302,7 @@ impl Hosts for SiteHosts {
     fn maintenance(&self, host: &HostName) -> Arc<dyn Maintenance> {
         match &self.here {
             Some(store) if self.is_here(host) => store.clone(),
-            _ => panic!("wip"),
+            _ => Arc::new(self.far(host)),
         }
     }
 

@@ -1,5 +1,5 @@
 //! `cargo xtask bench`: a load against a fresh site of ours and, in the same run, against Postfix + Dovecot;
-//! `cargo xtask bench store`: the message store by itself, and how it grows.
+//! `cargo xtask bench store`: the message store by itself, and how it grows; `cargo xtask bench isd`: the directory.
 //!
 //! Rounds alternate, so that a disturbance of the machine hits both. Every round begins with empty mailboxes and ends
 //! with a check that each acknowledged message is there exactly once. Results are medians over the rounds, as JSON and
@@ -8,6 +8,7 @@
 
 pub(crate) mod contender;
 mod dovecot;
+mod isd;
 pub(crate) mod ours;
 mod report;
 mod steps;
@@ -58,8 +59,10 @@ fn number<T: std::str::FromStr>(word: Option<&String>) -> Result<T> {
 }
 
 pub(crate) fn run(workspace: &Workspace, words: &[String]) -> Result<()> {
-    if let Some(("store", words)) = words.split_first().map(|(word, rest)| (word.as_str(), rest)) {
-        return store::run(workspace, words);
+    match words.split_first().map(|(word, rest)| (word.as_str(), rest)) {
+        Some(("store", words)) => return store::run(workspace, words),
+        Some(("isd", words)) => return isd::run(workspace, words),
+        _ => {}
     }
     let options = Options::parse(words)?;
     let program = test::build(workspace, "intermail", "release")?;

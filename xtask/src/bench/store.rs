@@ -264,7 +264,7 @@ impl Bench {
 }
 
 /// Runs a tool and returns the line that it prints.
-fn said(command: &mut Command) -> Result<Value> {
+pub(super) fn said(command: &mut Command) -> Result<Value> {
     let output = command.output().context("cannot run a tool")?;
     let text = String::from_utf8_lossy(&output.stdout);
     ensure!(output.status.success(), "{text}{}", String::from_utf8_lossy(&output.stderr));

@@ -13,6 +13,9 @@ events! {
     #[doc = "A database did not do what was asked."]
     DbFailed: Erro { database, reason }
         cause "It is out of reach, the disk is full or broken, or a bug." action "See the reason.";
+    #[doc = "The directory's database is out of reach at the start: the copy on this host answers alone, up to the change that is named."]
+    DbAwayAtStart: Warn { position, path }
+        cause "It is stopped, or the way to it is broken." action "Start it: it is taken up by itself. Until then nothing can be provisioned here, and accounts that the copy has not are put off.";
     #[doc = "The database is out of reach; it is tried again after the time that is named, and then at growing intervals up to dbReconnectInterval."]
     DbTempDisconnect: Warn { database, error, retry_millis }
         cause "It was stopped or restarted, or the way to it is broken."

@@ -20,6 +20,8 @@ keys! {
     SSL_CERT_CHAIN_PATH_AND_FILE: String = "sslCertChainPathAndFile" in ["common"], Kind::Text(PATH), [""], Restart, since "4.1.1";
     #[doc = "Addresses on which the server listens; no value: all addresses of the host."]
     LISTEN_ADDRESSES: Vec<String> = "listenAddresses" in ["common"], Kind::List(ENTRY), [], Restart, since "5.0";
+    #[doc = "Realms that the accounts of the site are divided into, and the hosts that keep them: `realm:host` or `realm:host:port`, one entry for each host of a realm, the one to be asked first in front. See partitionUserData."]
+    REALMS: Vec<String> = "realms" in ["common"], Kind::List(ENTRY), [], Restart, since "4.1.2";
     #[doc = "Directory for temporary files of the server, below the site folder unless absolute; empty: `tmp/` and the server's name."]
     RUN_DIR: String = "runDir" in ["common"], Kind::Text(PATH), [""], Restart, since "3.2";
     #[doc = "Networks (address or CIDR) whose clients may connect; no value: all. Others are refused at once."]

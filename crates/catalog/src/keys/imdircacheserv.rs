@@ -13,6 +13,10 @@ keys! {
     DIR_CACHE: String = "dirCache" in ["imdircacheserv"], Kind::Choice(&["auto", "on", "off"]), ["auto"], Restart, since "5.0";
     #[doc = "Folder of the copy; relative to the site's folder."]
     DIR_CACHE_DB: String = "dirCacheDB" in ["imdircacheserv"], Kind::Text(4096), ["dirCacheDB"], Restart, since "5.0";
+    #[doc = "Whether passwords are kept in the copies of the hosts of a realm alone (see realms): logins of accounts of other realms are asked of their hosts. Where mail goes is known on every host."]
+    PARTITION_USER_DATA: bool = "partitionUserData" in ["imdircacheserv"], Kind::Bool, ["false"], Restart, since "4.1.2";
+    #[doc = "Whether with partitionUserData also where mail goes is known to the hosts of a realm alone: a host keeps nothing of accounts of other realms. Without partitionUserData it has no effect."]
+    PARTITION_ROUTER_DATA: bool = "partitionRouterData" in ["imdircacheserv"], Kind::Bool, ["false"], Restart, since "4.1.2";
     #[doc = "Number of files that the accounts of the copy are spread over. A change takes effect when the copy is built anew (`imdirsync`); until then the old number holds (`CacheConfigDbFilesMismatch`)."]
     NUM_USER_DB_FILES: u64 = "numUserDbFiles" in ["imdircacheserv"], Kind::Number(1..=1_024), ["1"], Live, since "4.0.1";
     #[doc = "Most entries of the change log that one round brings into the copy."]

@@ -62,4 +62,8 @@ keys! {
     CONNECT_TIMEOUT: Duration = "connectTimeout" in ["mta"], Kind::Number(1..=3_600), ["60"], Live, since "5.0";
     #[doc = "Most outgoing deliveries at the same time."]
     MAX_OUTBOUND_SESSIONS: u64 = "maxOutboundSessions" in ["mta"], Kind::Number(1..=10_000), ["100"], Live, since "5.0";
+    #[doc = "Hosts whose queue takes the mail that waits, in this order: the next one where one cannot take it. No value: the queue of this host, where it has one, else all of the site."]
+    QUEUE_SERVER_STORE_HOSTS: Vec<String> = "queueServerStoreHosts" in ["mta"], Kind::List(255), [], Restart, since "4.1.2";
+    #[doc = "Hosts from whose queue this MTA takes mail that is due, in turn. No value: the queue of this host, where it has one, else all of the site. Every queue needs an MTA that takes from it."]
+    QUEUE_SERVER_RETRIEVE_HOSTS: Vec<String> = "queueServerRetrieveHosts" in ["mta"], Kind::List(255), [], Restart, since "4.1.2";
 }

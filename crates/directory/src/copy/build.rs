@@ -31,7 +31,7 @@ impl Shared {
         let keeper = copy.keeper().ok_or_else(no_writer)?;
         let _doing = copy.begin(Work::Build)?;
         let begun = self.env.clock.moment();
-        let first = self.tables.read(|rows| Ok::<_, Fault>((rows.last_change()?, rows.account_count()?)));
+        let first = self.read(|rows| Ok::<_, Fault>((rows.last_change()?, rows.account_count()?)));
         let (position, total) = first.await?;
         copy.progress(0, total);
         self.env.log.emit(&CacheUpdateStarted { from: position, accounts: total });
@@ -52,16 +52,17 @@ impl Shared {
 
     /// Hands everything to the tables that are built; how many accounts.
     async fn fill(&self, copy: &Copy, building: &Building, total: u64) -> Result<u64, Fault> {
-        let small = self.tables.read(|rows| Ok::<_, Fault>(small_rows(rows)?)).await?;
+        let mut small = self.read(|rows| Ok::<_, Fault>(small_rows(rows)?)).await?;
+        small.push(self.layout());
         let mut open = building.add(small).await;
         let (mut after, mut done) = (AccountId(i64::MIN), 0);
         while open {
-            let page =
-                self.tables.read(move |rows| Ok::<_, Fault>(rows.records_after(after, MAX_PAGE)?)).await?;
+            let page = self.read(move |rows| Ok::<_, Fault>(rows.records_after(after, MAX_PAGE)?)).await?;
             let Some(last) = page.last() else { break };
             after = last.row.id;
             done += page.len() as u64;
-            let entries = page.into_iter().map(|r| (Key::Account(r.row.id), Entry::Account(Box::new(r))));
+            let kept = page.into_iter().filter_map(|record| self.kept(record));
+            let entries = kept.map(|r| (Key::Account(r.row.id), Entry::Account(Box::new(r))));
             open = building.add(entries.collect()).await;
             copy.progress(done, total);
         }

@@ -30,7 +30,7 @@ impl Shared {
         let none =
             || DirectoryError::Missing("this host keeps no directory cache: see the key dirCache".into());
         let copy = self.copy.get().ok_or_else(none)?;
-        let last = self.tables.read(|rows| Ok::<_, Fault>(rows.last_change()?)).await.ok();
+        let last = self.read(|rows| Ok::<_, Fault>(rows.last_change()?)).await.ok();
         let paused = copy.paused().load(Ordering::Acquire);
         let doing = *copy.doing();
         let Some(reader) = copy.reader() else {
@@ -64,15 +64,14 @@ impl Shared {
         let (copy, reader) = self.copy_here()?;
         let _doing = copy.begin(Work::Compare)?;
         self.catch_up().await?;
-        let total = self.tables.read(|rows| Ok::<_, Fault>(rows.account_count()?)).await?;
+        let total = self.read(|rows| Ok::<_, Fault>(rows.account_count()?)).await?;
         let (mut found, mut suspects) = (Compared::default(), Vec::new());
         let mut after = AccountId(i64::MIN);
         loop {
-            let page =
-                self.tables.read(move |rows| Ok::<_, Fault>(rows.records_after(after, MAX_PAGE)?)).await?;
+            let page = self.read(move |rows| Ok::<_, Fault>(rows.records_after(after, MAX_PAGE)?)).await?;
             let Some(last) = page.last() else { break };
             after = last.row.id;
-            for record in page {
+            for record in page.into_iter().filter_map(|record| self.kept(record)) {
                 found.accounts += 1;
                 found.sum = found.sum.wrapping_add(sum_of(&record));
                 let copied = reader.account(record.row.id);
@@ -103,7 +102,8 @@ impl Shared {
     ) -> Result<(), Fault> {
         self.catch_up().await?;
         for id in suspects {
-            let now = self.tables.read(move |rows| Ok::<_, Fault>(rows.record(id)?)).await?;
+            let now = self.read(move |rows| Ok::<_, Fault>(rows.record(id)?)).await?;
+            let now = now.and_then(|record| self.kept(record));
             let copied = reader.account(id).ok().flatten();
             let named = now.as_ref().is_none_or(|record| is_named(reader, record));
             if now != copied || !named {
@@ -155,14 +155,14 @@ impl Shared {
         let Held::Written(keeper) = &copy.held else { return self.catch_up().await };
         let _turn = copy.turn().await;
         let wanted = name.to_owned();
-        let read = self.tables.read(move |rows| {
+        let read = self.read(move |rows| {
             let touched = touched(rows, &wanted)?;
             let entries =
                 touched.iter().map(|what| feed::entry(rows, what)).collect::<Result<Vec<_>, _>>()?;
             Ok::<_, Fault>((touched, entries))
         });
         let (touched, entries) = read.await?;
-        let appended = keeper.append(reader.position(), entries).await;
+        let appended = keeper.append(reader.position(), self.divided(entries)).await;
         appended.map_err(|reason| self.copy_failed(&reader, &reason))?;
         touched.iter().for_each(|what| self.cache.forget(what));
         Ok(())
@@ -188,7 +188,7 @@ impl Shared {
 
     async fn directory_probe(&self) -> Result<Probed, Fault> {
         let begun = self.env.clock.moment();
-        let read = self.tables.read(|rows| Ok::<_, Fault>((rows.account_count()?, rows.last_change()?)));
+        let read = self.read(|rows| Ok::<_, Fault>((rows.account_count()?, rows.last_change()?)));
         let (accounts, last_change) = read.await?;
         let latency = self.env.clock.moment().saturating_duration_since(begun);
         Ok(Probed { latency, accounts, last_change })

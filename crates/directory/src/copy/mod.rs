@@ -16,21 +16,26 @@ use catalog::events::cache::{
     CacheConfigDbFilesMismatch, CacheGenericMsg, CacheOpenFail, CacheUpdateOutOfRange, CacheUpdateTimeTooLong,
 };
 use catalog::keys::imdircacheserv::{DIR_CACHE_UPDATE_THRESHOLD, MAX_LOG_UPDATES, NUM_USER_DB_FILES};
+use env::Env;
 use roles::directory::DirectoryError;
 use roles::directory::cache::Doing;
-use std::path::Path;
+use std::cmp::Ordering as CmpOrdering;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 use storage::directory::{Changed, MAX_PAGE};
-use storage::replica::{Keeper, Key, Reader, ReplicaError};
+use storage::replica::{Entry, Keeper, Key, Reader, ReplicaError};
 
 /// How often a process that does not write the copy looks for what is new in it.
 const FOLLOW_EVERY: Duration = Duration::from_millis(100);
 
 /// The copy as this process has it.
 pub(crate) struct Copy {
+    folder: PathBuf,
     held: Held,
+    /// Whether following it has failed the last time, which is logged once.
+    failing: AtomicBool,
     /// Held while the copy is brought up to date: two rounds at once would write the older one last.
     turn: tokio::sync::Mutex<()>,
     /// What goes on besides, if anything.
@@ -41,7 +46,8 @@ pub(crate) struct Copy {
 
 enum Held {
     Written(Keeper),
-    Followed(Reader),
+    /// Another process writes it, and may not have begun.
+    Followed(OnceLock<Reader>),
 }
 
 /// How a round went.
@@ -60,8 +66,12 @@ impl Copy {
     pub(crate) fn reader(&self) -> Option<Reader> {
         match &self.held {
             Held::Written(keeper) => keeper.reader(),
-            Held::Followed(reader) => Some(reader.clone()),
+            Held::Followed(reader) => reader.get().cloned(),
         }
+    }
+
+    pub(crate) fn folder(&self) -> &Path {
+        &self.folder
     }
 
     pub(crate) fn keeper(&self) -> Option<&Keeper> {
@@ -84,24 +94,11 @@ impl Copy {
         &self.paused
     }
 
-    fn of(held: Held) -> Self {
-        Self {
-            held,
-            turn: tokio::sync::Mutex::default(),
-            doing: Mutex::default(),
-            paused: AtomicBool::new(false),
-        }
-    }
-}
-
-impl DirectoryServer {
-    /// Keeps the copy in this folder: this process writes it. What is there serves at once; where nothing usable is there, it is
-    /// built once [`DirectoryServer::follow_changes`] runs.
+    /// The copy in this folder, which this process writes.
     ///
     /// # Errors
     /// Where another process writes it, or the folder cannot be used.
-    pub fn keep_copy(&self, folder: &Path) -> Result<(), DirectoryError> {
-        let env = &self.shared.env;
+    pub(crate) fn written(env: &Env, folder: &Path) -> Result<Self, DirectoryError> {
         let mut seed = [0; 16];
         env.random.fill(&mut seed);
         let (first, second) = seed.split_at(8);
@@ -121,26 +118,50 @@ impl DirectoryServer {
                 env.log.emit(&CacheConfigDbFilesMismatch { found, configured });
             }
         }
-        self.hold(Copy::of(Held::Written(keeper)));
-        Ok(())
+        Ok(Self::of(folder, Held::Written(keeper)))
     }
 
-    /// Looks up in the copy in this folder, which another process writes.
+    /// The copy in this folder, which another process writes; where it cannot be read yet, as soon as it can.
+    pub(crate) fn followed(env: &Env, folder: &Path) -> Self {
+        let copy = Self::of(folder, Held::Followed(OnceLock::new()));
+        if let Err(reason) = copy.open_followed() {
+            copy.failing.store(true, Ordering::Release);
+            env.log.emit(&CacheOpenFail { path: folder.display(), reason });
+        }
+        copy
+    }
+
+    fn of(folder: &Path, held: Held) -> Self {
+        Self {
+            folder: folder.to_owned(),
+            held,
+            failing: AtomicBool::new(false),
+            turn: tokio::sync::Mutex::default(),
+            doing: Mutex::default(),
+            paused: AtomicBool::new(false),
+        }
+    }
+
+    /// The reader of a copy that another process writes, opened where it is not open yet.
+    fn open_followed(&self) -> Result<Option<&Reader>, ReplicaError> {
+        let Held::Followed(held) = &self.held else { return Ok(None) };
+        if held.get().is_none() {
+            let _ = held.set(Reader::open(&self.folder)?);
+        }
+        Ok(held.get())
+    }
+}
+
+impl DirectoryServer {
+    /// Keeps the copy in this folder from now on, over a database that is open: this process writes it. What is there serves at
+    /// once; where nothing usable is there, it is built once [`DirectoryServer::follow_changes`] runs. A server has one
+    /// copy for its life.
     ///
     /// # Errors
-    /// Where there is none that can be read.
-    pub fn read_copy(&self, folder: &Path) -> Result<(), DirectoryError> {
-        let reader = Reader::open(folder).map_err(|reason| {
-            self.shared.env.log.emit(&CacheOpenFail { path: folder.display(), reason });
-            DirectoryError::Unavailable
-        })?;
-        self.hold(Copy::of(Held::Followed(reader)));
+    /// Where another process writes it, or the folder cannot be used.
+    pub fn keep_copy(&self, folder: &Path) -> Result<(), DirectoryError> {
+        self.hold(Copy::written(&self.shared.env, folder)?);
         Ok(())
-    }
-
-    fn hold(&self, copy: Copy) {
-        // Only the first one is held: a server has one copy for its life.
-        let _ = self.shared.copy.set(copy);
     }
 }
 
@@ -156,13 +177,17 @@ impl Shared {
     /// Brings the copy up to date, and forgets what is in memory of before.
     pub(crate) async fn catch_up_copy(&self, copy: &Copy) -> Result<(), Fault> {
         let keeper = match &copy.held {
-            Held::Followed(reader) => return self.follow_copy(reader),
+            Held::Followed(_) => return self.follow_copy(copy),
             Held::Written(keeper) => keeper,
         };
         if copy.paused.load(Ordering::Acquire) {
             return Ok(());
         }
         let Some(reader) = keeper.reader() else { return self.build_alone(copy).await };
+        if let Some(other) = self.other_division(&reader) {
+            self.log_other_division(&other);
+            return self.build_alone(copy).await;
+        }
         let turn = copy.turn().await;
         let mut left = self.env.settings.get(MAX_LOG_UPDATES).div_ceil(u64::from(MAX_PAGE)).max(1);
         loop {
@@ -183,15 +208,18 @@ impl Shared {
     /// One page of the log of changes.
     async fn round(&self, keeper: &Keeper, reader: &Reader) -> Result<Round, Fault> {
         let position = reader.position();
-        let read = self.tables.read(move |rows| {
+        let read = self.read(move |rows| {
             let changes = rows.changes_after(position, MAX_PAGE)?;
             let (last, oldest) = (rows.last_change()?, rows.oldest_change()?);
             let entries = feed::entries(rows, &changes)?;
-            Ok::<_, Fault>((changes, entries, last, oldest))
+            Ok((changes, entries, last, oldest))
         });
         let (changes, entries, last, oldest) = read.await?;
-        if last <= position {
-            return Ok(Round::UpToDate);
+        // A directory that has fewer changes than the copy was brought back from a backup.
+        match last.cmp(&position) {
+            CmpOrdering::Less => return Ok(Round::Lost { oldest }),
+            CmpOrdering::Equal => return Ok(Round::UpToDate),
+            CmpOrdering::Greater => {}
         }
         let Some(newest) = changes.last().filter(|_| changes[0].id == position + 1) else {
             return Ok(Round::Lost { oldest });
@@ -201,21 +229,47 @@ impl Shared {
             let seconds = self.env.clock.now().since(changes[0].at).as_secs();
             self.env.log.emit(&CacheUpdateTimeTooLong { pending, seconds });
         }
-        keeper.append(newest.id, entries).await.map_err(|reason| self.copy_failed(reader, &reason))?;
+        keeper
+            .append(newest.id, self.divided(entries))
+            .await
+            .map_err(|reason| self.copy_failed(reader, &reason))?;
         changes.iter().for_each(|change| self.cache.forget(&change.what));
         self.heard.fetch_max(newest.id, Ordering::AcqRel);
         Ok(if newest.id < last { Round::More } else { Round::UpToDate })
     }
 
+    /// Of entries of the directory what the copy of this host holds.
+    fn divided(&self, entries: Vec<(Key, Entry)>) -> Vec<(Key, Entry)> {
+        let held = |(key, entry)| match entry {
+            Entry::Account(record) => {
+                let kept = self.kept(*record).map(|record| Entry::Account(Box::new(record)));
+                (key, kept.unwrap_or(Entry::Gone))
+            }
+            entry => (key, entry),
+        };
+        entries.into_iter().map(held).collect()
+    }
+
     /// Takes what the writer of the copy has done.
-    fn follow_copy(&self, reader: &Reader) -> Result<(), Fault> {
-        let followed = reader.follow().map_err(|reason| self.copy_failed(reader, &reason))?;
-        if followed.anew {
-            self.cache.forget_all();
-        }
-        followed.keys.into_iter().filter_map(changed).for_each(|what| self.cache.forget(&what));
-        self.heard.fetch_max(reader.position(), Ordering::AcqRel);
-        Ok(())
+    fn follow_copy(&self, copy: &Copy) -> Result<(), Fault> {
+        let followed = copy.open_followed().and_then(|reader| {
+            let Some(reader) = reader else { return Ok(()) };
+            let followed = reader.follow()?;
+            if followed.anew {
+                self.cache.forget_all();
+            }
+            followed.keys.into_iter().filter_map(changed).for_each(|what| self.cache.forget(&what));
+            self.heard.fetch_max(reader.position(), Ordering::AcqRel);
+            Ok(())
+        });
+        // It is tried ten times a second: only the first failure says something new.
+        let failed_before = copy.failing.swap(followed.is_err(), Ordering::AcqRel);
+        followed.map_err(|reason| {
+            if !failed_before {
+                self.env.log.emit(&CacheGenericMsg { path: copy.folder().display(), reason });
+            }
+            Fault(DirectoryError::Unavailable)
+        })
     }
 
     fn copy_failed(&self, reader: &Reader, reason: &ReplicaError) -> Fault {

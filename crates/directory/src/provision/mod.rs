@@ -83,18 +83,18 @@ impl Shared {
             let job: Pending<'_, Outcome> = Box::pin(async move {
                 let stored = stored?;
                 match only_reads {
-                    true => self.tables.read(move |rows| look(rows, &request)).await,
+                    true => self.read(move |rows| look(rows, &request)).await,
                     false => {
                         let done = id.clone();
                         let change = move |e: &Edit<'_>| change(e, &site, request, stored, &done);
-                        self.tables.write(self.env.clock.now(), id, change).await
+                        self.tables()?.write(self.env.clock.now(), id, change).await
                     }
                 }
             });
             job
         });
         let outcomes = together(jobs.collect()).await;
-        if !only_reads {
+        if !only_reads && outcomes.iter().any(Result::is_ok) {
             self.catch_up().await?;
         }
         let answers = outcomes.into_iter().zip(changing).map(|(outcome, changed)| {

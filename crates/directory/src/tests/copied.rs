@@ -1,29 +1,42 @@
 //! The copy of the directory on a host.
 
+use super::alone::Whole;
 use super::*;
 use roles::directory::cache::{CacheStatus, Control, DirectoryCache as _};
 use std::path::PathBuf;
+use std::sync::Arc;
 
 impl Site {
-    fn copy_folder(&self) -> PathBuf {
+    pub(super) fn copy_folder(&self) -> PathBuf {
         self.folder.path().join("dirCacheDB")
     }
 
     /// This process keeps the copy, and has built it.
-    async fn keep(&self) {
+    pub(super) async fn keep(&self) {
         self.directory.keep_copy(&self.copy_folder()).unwrap();
         self.directory.cache_build(&self.call()).await.unwrap();
     }
 
-    /// A front end of the same host, whose own database knows nobody: what it knows it has from the copy.
-    async fn front_end(&self) -> DirectoryServer {
-        let stranger = self.folder.path().join("stranger.db");
-        let directory = DirectoryServer::open(self.env.clone(), &stranger).await.unwrap();
-        directory.read_copy(&self.copy_folder()).unwrap();
-        directory
+    /// A front end of the same host that nobody but the copy tells anything.
+    fn front_end(&self) -> DirectoryServer {
+        DirectoryServer::follow(self.env.clone(), &self.copy_folder(), Arc::new(Whole::nobody())).unwrap()
     }
 
-    async fn compare(&self) {
+    /// Ends the process that keeps the copy.
+    pub(super) async fn end(self) -> (tempfile::TempDir, Env) {
+        let Self { folder, env, directory, .. } = self;
+        drop(directory);
+        for _ in 0..1000 {
+            // The thread that holds the copy ends with its last user, a moment later.
+            if std::fs::File::open(folder.path().join("dirCacheDB/lock")).unwrap().try_lock().is_ok() {
+                break;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+        }
+        (folder, env)
+    }
+
+    pub(super) async fn compare(&self) {
         let found = self.directory.cache_compare(&self.call()).await.unwrap();
         assert_eq!(
             (found.different, found.accounts, found.sum),
@@ -32,17 +45,17 @@ impl Site {
         );
     }
 
-    async fn status(&self) -> CacheStatus {
+    pub(super) async fn status(&self) -> CacheStatus {
         self.directory.cache_status(&self.call()).await.unwrap()
     }
 }
 
-fn a_login(name: &str, password: &str) -> Login {
+pub(super) fn a_login(name: &str, password: &str) -> Login {
     let proof = Proof::Password(Secret::new(password));
     Login { name: name.into(), proof, origin: origin(Protocol::Imap, Transport::Tls) }
 }
 
-async fn home_of(directory: &DirectoryServer, site: &Site, address: &str) -> Option<String> {
+pub(super) async fn home_of(directory: &DirectoryServer, site: &Site, address: &str) -> Option<String> {
     let address = Address::parse(address).unwrap();
     match directory.address_route(&site.call(), address).await.unwrap() {
         Route::Local(local) => local.account.map(|a| a.login),
@@ -51,7 +64,7 @@ async fn home_of(directory: &DirectoryServer, site: &Site, address: &str) -> Opt
 }
 
 /// What a front end does every tenth of a second.
-async fn followed(directory: &DirectoryServer) {
+pub(super) async fn followed(directory: &DirectoryServer) {
     directory.shared.catch_up().await.unwrap();
 }
 
@@ -64,7 +77,7 @@ async fn its_15974_its_17062_a_copy_is_complete_and_a_front_end_lives_from_it() 
     site.set("user1@one.test", "totalBytes", "777").await;
     site.keep().await;
     site.compare().await;
-    let front = site.front_end().await;
+    let front = site.front_end();
     assert_eq!(home_of(&front, &site, "User7@One.test").await.as_deref(), Some("user7@one.test"));
     let account = front.authenticate(&site.call(), a_login("user1@one.test", "secret")).await.unwrap();
     assert_eq!(account.quota.bytes, 777);
@@ -74,10 +87,11 @@ async fn its_15974_its_17062_a_copy_is_complete_and_a_front_end_lives_from_it() 
 
 #[tokio::test]
 async fn its_20284_its_18295_its_18197_its_12035_changes_reach_those_who_follow() {
-    let site = Site::new().await;
+    // What the copy has not is nobody's: every answer is the copy's.
+    let site = Site::with("/*/imdircacheserv/cacheDisableReadThrus: [true]\n").await;
     site.create("ann@one.test").await;
     site.keep().await;
-    let front = site.front_end().await;
+    let front = site.front_end();
     assert_eq!(home_of(&front, &site, "ann@one.test").await.as_deref(), Some("ann@one.test"));
     assert_eq!(home_of(&front, &site, "bob@one.test").await, None);
     // Created, renamed, disabled, of another class: each seen after one look, and no old name is left (ITS 44236).
@@ -145,15 +159,7 @@ async fn its_16178_its_15226_a_copy_that_cannot_be_read_is_reported_and_built_an
         .unwrap()
         .join("users-0000.db");
     let whole = std::fs::read(&table).unwrap();
-    let Site { folder, env, directory, .. } = site;
-    drop(directory);
-    for _ in 0..200 {
-        // The thread that holds the copy ends with its last user, a moment later.
-        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
-        if std::fs::File::open(folder.path().join("dirCacheDB/lock")).unwrap().try_lock().is_ok() {
-            break;
-        }
-    }
+    let (folder, env) = site.end().await;
     std::fs::write(&table, &whole[..whole.len() / 2]).unwrap();
     let directory = open(&env, &folder).await;
     let site = Site { folder, env, directory, calls: AtomicU64::new(100) };
@@ -177,7 +183,8 @@ async fn its_21650_a_copy_older_than_the_log_is_built_anew() {
     let purged = site
         .directory
         .shared
-        .tables
+        .tables()
+        .unwrap()
         .write(later, String::new(), move |e| Ok::<_, crate::fault::Fault>(e.purge_changes(later)?));
     assert!(purged.await.unwrap() > 0);
     site.create("eve@one.test").await;
@@ -270,4 +277,73 @@ async fn its_16222_an_entry_is_read_without_its_password() {
         site.directory.cache_read(&site.call(), "nobody@one.test".into()).await,
         Err(DirectoryError::Missing(_))
     ));
+}
+
+#[tokio::test]
+async fn its_19067_an_account_without_a_password_is_copied_and_nobody_logs_in_to_it() {
+    let site = Site::new().await;
+    site.create("ann@one.test").await;
+    let new = storage::directory::NewAccount {
+        name: "bob".into(),
+        domain: "one.test".into(),
+        mailbox: None,
+        home: "venus".into(),
+        password: String::new(),
+        scram: String::new(),
+        status: Status::Active,
+        class: "default".into(),
+    };
+    let add = move |e: &storage::directory::Edit<'_>| Ok::<_, crate::fault::Fault>(e.add_accounts(&[new])?);
+    let tables = site.directory.shared.tables().unwrap();
+    tables.write(site.env.clock.now(), String::new(), add).await.unwrap();
+    site.keep().await;
+    site.compare().await;
+    assert_eq!(home_of(&site.directory, &site, "bob@one.test").await.as_deref(), Some("bob@one.test"));
+    for password in ["", "secret"] {
+        let login = site.directory.authenticate(&site.call(), a_login("bob@one.test", password)).await;
+        assert_eq!(login, Err(DirectoryError::BadCredentials));
+    }
+}
+
+#[tokio::test]
+async fn its_15981_a_copy_that_is_far_behind_is_reported() {
+    let site = Site::with("/*/imdircacheserv/dirCacheUpdateThreshold: [5]\n").await;
+    site.keep().await;
+    site.create("ann@one.test").await;
+    assert_eq!(site.logged("CacheUpdateTimeTooLong"), 0);
+    site.directory.cache_control(&site.call(), Control::Pause).await.unwrap();
+    for n in 0..3 {
+        site.create(&format!("user{n}@one.test")).await;
+    }
+    site.directory.cache_control(&site.call(), Control::Resume).await.unwrap();
+    assert_eq!(site.logged("CacheUpdateTimeTooLong"), 1);
+    site.compare().await;
+}
+
+#[tokio::test]
+async fn its_18995_its_19197_a_build_that_is_broken_off_leaves_what_was_there() {
+    let site = Site::new().await;
+    for n in 0..50 {
+        site.create(&format!("user{n}@one.test")).await;
+    }
+    site.keep().await;
+    let (front, call) = (site.front_end(), site.call());
+    for polls in [1, 2, 3, 5] {
+        let mut build = site.directory.cache_build(&call);
+        let mut left = polls;
+        let broken_off = std::future::poll_fn(|context| {
+            left -= 1;
+            match build.as_mut().poll(context) {
+                std::task::Poll::Pending if left > 0 => std::task::Poll::Pending,
+                _ => std::task::Poll::Ready(()),
+            }
+        });
+        broken_off.await;
+        assert_eq!(home_of(&front, &site, "user7@one.test").await.as_deref(), Some("user7@one.test"));
+        drop(build);
+        followed(&front).await;
+        assert_eq!(home_of(&front, &site, "user8@one.test").await.as_deref(), Some("user8@one.test"));
+    }
+    site.directory.cache_build(&site.call()).await.unwrap();
+    site.compare().await;
 }

@@ -157,7 +157,7 @@ async fn an_old_form_is_renewed_after_a_login() {
 async fn a_damaged_hash_lets_nobody_in_and_is_named() {
     let site = Site::new().await;
     site.create("bob@a.test").await;
-    let tables = site.directory.shared.tables.clone();
+    let tables = site.directory.shared.tables().unwrap().clone();
     let damage = |e: &storage::directory::Edit<'_>| {
         let key = storage::directory::NameKey::new("bob", "a.test");
         let old = e.account_of_name(&key)?.unwrap();

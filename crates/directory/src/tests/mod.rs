@@ -15,10 +15,12 @@ macro_rules! on_both {
     };
 }
 
+mod alone;
 mod copied;
 mod logins;
 mod model;
 mod provisioning;
+mod realms;
 mod routes;
 
 use crate::DirectoryServer;

@@ -162,7 +162,7 @@ async fn its_18197_changes_of_other_processes_are_seen_when_the_log_is_read() {
     assert_eq!(done, Ok(vec![Ok(Reply::Done)]));
     let later = site.env.clock.now().plus(std::time::Duration::from_secs(1));
     let purge = move |e: &storage::directory::Edit<'_>| e.purge_changes(later);
-    other.shared.tables.write(later, String::new(), purge).await.unwrap();
+    other.shared.tables().unwrap().write(later, String::new(), purge).await.unwrap();
     site.directory.shared.catch_up().await.unwrap();
     assert!(matches!(site.route("bob@a.test").await, Route::Local(_)));
 }

@@ -55,6 +55,14 @@ impl DirectoryTables {
         Ok(Self { database: Database::open(location, STEPS, env)? })
     }
 
+    /// As [`DirectoryTables::open`], for a process that can go on without the database until it is there.
+    ///
+    /// # Errors
+    /// As [`Database::open_later`].
+    pub fn open_later(location: &Location, env: &Env) -> Result<Self, SqlError> {
+        Ok(Self { database: Database::open_later(location, STEPS, env)? })
+    }
+
     /// Writes all tables as they are now to a new file. Blocks.
     ///
     /// # Errors

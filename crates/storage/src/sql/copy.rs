@@ -3,10 +3,10 @@
 //! The file is what a new SQLite database of the same plan is, with the rows of the server in place of its own; its tables
 //! and their columns say what is asked of the server, so that no table can be forgotten.
 
-use super::migrate::{self, Plan};
+use super::migrate;
 use super::value::{Row, Value};
 use super::{Access, Session, Source, SqlError, sqlite};
-use mail::time::Timestamp;
+use env::Env;
 use std::path::Path;
 
 /// A transaction of the file holds so many rows: it is of no use before the last one, and small ones are slow.
@@ -25,15 +25,10 @@ struct Table {
     columns: Vec<(String, Type)>,
 }
 
-pub(super) fn to_file(
-    source: &Source,
-    plan: &'static Plan,
-    now: Timestamp,
-    path: &Path,
-) -> Result<(), SqlError> {
-    let from = source.connect_checked(Access::Read)?;
+pub(super) fn to_file(source: &Source, env: &Env, path: &Path) -> Result<(), SqlError> {
+    let from = source.connect_checked(Access::Read, env)?;
     let into = Session::sqlite(sqlite::connect(path, Access::Write)?);
-    migrate::run(&into, plan, now)?;
+    migrate::run(&into, source.plan, env.clock.now())?;
     // A table of millions takes longer than a statement otherwise may.
     from.make("SET statement_timeout = 0")?;
     from.begin(Access::Read)?;

@@ -4,6 +4,7 @@ use super::{Access, Session, Source, SqlError, State};
 use catalog::events::db::{DbDatabaseNote, DbRemovingConnection, DbTempDisconnect};
 use env::Env;
 use env::clock::Moment;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 /// The first pause after an attempt that failed; each further one is twice as long, up to the engine's longest.
@@ -19,6 +20,8 @@ pub(super) struct Keeper {
 }
 
 struct Away {
+    /// What [`Source::returns`] was then.
+    returns: u64,
     since: Moment,
     until: Moment,
     pause: Duration,
@@ -26,13 +29,9 @@ struct Away {
 }
 
 impl Keeper {
-    /// Connects.
-    ///
-    /// # Errors
-    /// Where that fails: at the start somebody should hear of it.
-    pub(super) fn new(source: Source, access: Access, env: Env) -> Result<Self, SqlError> {
-        let session = Some(source.connect_checked(access)?);
-        Ok(Self { source, access, env, session, away: None })
+    /// Without a connection yet.
+    pub(super) fn new(source: Source, access: Access, env: Env) -> Self {
+        Self { source, access, env, session: None, away: None }
     }
 
     /// Begins a transaction. Where the connection has died since the last one, nothing of this one has happened yet: it
@@ -60,19 +59,26 @@ impl Keeper {
         Err(error)
     }
 
-    fn connect(&mut self) -> Result<(), SqlError> {
+    /// Connects, unless that is so already or has just failed.
+    ///
+    /// # Errors
+    /// Where the database is out of reach, or is not understood.
+    pub(super) fn connect(&mut self) -> Result<(), SqlError> {
         if self.session.is_some() {
             return Ok(());
         }
         let now = self.env.clock.moment();
+        // Where another thread has reached the database since, waiting longer would be for nothing.
         if let Some(away) = &self.away
             && now < away.until
+            && away.returns == self.source.returns.load(Ordering::Acquire)
         {
             return Err(away.error.clone());
         }
-        match self.source.connect_checked(self.access) {
+        match self.source.connect_checked(self.access, &self.env) {
             Ok(session) => {
                 if let Some(away) = self.away.take() {
+                    self.source.returns.fetch_add(1, Ordering::AcqRel);
                     let seconds = now.saturating_duration_since(away.since).as_secs();
                     let text = format!("connected to {} again after {seconds} seconds", session.place());
                     self.env.log.emit(&DbDatabaseNote { text });
@@ -92,7 +98,8 @@ impl Keeper {
         let pause = self.away.as_ref().map_or(FIRST_PAUSE, |a| a.pause * 2).min(longest);
         let now = self.env.clock.moment();
         let since = self.away.as_ref().map_or(now, |a| a.since);
-        self.away = Some(Away { since, until: now + pause, pause, error: error.clone() });
+        let returns = self.source.returns.load(Ordering::Acquire);
+        self.away = Some(Away { returns, since, until: now + pause, pause, error: error.clone() });
         let (database, retry_millis) = (self.source.to_string(), pause.as_millis());
         self.env.log.emit(&DbTempDisconnect { database, error, retry_millis });
     }

@@ -28,6 +28,7 @@ use postgres::{Server, State};
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{SyncSender, TrySendError};
 use std::time::Duration;
 use threads::{ReadJob, WriteJob};
@@ -105,7 +106,6 @@ pub struct Database {
 
 struct Shared {
     source: Source,
-    plan: &'static Plan,
     env: Env,
     writes: SyncSender<WriteJob>,
     reads: SyncSender<ReadJob>,
@@ -117,20 +117,42 @@ impl Database {
     /// # Errors
     /// Where it cannot be reached or opened, is damaged, or has a schema that this program does not know.
     pub fn open(location: &Location, plan: &'static Plan, env: &Env) -> Result<Self, SqlError> {
-        let source = Source::of(location, migrate::newest(plan));
         if let Location::File(path) = location {
             sqlite::make_private(path)?;
         }
-        if let Some(step) = migrate::run(&source.connect(Access::Write)?, plan, env.clock.now())? {
-            env.log.emit(&DbFeatureUnavailWithoutSchemaPatch { feature: step.name, needed: step.version });
+        let source = Source::of(location, plan);
+        source.prepare(env)?;
+        let keeper = |access| {
+            let mut keeper = Keeper::new(source.clone(), access, env.clone());
+            keeper.connect().map(|()| keeper)
+        };
+        let readers = (0..source.readers()).map(|_| keeper(Access::Read)).collect::<Result<_, _>>()?;
+        Self::start(keeper(Access::Write)?, readers, source, env)
+    }
+
+    /// As [`Database::open`], for somebody who can go on without it: a database that is out of reach is taken up when it is
+    /// there again, and its schema is brought up to date then. Until then everything fails as unavailable. A file is never
+    /// made: one that is gone is out of reach.
+    ///
+    /// # Errors
+    /// Where it can be reached, and is damaged or has a schema that this program does not know.
+    pub fn open_later(location: &Location, plan: &'static Plan, env: &Env) -> Result<Self, SqlError> {
+        let source = Source::of(location, plan);
+        match source.prepare(env) {
+            // Whoever asks first tries again, and logs it where that fails.
+            Ok(()) | Err(SqlError::Unavailable(_) | SqlError::Busy) => {}
+            Err(error) => return Err(error),
         }
         let keeper = |access| Keeper::new(source.clone(), access, env.clone());
-        let readers = (0..source.readers()).map(|_| keeper(Access::Read)).collect::<Result<_, _>>()?;
+        let readers = (0..source.readers()).map(|_| keeper(Access::Read)).collect();
+        Self::start(keeper(Access::Write), readers, source, env)
+    }
+
+    fn start(writer: Keeper, readers: Vec<Keeper>, source: Source, env: &Env) -> Result<Self, SqlError> {
         let shared = Shared {
-            writes: threads::start_writer(keeper(Access::Write)?, WAITING_WRITES)?,
+            writes: threads::start_writer(writer, WAITING_WRITES)?,
             reads: threads::start_readers(readers, WAITING_READS)?,
             source,
-            plan,
             env: env.clone(),
         };
         Ok(Self { shared: Arc::new(shared) })
@@ -148,10 +170,7 @@ impl Database {
         sqlite::make_private(path)?;
         match &self.shared.source.engine {
             Engine::Sqlite(file) => sqlite::copy(file, path),
-            Engine::Postgres(_) => {
-                let now = self.shared.env.clock.now();
-                copy::to_file(&self.shared.source, self.shared.plan, now, path)
-            }
+            Engine::Postgres(_) => copy::to_file(&self.shared.source, &self.shared.env, path),
         }
     }
 
@@ -220,8 +239,11 @@ enum Access {
 #[derive(Clone)]
 struct Source {
     engine: Engine,
-    /// The newest step of the schema that this program knows.
-    newest: i64,
+    plan: &'static Plan,
+    /// Whether this process has brought the schema up to date.
+    prepared: Arc<AtomicBool>,
+    /// How often a thread has reached the database again after it was away.
+    returns: Arc<AtomicU64>,
 }
 
 #[derive(Clone)]
@@ -231,25 +253,40 @@ enum Engine {
 }
 
 impl Source {
-    fn of(location: &Location, newest: i64) -> Self {
+    fn of(location: &Location, plan: &'static Plan) -> Self {
         let engine = match location {
             Location::File(path) => Engine::Sqlite(path.as_path().into()),
             Location::Server(remote) => Engine::Postgres(Arc::new(Remote::clone(remote))),
         };
-        Self { engine, newest }
+        Self { engine, plan, prepared: Arc::default(), returns: Arc::default() }
+    }
+
+    /// Brings the schema up to date.
+    fn prepare(&self, env: &Env) -> Result<(), SqlError> {
+        if let Some(step) = migrate::run(&self.connect(Access::Write)?, self.plan, env.clock.now())? {
+            env.log.emit(&DbFeatureUnavailWithoutSchemaPatch { feature: step.name, needed: step.version });
+        }
+        self.prepared.store(true, Ordering::Release);
+        Ok(())
     }
 
     fn connect(&self, access: Access) -> Result<Session, SqlError> {
         match &self.engine {
             Engine::Sqlite(path) => sqlite::connect(path, access).map(Session::sqlite),
-            Engine::Postgres(remote) => remote.server.connect(access, self.newest).map(Session::postgres),
+            Engine::Postgres(remote) => {
+                remote.server.connect(access, migrate::newest(self.plan)).map(Session::postgres)
+            }
         }
     }
 
-    /// A connection to a database whose schema this program still understands: another may have changed it meanwhile.
-    fn connect_checked(&self, access: Access) -> Result<Session, SqlError> {
+    /// A connection to a database whose schema is as new as this program, and still understood by it: another may have
+    /// changed it meanwhile.
+    fn connect_checked(&self, access: Access, env: &Env) -> Result<Session, SqlError> {
+        if !self.prepared.load(Ordering::Acquire) {
+            self.prepare(env)?;
+        }
         let session = self.connect(access)?;
-        migrate::check(&session, self.newest)?;
+        migrate::check(&session, migrate::newest(self.plan))?;
         Ok(session)
     }
 

@@ -1,0 +1,106 @@
+//! A front end: a process that lives from the copy alone.
+
+use crate::load::{DOMAIN, call, user};
+use crate::{Options, Said, meter};
+use anyhow::{Result, ensure};
+use catalog::tree::Tree;
+use directory::DirectoryServer;
+use env::Env;
+use env::random::Random;
+use env::settings::Settings;
+use mail::address::{Address, Domain};
+use roles::directory::{Directory as _, DirectoryError, Route};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use storage::directory::NameKey;
+use storage::replica::{Key, Reader};
+use testkit::directory::{Down, ScriptedDirectory};
+
+/// Accounts that are asked for again and again: what a process has in its memory.
+const FEW: u64 = 10_000;
+/// How often it is looked whether a change is there.
+const LOOK: Duration = Duration::from_millis(2);
+/// How long a change may take.
+const LONGEST: Duration = Duration::from_secs(60);
+
+fn server(options: &Options) -> Result<(Env, DirectoryServer)> {
+    let mut env = Env::for_test("imdircacheserv");
+    // What the copy has not yet is nobody's: nobody else is asked.
+    let keys = "/*/imdircacheserv/cacheDisableReadThrus: [true]\n";
+    env.settings = Settings::new("venus", "imdircacheserv", Tree::parse(keys)?);
+    let nobody = ScriptedDirectory::new();
+    nobody.set_down(Down::Yes);
+    let server = DirectoryServer::follow(env.clone(), &options.folder, Arc::new(nobody))?;
+    Ok((env, server))
+}
+
+/// Random accounts through the reader, through what the MTA and what administrators call.
+pub(crate) async fn look(options: &Options) -> Result<Said> {
+    let (before, random) = (meter::memory(), Random::seeded(options.accounts));
+    let (env, server) = server(options)?;
+    let reader = Reader::open(&options.folder)?;
+    let mut said = Said::new();
+    let mut put = |name: &str, value: f64| said.insert(name.to_owned(), value.round().into());
+    put("front_memory_opened_bytes", meter::memory().saturating_sub(before) as f64);
+    let draw = |below: u64| random.number() % below;
+    let login = |n: u64| Key::Login(NameKey { name: user(n), domain: DOMAIN.into() });
+    // The first round brings the pages of the copy into memory, as the first minutes of a server do.
+    for _ in 0..2 {
+        let mut found = 0;
+        let begun = (Instant::now(), meter::thread_time());
+        for _ in 0..options.lookups {
+            found += u64::from(reader.account_of(&login(draw(options.accounts)))?.is_some());
+        }
+        ensure!(found == options.lookups, "accounts are missing in the copy");
+        let cpu = meter::thread_time().saturating_sub(begun.1);
+        put("reader_per_core_s", options.lookups as f64 / cpu.as_secs_f64());
+        put("reader_per_s", options.lookups as f64 / begun.0.elapsed().as_secs_f64());
+    }
+    let call = call(env.random.request_id());
+    let domain = Domain::parse(DOMAIN)?;
+    for (name, below) in [("", options.accounts), ("_few", FEW.min(options.accounts))] {
+        let count = options.lookups / 4;
+        let begun = meter::thread_time();
+        for _ in 0..count {
+            let address = Address::new(&user(draw(below)), domain.clone())?;
+            let route = server.address_route(&call, address).await?;
+            ensure!(matches!(route, Route::Local(_)), "{route:?}");
+        }
+        let cpu = meter::thread_time().saturating_sub(begun);
+        put(&format!("address_route{name}_per_core_s"), count as f64 / cpu.as_secs_f64());
+        let begun = meter::thread_time();
+        for _ in 0..count {
+            server.account_find(&call, format!("{}@{DOMAIN}", user(draw(below)))).await?;
+        }
+        let cpu = meter::thread_time().saturating_sub(begun);
+        put(&format!("account_find{name}_per_core_s"), count as f64 / cpu.as_secs_f64());
+    }
+    put("front_memory_bytes", meter::memory().saturating_sub(before) as f64);
+    let each = meter::memory().saturating_sub(before) as f64 / options.accounts as f64;
+    said.insert("front_memory_bytes_per_account".into(), ((each * 10.0).round() / 10.0).into());
+    Ok(said)
+}
+
+/// Says of each account that is created when it is there.
+pub(crate) async fn watch(options: &Options) -> Result<Said> {
+    let (env, server) = server(options)?;
+    server.follow_changes();
+    println!("ready");
+    let call = call(env.random.request_id());
+    for n in 0..options.seen {
+        let name = format!("seen{n}.0@{DOMAIN}");
+        let address = Address::parse(&name)?;
+        let begun = Instant::now();
+        loop {
+            match server.address_route(&call, address.clone()).await {
+                Ok(Route::Local(_)) => break,
+                Ok(Route::Unknown) | Err(DirectoryError::Unavailable) => {}
+                other => anyhow::bail!("{name}: {other:?}"),
+            }
+            ensure!(begun.elapsed() < LONGEST, "{name} does not come");
+            tokio::time::sleep(LOOK).await;
+        }
+        println!("{name}");
+    }
+    Ok(Said::new())
+}
