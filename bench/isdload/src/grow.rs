@@ -58,7 +58,8 @@ pub(crate) async fn run(options: &Options) -> Result<Said> {
 
 /// 10,000, 100,000 and so on, and the last one.
 fn sizes(last: u64) -> Vec<u64> {
-    let mut sizes: Vec<_> = std::iter::successors(Some(FIRST), |n| n.checked_mul(10)).take_while(|n| *n < last).collect();
+    let mut sizes: Vec<_> =
+        std::iter::successors(Some(FIRST), |n| n.checked_mul(10)).take_while(|n| *n < last).collect();
     sizes.push(last);
     sizes
 }

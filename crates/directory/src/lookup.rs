@@ -74,7 +74,11 @@ impl Shared {
             Source::Server(server) => return Ok(Found::Elsewhere(Arc::clone(server))),
             Source::Tables(_) => match self.find_in_tables(names).await {
                 Err(Fault(DirectoryError::Unavailable)) if tables_first && self.has_copy() => {
-                    return Ok(self.find_here(names, purpose).ok().flatten().map_or(Found::Nobody, Found::Here));
+                    return Ok(self
+                        .find_here(names, purpose)
+                        .ok()
+                        .flatten()
+                        .map_or(Found::Nobody, Found::Here));
                 }
                 done => self.noted(done)?,
             },

@@ -284,7 +284,8 @@ impl Shared {
             if !self.is_stranger.swap(true, Ordering::AcqRel) {
                 self.env.log.emit(&CacheConfigInfoMismatch { what, found, configured });
             }
-            let text = "the directory's database is not that of the copy on this host: see primaryDBUrl, dirCacheDB";
+            let text =
+                "the directory's database is not that of the copy on this host: see primaryDBUrl, dirCacheDB";
             return Err(DirectoryError::Broken(text.into()).into());
         }
         let _ = self.site_key.set(Secret::new(key));
@@ -342,12 +343,7 @@ impl Shared {
         }
     }
 
-    async fn sender_allowed(
-        &self,
-        call: &Call,
-        account: AccountId,
-        sender: &Address,
-    ) -> Result<bool, Fault> {
+    async fn sender_allowed(&self, call: &Call, account: AccountId, sender: &Address) -> Result<bool, Fault> {
         if let Some(answer) = self.ask_first(|s| s.sender_allowed(call, account, sender.clone())).await {
             return answer;
         }

@@ -41,7 +41,9 @@ impl Shared {
         ask: impl FnOnce(&'a Arc<dyn Directory>) -> Answer<'a, T, DirectoryError>,
     ) -> Option<Result<T, Fault>> {
         match &self.source {
-            Source::Server(server) if self.keys.get().through == Through::Always => answered(ask(server).await),
+            Source::Server(server) if self.keys.get().through == Through::Always => {
+                answered(ask(server).await)
+            }
             _ => None,
         }
     }

@@ -26,7 +26,10 @@ const FIGURES: &[Figure] = &[
     more("reader_per_core_s", "look-ups of random accounts by their names, /s and core, the copy's reader"),
     more("address_route_per_core_s", "the same, whole routes (address_route)"),
     more("account_find_per_core_s", "the same, whole accounts (account_find)"),
-    more("address_route_few_per_core_s", "routes of 10,000 accounts that are asked for again and again, /s and core"),
+    more(
+        "address_route_few_per_core_s",
+        "routes of 10,000 accounts that are asked for again and again, /s and core",
+    ),
     more("account_find_few_per_core_s", "the same, accounts"),
     less("seen_p50_ms", "a change of another process until a front end has it, p50 ms"),
     less("seen_max_ms", "the same, max ms"),

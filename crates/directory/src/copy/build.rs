@@ -57,8 +57,7 @@ impl Shared {
         let mut open = building.add(small).await;
         let (mut after, mut done) = (AccountId(i64::MIN), 0);
         while open {
-            let page =
-                self.read(move |rows| Ok::<_, Fault>(rows.records_after(after, MAX_PAGE)?)).await?;
+            let page = self.read(move |rows| Ok::<_, Fault>(rows.records_after(after, MAX_PAGE)?)).await?;
             let Some(last) = page.last() else { break };
             after = last.row.id;
             done += page.len() as u64;

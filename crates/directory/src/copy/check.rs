@@ -68,8 +68,7 @@ impl Shared {
         let (mut found, mut suspects) = (Compared::default(), Vec::new());
         let mut after = AccountId(i64::MIN);
         loop {
-            let page =
-                self.read(move |rows| Ok::<_, Fault>(rows.records_after(after, MAX_PAGE)?)).await?;
+            let page = self.read(move |rows| Ok::<_, Fault>(rows.records_after(after, MAX_PAGE)?)).await?;
             let Some(last) = page.last() else { break };
             after = last.row.id;
             for record in page.into_iter().filter_map(|record| self.kept(record)) {

@@ -16,9 +16,9 @@ use catalog::events::cache::{
     CacheConfigDbFilesMismatch, CacheGenericMsg, CacheOpenFail, CacheUpdateOutOfRange, CacheUpdateTimeTooLong,
 };
 use catalog::keys::imdircacheserv::{DIR_CACHE_UPDATE_THRESHOLD, MAX_LOG_UPDATES, NUM_USER_DB_FILES};
+use env::Env;
 use roles::directory::DirectoryError;
 use roles::directory::cache::Doing;
-use env::Env;
 use std::cmp::Ordering as CmpOrdering;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -229,7 +229,10 @@ impl Shared {
             let seconds = self.env.clock.now().since(changes[0].at).as_secs();
             self.env.log.emit(&CacheUpdateTimeTooLong { pending, seconds });
         }
-        keeper.append(newest.id, self.divided(entries)).await.map_err(|reason| self.copy_failed(reader, &reason))?;
+        keeper
+            .append(newest.id, self.divided(entries))
+            .await
+            .map_err(|reason| self.copy_failed(reader, &reason))?;
         changes.iter().for_each(|change| self.cache.forget(&change.what));
         self.heard.fetch_max(newest.id, Ordering::AcqRel);
         Ok(if newest.id < last { Round::More } else { Round::UpToDate })

@@ -44,7 +44,8 @@ struct Host {
 impl Peers {
     /// Of a realm, in the order of the hosts; 0 stands for a port that is not named.
     pub(crate) fn new(env: Env, realm: String, hosts: Vec<(u16, Peer)>) -> Self {
-        let host = |(port, Peer { host, directory })| Host { name: host, port, directory, down: Mutex::default() };
+        let host =
+            |(port, Peer { host, directory })| Host { name: host, port, directory, down: Mutex::default() };
         let hosts = hosts.into_iter().map(host).collect();
         Self { env, realm, hosts, on_the_way: Mutex::default() }
     }

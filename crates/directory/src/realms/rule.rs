@@ -195,7 +195,8 @@ mod tests {
         let (front, _) = rules("front", TWO);
         let mut in_west = 0;
         for n in 0..10_000 {
-            let (of_east, of_west) = (east.other_of_user(&key(n), &routes), west.other_of_user(&key(n), &routes));
+            let (of_east, of_west) =
+                (east.other_of_user(&key(n), &routes), west.other_of_user(&key(n), &routes));
             assert!(of_east.is_some() != of_west.is_some(), "exactly one of them has user{n}");
             assert_eq!(front.other_of_user(&key(n), &routes), of_east.or(of_west));
             in_west += u32::from(of_east.is_some());

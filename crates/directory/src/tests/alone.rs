@@ -103,10 +103,7 @@ async fn lives(directory: &DirectoryServer, site: &Site) {
 async fn puts_off(directory: &DirectoryServer, site: &Site) {
     let call = site.call();
     let unknown = "nobody@one.test";
-    assert_eq!(
-        directory.address_route(&call, address(unknown)).await,
-        Err(DirectoryError::Unavailable)
-    );
+    assert_eq!(directory.address_route(&call, address(unknown)).await, Err(DirectoryError::Unavailable));
     let login = directory.authenticate(&call, a_login(unknown, "secret")).await;
     assert_eq!(login, Err(DirectoryError::Unavailable));
     let over = origin(Protocol::Imap, Transport::Tls);
@@ -316,10 +313,8 @@ async fn a_server_starts_from_its_copy_while_the_file_is_gone() {
 #[tokio::test]
 async fn a_server_starts_from_its_copy_while_the_database_is_stopped() {
     let server = Postgres::start(Care::Durable);
-    let keys = format!(
-        "/*/common/primaryDBUrl: [{}]\n/*/common/dbReconnectInterval: [1]\n",
-        server.database()
-    );
+    let keys =
+        format!("/*/common/primaryDBUrl: [{}]\n/*/common/dbReconnectInterval: [1]\n", server.database());
     starts_alone(Site::with(&keys).await, |_| Box::new(server)).await;
 }
 

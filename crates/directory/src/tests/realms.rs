@@ -8,7 +8,8 @@ use roles::directory::cache::DirectoryCache as _;
 use std::sync::Arc;
 use std::time::Duration;
 
-const REALMS: &str = "/*/common/realms: [east:east][west:west:5001]\n/*/imdircacheserv/partitionUserData: [true]\n";
+const REALMS: &str =
+    "/*/common/realms: [east:east][west:west:5001]\n/*/imdircacheserv/partitionUserData: [true]\n";
 const ROUTES_TOO: &str = "/*/imdircacheserv/partitionRouterData: [true]\n";
 const USERS: usize = 40;
 
@@ -35,7 +36,8 @@ impl Host {
 
     /// The accounts that its copy has, and how many of them with a password.
     fn held(&self, site: &Site) -> (Vec<String>, usize) {
-        let reader = storage::replica::Reader::open(&site.folder.path().join(self.env.settings.host())).unwrap();
+        let reader =
+            storage::replica::Reader::open(&site.folder.path().join(self.env.settings.host())).unwrap();
         let (mut names, mut secrets) = (Vec::new(), 0);
         let see = |_, entry| {
             if let storage::replica::Entry::Account(record) = entry {

@@ -170,9 +170,7 @@ impl Database {
         sqlite::make_private(path)?;
         match &self.shared.source.engine {
             Engine::Sqlite(file) => sqlite::copy(file, path),
-            Engine::Postgres(_) => {
-                copy::to_file(&self.shared.source, &self.shared.env, path)
-            }
+            Engine::Postgres(_) => copy::to_file(&self.shared.source, &self.shared.env, path),
         }
     }
 
@@ -275,7 +273,9 @@ impl Source {
     fn connect(&self, access: Access) -> Result<Session, SqlError> {
         match &self.engine {
             Engine::Sqlite(path) => sqlite::connect(path, access).map(Session::sqlite),
-            Engine::Postgres(remote) => remote.server.connect(access, migrate::newest(self.plan)).map(Session::postgres),
+            Engine::Postgres(remote) => {
+                remote.server.connect(access, migrate::newest(self.plan)).map(Session::postgres)
+            }
         }
     }
 
