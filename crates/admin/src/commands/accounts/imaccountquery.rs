@@ -58,7 +58,9 @@ async fn run(context: &mut Context) -> Outcome {
     let (mut listing, mut found) = (Listing::new(COLUMNS, Layout::Table), 0_u64);
     while let Some(page) = people.next().await.map_err(Failure::because)? {
         let lines: Vec<AccountLine> = match needs_all {
-            false => page.into_iter().filter(|line| conditions.iter().all(|c| c.holds_of_line(line))).collect(),
+            false => {
+                page.into_iter().filter(|line| conditions.iter().all(|c| c.holds_of_line(line))).collect()
+            }
             true => {
                 let users = page.into_iter().map(|line| line.user);
                 let views = people::views(&roles, &random, users).await.map_err(Failure::because)?;
