@@ -211,7 +211,7 @@ impl Shared {
 
     fn is_to_be_renewed(&self, row: &AccountRow) -> bool {
         let current = StoredPassword::parse(&row.password).is_ok_and(|p| p.is_current());
-        self.keys.get().rehash == Rehash::AfterLogin && !(current && !row.scram.is_empty())
+        (!current || row.scram.is_empty()) && self.keys.get().rehash == Rehash::AfterLogin
     }
 
     async fn store_renewed(&self, old: AccountRow, password: &Secret) -> Result<(), Fault> {

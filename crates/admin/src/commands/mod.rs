@@ -28,6 +28,7 @@ pub const ALL: &[&Command] = &[
     &accounts::imdbcontrol::COMMAND,
     &accounts::impwdhash::COMMAND,
     &accounts::cosupgrade::COMMAND,
+    &accounts::imaccountquery::COMMAND,
     &cache::imdirsync::COMMAND,
     &cache::imcachecheck::COMMAND,
     &cache::imcacheread::COMMAND,

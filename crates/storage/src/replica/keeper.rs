@@ -12,6 +12,7 @@ use super::{MAX_FILES, ReplicaError};
 use arc_swap::ArcSwapOption;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -33,6 +34,8 @@ pub struct Keeper {
     seed: (u64, u64),
     line: SyncSender<Job>,
     reader: Arc<ArcSwapOption<Reader>>,
+    /// How many builds were begun.
+    builds: Arc<AtomicU64>,
 }
 
 /// What the thread works at.
@@ -59,7 +62,7 @@ impl Keeper {
         let (line, jobs) = sync_channel(WAITING);
         let desk = Desk { seed, writer, reader: Arc::clone(&reader), folding: None };
         start("dir-cache", move || desk.work(&jobs))?;
-        Ok((Self { folder: folder.to_owned(), seed, line, reader }, why))
+        Ok((Self { folder: folder.to_owned(), seed, line, reader, builds: Arc::default() }, why))
     }
 
     /// The copy, where there is one.
@@ -84,7 +87,9 @@ impl Keeper {
     /// # Errors
     /// Where its folder or its thread cannot be made.
     pub fn build(&self, files: usize) -> Result<Building, ReplicaError> {
-        let scratch = Writer::scratch(&self.folder, "copy")?;
+        // A name of its own: the thread of a build that was broken off may not have ended yet.
+        let number = self.builds.fetch_add(1, Ordering::Relaxed);
+        let scratch = Writer::scratch(&self.folder, &format!("copy-{number}"))?;
         let mut builder = Builder::new(&scratch, files.clamp(1, MAX_FILES), self.seed)?;
         let (pages, mut line) = mpsc::channel::<Vec<(Key, Entry)>>(PAGES);
         let (answer, done) = oneshot::channel();
@@ -95,6 +100,12 @@ impl Keeper {
                 if outcome.is_err() {
                     break;
                 }
+            }
+            if answer.is_closed() {
+                // Broken off: nobody waits for it.
+                drop(builder);
+                let _ = std::fs::remove_dir_all(&scratch);
+                return;
             }
             let _ = answer.send(outcome.and_then(|()| builder.finish()));
         })?;
