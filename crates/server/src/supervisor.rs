@@ -64,7 +64,7 @@ pub(crate) fn run(plan: &Plan) -> anyhow::Result<()> {
             let ports = lifecycle::bind(&site, &settings, server, Held::default())?;
             Ok((server.name, Held::of(&ports)))
         };
-        let opened = wanted.iter().map(|server| open(server)).collect::<anyhow::Result<Opened>>()?;
+        let opened = wanted.iter().map(open).collect::<anyhow::Result<Opened>>()?;
         let user = plan.user.as_ref().map(|user| rights::become_user(&site, user)).transpose()?;
         let surroundings = Surroundings::new(&site)?;
         if let Some(user) = user {

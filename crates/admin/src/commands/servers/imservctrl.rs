@@ -128,8 +128,8 @@ async fn run(context: &mut Context) -> Outcome {
 }
 
 async fn manage(site: &Site, verb: Manage, named: &[&'static Server]) -> anyhow::Result<Vec<Done>> {
-    // A manager stays, and has each server follow itself.
-    let stays = status::has_manager(site)? && status::managed(site)?;
+    // A manager that runs stays, whatever the configuration says: it may be the system's to start and stop.
+    let stays = status::has_manager(site)?;
     let whole = !stays && (named.is_empty() || named.iter().any(|server| server.ports.is_empty()));
     let all = status::configured(site).map_err(anyhow::Error::from)?;
     let named = if stays && verb == Manage::Restart && named.is_empty() { &all } else { named };
