@@ -159,9 +159,12 @@ mod tests {
         assert_eq!(after_ten(|now| now.servers[0].since = S(109)), Verdict::Well, "clocks differ a little");
     }
 
+    /// What happens to a healthy server, and a word of what is said of it.
+    type Case = (fn(&mut Facts), &'static str);
+
     #[test]
     fn what_is_worse_than_before_is_told() {
-        let ill: [(fn(&mut Facts), &str); 6] = [
+        let ill: [Case; 6] = [
             (|now| now.servers[1].state = ServerState::Stopped, "popserv has stopped"),
             (|now| now.servers[1].since = S(4), "popserv was restarted"),
             (|now| now.servers[1].pid = Some(2), "popserv was restarted"),
@@ -172,7 +175,7 @@ mod tests {
         for (change, why) in ill {
             assert_eq!(after_ten(change), Verdict::Ill(why.into()));
         }
-        let doubtful: [(fn(&mut Facts), &str); 3] = [
+        let doubtful: [Case; 3] = [
             (|now| now.servers[0].failure = Some("no greeting".into()), "mta does not answer: no greeting"),
             (|now| now.servers[0].state = ServerState::Stopping, "mta is starting or stopping"),
             (|now| now.in_force.push("old".into()), "it has not taken the change over"),

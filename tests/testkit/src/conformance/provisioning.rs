@@ -165,7 +165,7 @@ async fn addresses_aliases_and_forwards_come_and_go(admin: &Administrator<'_>) {
     assert!(wrong.is_err(), "{wrong:?}");
     let view = admin.show("otto@one.example").await;
     assert_eq!(view.addresses, [address("otto@one.example"), alias.clone()], "the first one first");
-    assert_eq!(view.login_aliases, [login.clone()]);
+    assert_eq!(view.login_aliases, std::slice::from_ref(&login));
     let mut forwards = view.forwards;
     forwards.sort_by_key(|(_, to)| to.to_string());
     assert_eq!(forwards, [(Place::Local, here.clone()), (Place::Remote, far.clone())]);
