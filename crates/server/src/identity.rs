@@ -12,6 +12,8 @@ use rcgen::{
     KeyUsagePurpose,
 };
 use rpc::identity::{AUTHORITIES, HOST};
+use rustls_pki_types::PrivateKeyDer;
+use rustls_pki_types::pem::PemObject as _;
 use std::io::Write as _;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
@@ -56,7 +58,9 @@ pub(crate) fn certify(site: &Site, host: &HostName) -> anyhow::Result<Papers> {
     let file = authority_file(site);
     let text = std::fs::read_to_string(&file)
         .with_context(|| format!("the authority of the site is not here: cannot read {}", file.display()))?;
-    let key = KeyPair::from_pem(&text).with_context(|| format!("{} has no key", file.display()))?;
+    let no_key = || format!("{} has no key", file.display());
+    let key = PrivateKeyDer::from_pem_slice(text.as_bytes()).with_context(no_key)?;
+    let key = KeyPair::try_from(&key).with_context(no_key)?;
     let issuer = Issuer::new(authority()?, key);
     let own = KeyPair::generate().context("cannot make a key")?;
     let name = host.as_str();
