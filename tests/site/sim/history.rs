@@ -5,11 +5,12 @@ use crate::finding::{Finding, Kind};
 use crate::ledger::{Ledger, Resolved};
 use crate::site::{Remains, Setup, Site, Watch};
 use crate::tape::Fault;
-use anyhow::Result;
+use anyhow::{Result, bail};
 use env::random::Random;
 use mail::id::MailboxId;
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// The mailboxes, one a caller; two in each shard.
 pub(crate) const MAILBOXES: [MailboxId; 4] = [MailboxId(-3), MailboxId(2), MailboxId(7), MailboxId(40)];
@@ -42,15 +43,31 @@ pub(crate) async fn run(setup: Setup, steps: usize, fault: Option<Fault>) -> Res
         let mut caller = Caller::new(&world, vec![id], chance.number());
         callers.spawn(async move { caller.run(steps).await });
     }
-    while let Some(ended) = callers.join_next().await {
-        ended?;
-    }
+    end(callers, &site).await?;
     site.tape.make_room();
     let mut findings = world.ledger.findings();
     findings.extend(judge(&site, &world.ledger, site.tape.len()).await.findings);
     site.close().await;
     let end = site.remains();
     Ok(History { setup, world, site, fault, findings, end })
+}
+
+/// Waits until all callers have ended. A move that a full disk interrupts goes on until there is space, so whoever still
+/// waits after a while gets it; who waits after that has found a store that hangs.
+async fn end(mut callers: tokio::task::JoinSet<()>, site: &Site) -> Result<()> {
+    for patience in [SPACE_AFTER, HANGS_AFTER] {
+        let ended = async {
+            while let Some(ended) = callers.join_next().await {
+                ended?;
+            }
+            Ok(())
+        };
+        if let Ok(ended) = tokio::time::timeout(patience, ended).await {
+            return ended;
+        }
+        site.tape.make_room();
+    }
+    bail!("{} callers hang", callers.len())
 }
 
 /// Compares what is there with what was told by this moment of the ledger.
@@ -78,6 +95,11 @@ async fn audit(site: &Site) -> Vec<Finding> {
     let unclean = audits.into_iter().filter(|audit| !audit.is_clean());
     unclean.map(|audit| Finding::new(Kind::Leaked, format!("{audit:?}"))).collect()
 }
+
+/// How long callers may wait for space; without a fault, a history takes a second or two.
+const SPACE_AFTER: Duration = Duration::from_secs(15);
+/// How long they may take from then on.
+const HANGS_AFTER: Duration = Duration::from_secs(120);
 
 /// A fault strikes within this many actions of the disks.
 const FAULT_WITHIN: u64 = 400;
