@@ -164,7 +164,7 @@ async fn serve(
     }
     let tasks = surroundings.env.tasks.clone();
     let servers = Arc::new(Servers::open(&site, &surroundings, parts).await?);
-    servers.follow();
+    servers.follow(&surroundings.env);
     let followed = configuration::follow(Arc::clone(&surroundings.configuration), surroundings.env.clone());
     tasks.spawn(followed);
     let manager = SiteManager::new(Arc::clone(&site), &surroundings, Arc::clone(&servers));

@@ -17,6 +17,7 @@ use anyhow::Context as _;
 use catalog::events::proc::{ProcNoRunDir, ProcStartFailed};
 use catalog::keys::common::RUN_DIR;
 use catalog::servers::{self, Service};
+use control::configuration::{ConfigurationServer, Mirror};
 use directory::DirectoryServer;
 use env::Env;
 use imap::Imap;
@@ -138,8 +139,16 @@ impl Servers {
         &self.partners
     }
 
-    /// Starts what goes on beside requests: the directory hears of changes by other processes and keeps its log short.
-    pub(crate) fn follow(&self) {
+    /// Starts what goes on beside requests: the directory hears of changes by other processes and keeps its log short; a
+    /// host without the configuration server follows the one that has it, and works on with its copy while that is away.
+    pub(crate) fn follow(&self, env: &Env) {
+        let topology = self.partners.topology();
+        let elsewhere = topology.running("imconfserv").all(|host| host.name != *self.site.host());
+        if self.here.manages && elsewhere && !topology.is_alone() {
+            let server = Arc::new(self.partners.any("imconfserv"));
+            let (files, env) = (self.site.configuration_files(), env.for_server("imconfserv"));
+            env.tasks.clone().spawn(Mirror { server, files, env }.run());
+        }
         if let Some(directory) = self.here.directory.as_ref().or(self.asked.follower.as_ref()) {
             directory.follow_changes();
         }
@@ -192,6 +201,12 @@ impl Servers {
         }
         if let Some(queue) = self.here.queue.clone().map(Arc::new) {
             offer("imqueueserv", port("imqueueserv"), Served { queue: Some(queue), ..Served::default() });
+        }
+        if self.here.manages && own.runs("imconfserv") {
+            let files = self.site.configuration_files();
+            let configuration = Arc::new(ConfigurationServer::new(files, env.for_server("imconfserv")));
+            let served = Served { configuration: Some(configuration), ..Served::default() };
+            offer("imconfserv", port("imconfserv"), served);
         }
         if self.here.manages {
             let manager = Arc::new(manager.clone());

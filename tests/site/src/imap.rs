@@ -26,7 +26,15 @@ impl Imap {
     /// # Errors
     /// Where the site refuses.
     pub fn login(site: &Site, account: Account) -> Result<Self> {
-        let mut imap = Self { connection: site.connect(Service::Imap)?, tag: 0 };
+        Self::login_over(site.connect(Service::Imap)?, account)
+    }
+
+    /// The same over a connection to wherever the service is.
+    ///
+    /// # Errors
+    /// Where it refuses.
+    pub fn login_over(connection: Connection, account: Account) -> Result<Self> {
+        let mut imap = Self { connection, tag: 0 };
         let greeting = imap.connection.line()?;
         ensure!(greeting.starts_with("* OK"), "* OK was expected, {greeting} came");
         imap.must(&format!("LOGIN {} {}", account.address, account.password))?;

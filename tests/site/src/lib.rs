@@ -5,6 +5,7 @@
 
 pub mod connection;
 pub mod corpus;
+pub mod hosts;
 pub mod imap;
 pub mod pop3;
 pub mod program;

@@ -94,7 +94,7 @@ impl Service {
         })
     }
 
-    fn is_tls(self) -> bool {
+    pub(crate) fn is_tls(self) -> bool {
         matches!(self, Self::Submissions | Self::Pop3s | Self::Imaps)
     }
 }

@@ -29,7 +29,15 @@ impl Smtp {
     /// # Errors
     /// Where the site refuses.
     pub fn connect(site: &Site, service: Service) -> Result<Self> {
-        let mut smtp = Self { connection: site.connect(service)?, extensions: Vec::new() };
+        Self::greet(site.connect(service)?, service)
+    }
+
+    /// The same over a connection to wherever the service is.
+    ///
+    /// # Errors
+    /// Where it refuses.
+    pub fn greet(connection: Connection, service: Service) -> Result<Self> {
+        let mut smtp = Self { connection, extensions: Vec::new() };
         smtp.expect(220)?;
         let verb = if service == Service::Lmtp { "LHLO" } else { "EHLO" };
         let hello = smtp.must(&format!("{verb} client.example.net"), 250)?;

@@ -6,6 +6,7 @@ mod backup;
 mod configuration;
 mod control;
 mod damage;
+mod hosts;
 mod imap;
 mod keeping;
 mod manager;

@@ -1,0 +1,229 @@
+//! A site of several hosts: each a folder and a process of its own on an address of its own of the loopback network,
+//! made as an operator makes them, by `init`, `invite` and `init --join`.
+
+use crate::connection::Connection;
+use crate::program::{Account, Service, free_base, must, now, program};
+use crate::tools::until;
+use anyhow::{Context as _, Result, ensure};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use std::collections::BTreeMap;
+use std::fs;
+use std::net::Ipv4Addr;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::time::Duration;
+use tempfile::TempDir;
+
+/// How long a host may take to end.
+const END: Duration = Duration::from_secs(20);
+
+/// A host to be: its name, its servers, further entries of the configuration.
+pub type Wish<'a> = (&'a str, &'a str, &'a [&'a str]);
+
+/// The hosts of a site. The services for clients are those of the one host that has them.
+pub struct Hosts {
+    folder: TempDir,
+    /// The first host: it has the authority and the configuration.
+    first: String,
+    base: u16,
+    processes: BTreeMap<String, Child>,
+}
+
+impl Hosts {
+    /// Makes the hosts and starts them all.
+    ///
+    /// # Errors
+    /// With what the program said, where a host cannot be made or does not serve.
+    pub fn start(wishes: &[Wish<'_>]) -> Result<Self> {
+        let base = free_base().context("no free range of ports")?;
+        let first = wishes.first().context("a site has a host")?.0.to_owned();
+        let mut hosts = Self { folder: tempfile::tempdir()?, first, base, processes: BTreeMap::new() };
+        let [a, b, c] = network();
+        for (at, (name, servers, entries)) in (1..).zip(wishes) {
+            hosts.make(name, servers, entries, Ipv4Addr::new(a, b, c, at))?;
+        }
+        // Every host begins with the whole configuration.
+        for (name, ..) in &wishes[1..] {
+            let from = hosts.path(&hosts.first).join("config/config.db");
+            fs::copy(from, hosts.path(name).join("config/config.db"))?;
+        }
+        for (name, ..) in wishes {
+            hosts.begin(name)?;
+        }
+        Ok(hosts)
+    }
+
+    fn make(&self, name: &str, servers: &str, entries: &[&str], address: Ipv4Addr) -> Result<()> {
+        let (site, address) = (self.path(name).display().to_string(), address.to_string());
+        let mut set: Vec<String> = entries.iter().map(ToString::to_string).collect();
+        set.push("/*/common/defaultDomain=example.test".into());
+        set.push(format!("/{name}/common/listenAddresses=127.0.0.1"));
+        for (server, key, service) in PORTS {
+            set.push(format!("/{name}/{server}/{key}={}", self.port(service)));
+        }
+        let set: Vec<&str> = set.iter().flat_map(|entry| ["--set", entry]).collect();
+        let what = ["--roles", servers, "--address", &address];
+        if name == self.first {
+            return must(&[&["init", "--site", &site, "--host", name], &what[..], &set].concat()).map(drop);
+        }
+        let first = self.path(&self.first).display().to_string();
+        let file = self.folder.path().join(format!("{name}.invitation")).display().to_string();
+        must(&[&["invite", "--site", &first, name, "--out", &file], &what[..], &set].concat())?;
+        must(&["init", "--site", &site, "--join", &file]).map(drop)
+    }
+
+    /// Starts a host that does not run, and returns when it serves.
+    ///
+    /// # Errors
+    /// With what it said, where it does not.
+    pub fn begin(&mut self, name: &str) -> Result<()> {
+        ensure!(!self.processes.contains_key(name), "{name} runs already");
+        let said = self.folder.path().join(format!("{name}.said"));
+        let errors = fs::File::create(&said)?;
+        let mut command = Command::new(program()?);
+        command.arg("serve").arg("--site").arg(self.path(name)).env_remove("INTERMAIL");
+        let mut child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(errors).spawn()?;
+        let ready = self.path(name).join("run/control.sock");
+        let begun = until("the host serves", || {
+            ensure!(child.try_wait()?.is_none(), "{name}: {}", fs::read_to_string(&said)?);
+            Ok(std::os::unix::net::UnixStream::connect(&ready).is_ok())
+        });
+        self.processes.insert(name.to_owned(), child);
+        begun
+    }
+
+    /// Ends a host at once, as a loss of power would.
+    ///
+    /// # Errors
+    /// Where it does not run.
+    pub fn kill(&mut self, name: &str) -> Result<()> {
+        let mut child = self.processes.remove(name).with_context(|| format!("{name} does not run"))?;
+        child.kill()?;
+        child.wait()?;
+        Ok(())
+    }
+
+    /// Ends a host in order.
+    ///
+    /// # Errors
+    /// Where it does not run, or does not end.
+    pub fn stop(&mut self, name: &str) -> Result<()> {
+        let mut child = self.processes.remove(name).with_context(|| format!("{name} does not run"))?;
+        signal(&child, Signal::SIGTERM)?;
+        let begun = now();
+        while child.try_wait()?.is_none() {
+            if begun.elapsed() > END {
+                child.kill()?;
+                anyhow::bail!("{name} does not end");
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        Ok(())
+    }
+
+    /// Stops a host's process where it is, or lets it go on: it neither answers nor refuses.
+    ///
+    /// # Errors
+    /// Where it does not run.
+    pub fn hold(&self, name: &str, signal_to_send: Signal) -> Result<()> {
+        signal(self.processes.get(name).with_context(|| format!("{name} does not run"))?, signal_to_send)
+    }
+
+    /// The site folder of a host.
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn port(&self, service: Service) -> u16 {
+        self.base + service as u16
+    }
+
+    /// A connection to a service.
+    ///
+    /// # Errors
+    /// Where nobody answers.
+    pub fn connect(&self, service: Service) -> Result<Connection> {
+        Connection::open(self.port(service))
+    }
+
+    /// Runs an administrative command on a host; it must succeed.
+    ///
+    /// # Errors
+    /// With what it said.
+    pub fn must(&self, host: &str, words: &[&str]) -> Result<String> {
+        let site = self.path(host).display().to_string();
+        must(&[&words[..1], &["--site", &site], &words[1..]].concat())
+    }
+
+    /// Makes an account whose mailbox is on this host.
+    ///
+    /// # Errors
+    /// With what the command said.
+    pub fn account(&self, account: Account, home: &str) -> Result<()> {
+        let (name, domain) = account.address.split_once('@').context("an address")?;
+        let words = ["imdbcontrol", "ca", name, home, "-", name, account.password, "clear", domain];
+        self.must(&self.first, &words).map(drop)
+    }
+
+    /// The lines of a host's logs.
+    ///
+    /// # Errors
+    /// Where they cannot be read.
+    pub fn log(&self, name: &str) -> Result<String> {
+        let mut text = String::new();
+        for entry in fs::read_dir(self.path(name).join("log"))?.flatten() {
+            if entry.path().extension().is_some_and(|e| e == "log") {
+                text.push_str(&fs::read_to_string(entry.path())?);
+            }
+        }
+        Ok(text)
+    }
+}
+
+impl Drop for Hosts {
+    fn drop(&mut self) {
+        for child in self.processes.values_mut() {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+        if std::thread::panicking() {
+            self.show();
+        }
+    }
+}
+
+impl Hosts {
+    /// Prints the logs of all hosts, for whoever looks into a test that failed.
+    fn show(&self) {
+        let folders = fs::read_dir(self.folder.path()).into_iter().flatten().flatten();
+        for name in folders.filter(|e| e.path().is_dir()).filter_map(|e| e.file_name().into_string().ok()) {
+            println!("--- {name}\n{}", self.log(&name).unwrap_or_default());
+        }
+    }
+}
+
+/// Keys of the ports for clients.
+const PORTS: [(&str, &str, Service); 8] = [
+    ("mta", "SMTPPort", Service::Smtp),
+    ("mta", "lmtpPort", Service::Lmtp),
+    ("mta", "submissionPort", Service::Submission),
+    ("mta", "sslSMTPPort", Service::Submissions),
+    ("popserv", "pop3Port", Service::Pop3),
+    ("popserv", "sslPop3Port", Service::Pop3s),
+    ("imapserv", "imap4Port", Service::Imap),
+    ("imapserv", "sslImap4Port", Service::Imaps),
+];
+
+/// The first three numbers of addresses that no other site of a test has: by process, by site.
+fn network() -> [u8; 3] {
+    static SITES: AtomicU8 = AtomicU8::new(0);
+    let process = u8::try_from(std::process::id() % 200).unwrap_or_default();
+    [127, 20 + process, SITES.fetch_add(1, Ordering::Relaxed)]
+}
+
+fn signal(child: &Child, signal: Signal) -> Result<()> {
+    let pid = i32::try_from(child.id()).context("no such process id")?;
+    kill(Pid::from_raw(pid), signal).context("the host cannot be signalled")
+}
