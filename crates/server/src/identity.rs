@@ -12,8 +12,8 @@ use rcgen::{
     KeyUsagePurpose,
 };
 use rpc::identity::{AUTHORITIES, HOST};
-use rustls_pki_types::PrivateKeyDer;
 use rustls_pki_types::pem::PemObject as _;
+use rustls_pki_types::{PrivateKeyDer, ServerName};
 use std::io::Write as _;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
@@ -64,8 +64,9 @@ pub(crate) fn certify(site: &Site, host: &HostName) -> anyhow::Result<Papers> {
     let issuer = Issuer::new(authority()?, key);
     let own = KeyPair::generate().context("cannot make a key")?;
     let name = host.as_str();
-    let mut params = CertificateParams::new(vec![name.to_owned()])
-        .with_context(|| format!("{name} cannot stand in a certificate"))?;
+    let no_name = || format!("{name} cannot stand in a certificate: it is no name for a host");
+    ServerName::try_from(name).with_context(no_name)?;
+    let mut params = CertificateParams::new(vec![name.to_owned()]).with_context(no_name)?;
     params.distinguished_name.push(DnType::CommonName, name);
     params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
     params.extended_key_usages =

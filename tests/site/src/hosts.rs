@@ -188,9 +188,8 @@ impl Drop for Hosts {
             let _ = child.kill();
             let _ = child.wait();
         }
-        if std::thread::panicking() {
-            self.show();
-        }
+        // Shown by the test harness only where the test fails.
+        self.show();
     }
 }
 

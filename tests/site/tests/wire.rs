@@ -6,7 +6,6 @@ use directory::DirectoryServer;
 use env::Env;
 use mail::address::{Address, Domain};
 use mail::id::{HostName, RequestId, TraceId};
-use mail::password::{PasswordType, StoredPassword};
 use mail::secret::Secret;
 use queue::Queue;
 use roles::Call;
@@ -75,8 +74,9 @@ async fn provisioning_here_and_there() -> Result<()> {
 /// A directory with `anna@one.example`, whose password is `secret`.
 async fn with_anna(env: &Env, folder: &Path) -> Result<Arc<DirectoryServer>> {
     let server = open(env, folder).await?;
-    let password = StoredPassword::make(PasswordType::Ssha256, &Secret::new("secret"), &[3; 16])?;
-    let new = NewAccount::simple(&Address::parse("anna@one.example")?, NewPassword::Hashed(password));
+    // In the clear: SCRAM keys are made of it.
+    let password = NewPassword::Clear(Secret::new("secret"));
+    let new = NewAccount::simple(&Address::parse("anna@one.example")?, password);
     let domain = Domain::parse("one.example").context("a domain")?;
     let requests = vec![
         Request::CreateDomain(domain, catalog::account::DomainKind::Local, None),

@@ -93,6 +93,8 @@ mod tests {
             "{lines:?}"
         );
         set("/*/common/reportParamsInterval: [5]\n/*/common/perfStatThresholds: [5][50]");
+        // The thresholds hold once the reports have heard of them.
+        env.clock.sleep(Duration::from_secs(1)).await;
         did();
         env.clock.sleep(Duration::from_secs(6)).await;
         assert!(stat_lines(&env)[1].ends_with(" over=5:1,50:0"), "{:?}", stat_lines(&env));

@@ -20,8 +20,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-/// Bits of an id that are the host's own.
-const OWN: u32 = 48;
+/// Bits of an id that are the host's own: a queue counts its items in microseconds since 1970, which takes 51 of them until 2041 and
+/// these until 2255.
+const OWN: u32 = 53;
+/// The largest mark: marks have the bits above.
+const LAST_MARK: u16 = 0x7ff;
 /// Most hosts: their marks have to fit beside each other.
 const MAX_HOSTS: usize = 1000;
 
@@ -221,9 +224,10 @@ fn marks(names: &[HostName]) -> Vec<u16> {
         // FNV-1a, folded.
         let hash =
             name.as_str().bytes().fold(0x811c_9dc5_u32, |h, b| (h ^ u32::from(b)).wrapping_mul(0x0100_0193));
-        let mut mark = u16::try_from((hash ^ (hash >> 15)) & 0x7fff).unwrap_or(0).max(1);
+        let mut mark =
+            u16::try_from((hash ^ (hash >> 11) ^ (hash >> 22)) & u32::from(LAST_MARK)).unwrap_or(0).max(1);
         while taken.contains(&mark) {
-            mark = mark % 0x7fff + 1;
+            mark = mark % LAST_MARK + 1;
         }
         taken.push(mark);
     }
@@ -323,6 +327,7 @@ impl MailQueue for Queues {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use mail::time::Timestamp;
 
     #[test]
     fn marks_are_those_of_the_names_and_never_the_same() {
@@ -338,8 +343,11 @@ mod tests {
 
     #[test]
     fn ids_go_there_and_back_and_too_long_ones_are_refused() {
-        let id = marked(0x7fff, QueueId((1 << OWN) - 1)).expect("it fits");
-        assert_eq!((mark_of(id), own(id)), (0x7fff, QueueId((1 << OWN) - 1)));
+        let id = marked(LAST_MARK, QueueId((1 << OWN) - 1)).expect("it fits");
+        assert_eq!((mark_of(id), own(id)), (LAST_MARK, QueueId((1 << OWN) - 1)));
+        let of_a_queue =
+            QueueId(Timestamp::from_secs(4_000_000_000).as_micros().try_into().expect("after 1970"));
+        assert!(marked(1, of_a_queue).is_ok(), "the id of a real queue fits until long after 2096");
         assert_eq!(mark_of(QueueId(17)), 0, "an id without a mark is nobody's");
         assert!(marked(1, QueueId(1 << OWN)).is_err());
     }

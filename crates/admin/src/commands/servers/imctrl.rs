@@ -110,7 +110,7 @@ async fn run(context: &mut Context) -> Outcome {
 }
 
 async fn act(context: &Context, host: &str, verb: Verb, server: &str) -> Result<(), ManagerError> {
-    let manager = manager_of(context, &HostName::new(host))?;
+    let manager = manager_of(context, &HostName::new(host), server)?;
     let call = context.call();
     let server = server.to_owned();
     match verb {
@@ -120,14 +120,14 @@ async fn act(context: &Context, host: &str, verb: Verb, server: &str) -> Result<
     }
 }
 
-/// The manager of a host: here, or over the wire.
-fn manager_of(context: &Context, host: &HostName) -> Result<Arc<dyn Manager>, ManagerError> {
+/// The manager of a host that is to have this server: here, or over the wire.
+fn manager_of(context: &Context, host: &HostName, server: &str) -> Result<Arc<dyn Manager>, ManagerError> {
     let not_running = || ManagerError::Failed("the site is not running".to_owned());
     if context.folder.as_ref().is_some_and(|site| site.host() == host) {
         return context.manager.clone().ok_or_else(not_running);
     }
     let roles = context.servers.as_ref().ok_or_else(not_running)?;
-    roles.hosts.manager(host).ok_or_else(|| ManagerError::Failed(format!("the site has no host {host}")))
+    roles.hosts.manager(host).ok_or_else(|| ManagerError::NoServer(server.to_owned()))
 }
 
 async fn say(
