@@ -8,6 +8,7 @@ use super::reader::{Reader, State};
 use super::{ReplicaError, failed, generation_folder};
 use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// Changes above the tables from which on they are folded into a table: they are in the memory of every process.
 const FOLD_ENTRIES: u64 = 32_768;
@@ -247,12 +248,24 @@ fn take_lock(folder: &Path) -> Result<File, ReplicaError> {
     let mut options = std::fs::OpenOptions::new();
     let file = options.write(true).create(true).truncate(false).mode(0o600).open(&path);
     let file = file.map_err(failed(&path))?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(ReplicaError::InUse(folder.display().to_string())),
-        Err(TryLockError::Error(error)) => Err(failed(&path)(error)),
+    let mut left = LOCK_TRIES;
+    loop {
+        match file.try_lock() {
+            Ok(()) => return Ok(file),
+            // A process that somebody is just beginning has the lock of the writer of before until it is another program.
+            Err(TryLockError::WouldBlock) if left > 0 => {
+                left -= 1;
+                std::thread::sleep(LOCK_PAUSE);
+            }
+            Err(TryLockError::WouldBlock) => return Err(ReplicaError::InUse(folder.display().to_string())),
+            Err(TryLockError::Error(error)) => return Err(failed(&path)(error)),
+        }
     }
 }
+
+/// How often a lock that is held is tried again, and how long after.
+const LOCK_TRIES: u32 = 50;
+const LOCK_PAUSE: Duration = Duration::from_millis(5);
 
 /// Removes tables and files of changes that the manifest does not name. What cannot be removed now is the next time.
 fn remove_strangers(folder: &Path, manifest: &Manifest) {
