@@ -123,14 +123,6 @@ impl Hosts {
         Ok(())
     }
 
-    /// Stops a host's process where it is, or lets it go on: it neither answers nor refuses.
-    ///
-    /// # Errors
-    /// Where it does not run.
-    pub fn hold(&self, name: &str, signal_to_send: Signal) -> Result<()> {
-        signal(self.processes.get(name).with_context(|| format!("{name} does not run"))?, signal_to_send)
-    }
-
     /// The site folder of a host.
     pub fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
