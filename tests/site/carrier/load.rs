@@ -1,4 +1,4 @@
-//! The load: senders and readers, each a thread, each session over another front end.
+//! The load: senders and readers, each a thread that always comes over the same front end, as many over each.
 
 use crate::fault::{HOSTS, Part, Task};
 use crate::ledger::{Found, INBOX, KEPT, Ledger, Verdict};
@@ -92,18 +92,27 @@ impl Load {
         let client = |number: usize| Client {
             world: Arc::clone(world),
             chance: Random::seeded(number as u64),
-            turn: number,
+            front: number % world.fronts.len(),
         };
-        let sender = |number| {
-            let mut client = client(number);
-            spawn(move || client.run(Client::send))
+        let stores = hosts_of(Part::Store);
+        let of_store = |store: Option<&usize>| -> Vec<usize> {
+            let is_there = |user: &usize| store.is_none_or(|home| world.users[*user].home == *home);
+            (0..USERS).filter(is_there).collect()
         };
+        // For the users of each store, and for those of both: who waits for a store that stands still does nothing else.
+        let sender = |number: usize| {
+            let (client, to) = (client(number), of_store(stores.get(number / world.fronts.len())));
+            spawn(move || client.run(|client| client.send(&to)))
+        };
+        // Each has users of its own: a POP session holds the mailbox.
         let reader = |number: usize| {
-            let mut client = client(SENDERS + number);
-            // Each has users of its own: a POP session holds the mailbox.
-            spawn(move || client.run(|client| client.read(number)))
+            let client = client(number);
+            let (front, mut users) = (client.front, of_store(stores.get(number / world.fronts.len())));
+            users.retain(|user| user / stores.len() % world.fronts.len() == front);
+            spawn(move || client.run(|client| client.read(&users)))
         };
-        let threads = (0..SENDERS).map(sender).chain((0..READERS).map(reader)).collect();
+        let (readers, fronts) = (stores.len() * world.fronts.len(), world.fronts.len());
+        let threads = (0..readers + fronts).map(sender).chain((0..readers).map(reader)).collect();
         Self { world: Arc::clone(world), threads }
     }
 
@@ -121,15 +130,14 @@ impl Load {
 struct Client {
     world: Arc<World>,
     chance: Random,
-    /// Counts sessions, so that each goes over another front end.
-    turn: usize,
+    /// Its front end: one that stands still holds up those alone who came to it.
+    front: usize,
 }
 
 impl Client {
-    fn run(&mut self, session: impl Fn(&mut Self)) {
+    fn run(self, session: impl Fn(&Self)) {
         while !self.world.ended.load(Ordering::SeqCst) {
-            session(self);
-            self.turn += 1;
+            session(&self);
             sleep(PAUSE);
         }
     }
@@ -137,7 +145,7 @@ impl Client {
     /// Runs a session and notes how it ended.
     fn note(&self, task: Task, session: impl FnOnce(&Front) -> Result<()>) {
         let world = &*self.world;
-        let front = &world.fronts[self.turn % world.fronts.len()];
+        let front = &world.fronts[self.front];
         let begun = now();
         let end = match session(front) {
             Ok(()) => End::Well,
@@ -147,12 +155,12 @@ impl Client {
         world.tally.note(Session { task, front: front.number, begun, ended: now(), end });
     }
 
-    /// One message to one or two users.
-    fn send(&mut self) {
-        let first = self.chance.below(USERS as u64) as usize;
-        let mut to = vec![first];
+    /// One message to one or two of these users.
+    fn send(&self, users: &[usize]) {
+        let mut to = vec![self.one_of(users)];
         if self.chance.below(3) == 0 {
-            to.push((first + 1) % USERS);
+            to.push(self.one_of(users));
+            to.dedup();
         }
         self.note(Task::Send, |front| {
             let mut smtp = Smtp::greet(front.open(Service::Smtp)?, Service::Smtp)?;
@@ -164,9 +172,13 @@ impl Client {
         });
     }
 
-    /// One session of one of the users of this reader: by IMAP or by POP.
-    fn read(&self, reader: usize) {
-        let user = (self.chance.below((USERS / READERS) as u64) as usize) * READERS + reader;
+    fn one_of(&self, users: &[usize]) -> usize {
+        users[self.chance.below(users.len() as u64) as usize]
+    }
+
+    /// One session of one of these users: by IMAP or by POP.
+    fn read(&self, users: &[usize]) {
+        let user = self.one_of(users);
         let by_imap = self.chance.below(2) == 0;
         let home = self.world.users[user].home;
         self.note(Task::Read { home }, |front| {
@@ -193,10 +205,7 @@ impl Client {
     /// Takes the first message and, sometimes, removes it.
     fn by_pop(&self, front: &Front, user: usize) -> Result<()> {
         let account = self.world.users[user].account;
-        let mut pop = Pop3 { connection: front.open(Service::Pop3)? };
-        ensure!(pop.connection.line()?.starts_with("+OK"), "no greeting");
-        pop.command(&format!("USER {}", account.address))?;
-        pop.command(&format!("PASS {}", account.password))?;
+        let mut pop = Pop3::login_over(front.open(Service::Pop3)?, account)?;
         let mut taken = None;
         if pop.count()? > 0 {
             let text = pop.lines("RETR 1")?;
@@ -250,8 +259,6 @@ fn is_whole(text: &[u8], number: u64) -> bool {
     text.ends_with(format!("\r\n\r\n{}", body(number)).as_bytes())
 }
 
-const SENDERS: usize = 3;
-const READERS: usize = 4;
 /// Between two sessions of a thread.
 const PAUSE: Duration = Duration::from_millis(20);
 

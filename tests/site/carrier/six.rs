@@ -4,6 +4,7 @@ use crate::fault::{Fault, HOSTS, Kind, Part, Target, hosts};
 use anyhow::{Context as _, Result};
 use site::hosts::{Hosts, Wish};
 use site::imap::Imap;
+use site::pop3::Pop3;
 use site::program::{Account, Service};
 use site::smtp::Smtp;
 use testkit::postgres::{Care, Postgres};
@@ -98,7 +99,9 @@ impl Six {
 
     fn look(&self, front: &str, account: Account) -> Result<()> {
         Smtp::greet(self.hosts.connect(front, Service::Smtp)?, Service::Smtp)?;
-        Imap::login_over(self.hosts.connect(front, Service::Imap)?, account)?.select("INBOX").map(drop)
+        Imap::login_over(self.hosts.connect(front, Service::Imap)?, account)?.select("INBOX")?;
+        // Each server has its own connections to a store.
+        Pop3::login_over(self.hosts.connect(front, Service::Pop3)?, account)?.command("QUIT").map(drop)
     }
 }
 
