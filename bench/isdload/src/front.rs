@@ -88,7 +88,7 @@ pub(crate) async fn watch(options: &Options) -> Result<Said> {
     println!("ready");
     let call = call(env.random.request_id());
     for n in 0..options.seen {
-        let name = format!("seen{n}.0@{DOMAIN}");
+        let name = format!("{}{n}.0@{DOMAIN}", options.names);
         let address = Address::parse(&name)?;
         let begun = Instant::now();
         loop {

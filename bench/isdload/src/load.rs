@@ -47,7 +47,9 @@ impl Load {
         while first < to {
             let last = to.min(first + FILL);
             let all: Vec<_> = (first..last).map(|n| self.row(n)).collect();
-            let add = move |e: &storage::directory::Edit<'_>| e.add_accounts(&all);
+            let add = move |e: &storage::directory::Edit<'_>| {
+                all.iter().try_for_each(|new| e.add_account(new).map(|_| ()))
+            };
             self.tables.write::<(), SqlError, _>(self.env.clock.now(), String::new(), add).await?;
             first = last;
         }
@@ -87,6 +89,7 @@ impl Load {
             scram: self.scram.clone(),
             status: Status::Active,
             class: "default".into(),
+            address: Some(user(n)),
         }
     }
 }

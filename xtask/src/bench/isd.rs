@@ -33,6 +33,8 @@ const FIGURES: &[Figure] = &[
     more("account_find_few_per_core_s", "the same, accounts"),
     less("seen_p50_ms", "a change of another process until a front end has it, p50 ms"),
     less("seen_max_ms", "the same, max ms"),
+    less("told_p50_ms", "the same where the process that keeps the copy is told of changes, p50 ms"),
+    less("told_max_ms", "the same, max ms"),
     less("load_before", "processes that wanted a processor before the run (load of a minute)"),
     less("load_after", "the same, after it"),
 ];

@@ -169,6 +169,10 @@ impl Shared {
     }
 
     async fn cache_control(&self, control: Control) -> Result<(), Fault> {
+        if control == Control::Update && self.copy.get().is_none() {
+            // What is in memory is a copy, too.
+            return self.catch_up().await;
+        }
         let (copy, reader) = self.copy_here()?;
         match control {
             Control::Pause => copy.paused().store(true, Ordering::Release),

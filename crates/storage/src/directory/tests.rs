@@ -52,6 +52,7 @@ fn account(name: &str) -> NewAccount {
         scram: String::new(),
         status: Status::Active,
         class: "default".into(),
+        address: None,
     }
 }
 

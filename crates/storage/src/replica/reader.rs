@@ -5,8 +5,9 @@
 //! look-up waits for neither.
 
 use super::delta::{Overlay, Tail, load};
-use super::entry::{self, Entry, Key};
+use super::entry::{self, Entry, Key, KeyRef, Lead, Raw};
 use super::manifest::{Manifest, delta_path};
+use super::record::Account;
 use super::table::Table;
 use super::{ReplicaError, generation_folder};
 use crate::directory::AccountRecord;
@@ -100,8 +101,8 @@ impl Reader {
     /// Where an entry is damaged.
     pub fn get(&self, key: &Key) -> Result<Option<Entry>, ReplicaError> {
         let state = self.shared.state.load();
-        let found = state.find(key, |bytes| {
-            entry::decode(bytes).map(|(_, entry)| entry).ok_or_else(|| damaged(&self.shared.folder))
+        let found = state.find(key.as_ref(), |raw| {
+            entry::decode(raw).map(|(_, entry)| entry).ok_or_else(|| self.damaged())
         })?;
         Ok(found.filter(|entry| *entry != Entry::Gone))
     }
@@ -111,36 +112,71 @@ impl Reader {
     /// # Errors
     /// As [`Reader::get`].
     pub fn account(&self, id: AccountId) -> Result<Option<AccountRecord>, ReplicaError> {
-        match self.get(&Key::Account(id))? {
-            Some(Entry::Account(record)) => Ok(Some(*record)),
-            _ => Ok(None),
-        }
+        self.copied(KeyRef::Account(id))
     }
 
-    /// The account that a login name or an address leads to: one search where the account's own entry says so.
+    /// The account that a login name or an address leads to.
     ///
     /// # Errors
     /// As [`Reader::get`].
     pub fn account_of(&self, name: &Key) -> Result<Option<AccountRecord>, ReplicaError> {
-        match self.get(name)? {
-            Some(Entry::Account(record)) if self.is_newest(record.row.id, &record)? => Ok(Some(*record)),
-            Some(Entry::Account(record)) => {
-                // The account was changed since; the name was not, or it would stand above.
-                self.account(record.row.id)
-            }
-            Some(Entry::Name(id)) => self.account(id),
-            _ => Ok(None),
+        self.copied(name.as_ref())
+    }
+
+    fn copied(&self, name: KeyRef<'_>) -> Result<Option<AccountRecord>, ReplicaError> {
+        let record = self.look(name, |account| account.record())?;
+        record.map(|all| all.ok_or_else(|| self.damaged())).transpose()
+    }
+
+    /// What the closure makes of the account of an id, or of the one that a login name or an address leads to: one search where the
+    /// account's own entry says so, and nothing is copied.
+    ///
+    /// # Errors
+    /// As [`Reader::get`].
+    pub fn look<T>(
+        &self,
+        name: KeyRef<'_>,
+        make: impl Fn(&Account<'_>) -> T,
+    ) -> Result<Option<T>, ReplicaError> {
+        enum Way<T> {
+            Here(T),
+            There(AccountId),
+            Nowhere,
         }
+        let state = self.shared.state.load();
+        let step = |raw: Raw<'_>, is_newest: bool| {
+            Ok(match entry::lead(raw).ok_or_else(|| self.damaged())? {
+                Lead::Account(account) if is_newest || self.is_newest(&state, &account)? => {
+                    Way::Here(make(&account))
+                }
+                // The account was changed since; the name was not, or it would stand above.
+                Lead::Account(account) => Way::There(account.id),
+                Lead::Id(id) => Way::There(id),
+                Lead::Nowhere => Way::Nowhere,
+            })
+        };
+        let by_id = |id| state.find(KeyRef::Account(id), |raw| step(raw, true));
+        let found = match state.find(name, |raw| step(raw, matches!(name, KeyRef::Account(_))))? {
+            Some(Way::There(id)) => by_id(id)?,
+            found => found,
+        };
+        Ok(match found {
+            Some(Way::Here(made)) => Some(made),
+            _ => None,
+        })
     }
 
     /// Whether no newer table or change has another entry of the account than this one.
-    fn is_newest(&self, id: AccountId, found: &AccountRecord) -> Result<bool, ReplicaError> {
-        let state = self.shared.state.load();
+    fn is_newest(&self, state: &State, found: &Account<'_>) -> Result<bool, ReplicaError> {
         if state.tables.len() <= 1 && state.above.load(Ordering::Acquire) == 0 {
             return Ok(true);
         }
-        let version = |bytes: &[u8]| entry::version_of(bytes).ok_or_else(|| damaged(&self.shared.folder));
-        Ok(state.find(&Key::Account(id), version)? == Some(found.row.version))
+        let version = |raw: Raw<'_>| entry::version_of(raw).ok_or_else(|| self.damaged());
+        Ok(state.find(KeyRef::Account(found.id), version)? == Some(found.version))
+    }
+
+    fn damaged(&self) -> ReplicaError {
+        ReplicaError::Damaged(format!("{}: an entry is not of this format", self.shared.folder.display()))
     }
 
     /// Takes what the writer has done since.
@@ -181,8 +217,8 @@ impl Reader {
         mut see: impl FnMut(Key, Entry) -> Result<(), E>,
     ) -> Result<(), E> {
         let state = self.shared.state.load_full();
-        state.each(|key, bytes, _| {
-            let decoded = entry::decode(bytes).ok_or_else(|| damaged(&self.shared.folder))?;
+        state.each(|key, raw, _| {
+            let decoded = entry::decode(raw).ok_or_else(|| self.damaged())?;
             if decoded.1 == Entry::Gone { Ok(()) } else { see(key, decoded.1) }
         })
     }
@@ -215,9 +251,9 @@ impl Shared {
         for tail in tails {
             while let Some(frame) = tail.next()? {
                 let mut overlay = state.overlay.write().unwrap_or_else(PoisonError::into_inner);
-                for (key, bytes) in frame.entries {
+                for (key, coded) in frame.entries {
                     followed.keys.push(key.clone());
-                    overlay.put(key, bytes);
+                    overlay.put(key, coded);
                 }
                 state.above.store(overlay.len(), Ordering::Release);
                 drop(overlay);
@@ -278,8 +314,8 @@ impl State {
     /// Finds the newest entry under a key and makes something of its bytes.
     fn find<T>(
         &self,
-        key: &Key,
-        make: impl Fn(&[u8]) -> Result<T, ReplicaError>,
+        key: KeyRef<'_>,
+        make: impl Fn(Raw<'_>) -> Result<T, ReplicaError>,
     ) -> Result<Option<T>, ReplicaError> {
         self.newer(key, self.tables.len() + 1, make)
     }
@@ -287,7 +323,7 @@ impl State {
     /// Sees every entry that no newer one of its own key hides, with the depth at which it is: 0 for the changes, then the tables.
     pub(super) fn each<E: From<ReplicaError>>(
         &self,
-        see: impl FnMut(Key, &[u8], usize) -> Result<(), E>,
+        see: impl FnMut(Key, Raw<'_>, usize) -> Result<(), E>,
     ) -> Result<(), E> {
         self.each_to(self.tables.len(), see)
     }
@@ -296,17 +332,17 @@ impl State {
     pub(super) fn each_to<E: From<ReplicaError>>(
         &self,
         tables: usize,
-        mut see: impl FnMut(Key, &[u8], usize) -> Result<(), E>,
+        mut see: impl FnMut(Key, Raw<'_>, usize) -> Result<(), E>,
     ) -> Result<(), E> {
-        let overlay: Vec<_> = self.overlay().iter().map(|(k, b)| (k.clone(), Arc::clone(b))).collect();
-        for (key, bytes) in overlay {
-            see(key, &bytes, 0)?;
+        let overlay: Vec<_> = self.overlay().iter().map(|(k, c)| (k.clone(), Arc::clone(c))).collect();
+        for (key, coded) in overlay {
+            see(key, coded.raw(), 0)?;
         }
         for (depth, table) in (1..).zip(self.tables.iter().take(tables)) {
-            table.each(|bytes| {
-                let key = entry::key_of(bytes)
+            table.each(|raw| {
+                let key = entry::key_of(raw)
                     .ok_or_else(|| ReplicaError::Damaged("an entry without a key".into()))?;
-                if self.hidden(&key, depth)? { Ok(()) } else { see(key, bytes, depth) }
+                if self.hidden(&key, depth)? { Ok(()) } else { see(key, raw, depth) }
             })?;
         }
         Ok(())
@@ -314,7 +350,7 @@ impl State {
 
     /// Whether something newer than this depth stands under the key.
     fn hidden(&self, key: &Key, depth: usize) -> Result<bool, ReplicaError> {
-        Ok(self.newer(key, depth, |_| Ok(()))?.is_some())
+        Ok(self.newer(key.as_ref(), depth, |_| Ok(()))?.is_some())
     }
 
     /// What is newer than this depth says of a name: whose it is, or nobody's; `None` where nothing newer says anything.
@@ -323,38 +359,34 @@ impl State {
         name: &Key,
         depth: usize,
     ) -> Result<Option<Option<AccountId>>, ReplicaError> {
-        self.newer(name, depth, |bytes| Ok(entry::holder_of(bytes)))
+        self.newer(name.as_ref(), depth, |raw| Ok(entry::holder_of(raw)))
     }
 
     /// Whether the newest entry of an account, within the changes and this many tables, says that the name is its own.
     pub(super) fn says(&self, id: AccountId, name: &Key, tables: usize) -> Result<bool, ReplicaError> {
-        let says = |bytes: &[u8]| Ok(entry::stands_under(bytes, name.as_ref()));
-        Ok(self.newer(&Key::Account(id), tables + 1, says)?.unwrap_or(false))
+        let says = |raw: Raw<'_>| Ok(entry::stands_under(raw, name.as_ref()));
+        Ok(self.newer(KeyRef::Account(id), tables + 1, says)?.unwrap_or(false))
     }
 
     fn newer<T>(
         &self,
-        key: &Key,
+        key: KeyRef<'_>,
         depth: usize,
-        make: impl Fn(&[u8]) -> Result<T, ReplicaError>,
+        make: impl Fn(Raw<'_>) -> Result<T, ReplicaError>,
     ) -> Result<Option<T>, ReplicaError> {
-        if depth > 0
-            && self.above.load(Ordering::Acquire) > 0
-            && let Some(bytes) = self.overlay().get(key)
-        {
-            return make(bytes).map(Some);
+        if depth > 0 && self.above.load(Ordering::Acquire) > 0 {
+            let coded = self.overlay().get(&key.to_key()).cloned();
+            if let Some(coded) = coded {
+                return make(coded.raw()).map(Some);
+            }
         }
         for table in self.tables.iter().take(depth.saturating_sub(1)) {
-            if let Some(bytes) = table.find(key.as_ref())? {
-                return make(bytes).map(Some);
+            if let Some(raw) = table.find(key)? {
+                return make(raw).map(Some);
             }
         }
         Ok(None)
     }
-}
-
-fn damaged(folder: &Path) -> ReplicaError {
-    ReplicaError::Damaged(format!("{}: an entry is not of this format", folder.display()))
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
