@@ -13,5 +13,6 @@ mod manager;
 mod monitor;
 mod mta;
 mod pop;
+mod realms;
 mod store;
 mod whole;
