@@ -17,6 +17,7 @@ use storage::sql::SqlError;
 /// Accounts of one transaction while the table is filled.
 const FILL: u64 = 1_000;
 pub(crate) const DOMAIN: &str = "load.test";
+pub(crate) const HOME: &str = "store1.load.test";
 
 /// The directory under load.
 pub(crate) struct Load {
@@ -84,7 +85,7 @@ impl Load {
             name: user(n),
             domain: DOMAIN.into(),
             mailbox: None,
-            home: "store1.load.test".into(),
+            home: HOME.into(),
             password: self.password.expose().to_owned(),
             scram: self.scram.clone(),
             status: Status::Active,

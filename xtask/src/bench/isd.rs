@@ -24,6 +24,7 @@ const FIGURES: &[Figure] = &[
     less("front_memory_bytes_per_account", "memory of a front end an account, after its look-ups, bytes"),
     less("front_memory_bytes", "memory of a front end in all, bytes"),
     more("reader_per_core_s", "look-ups of random accounts by their names, /s and core, the copy's reader"),
+    more("reader_whole_per_core_s", "the same, each copied with its password"),
     more("address_route_per_core_s", "the same, whole routes (address_route)"),
     more("account_find_per_core_s", "the same, whole accounts (account_find)"),
     more(
