@@ -57,6 +57,9 @@ impl Shared {
         let copy = self.copy.get().ok_or_else(none)?;
         let built = self.build_copy(copy).await?;
         self.catch_up().await?;
+        while copy.is_behind() && !copy.paused().load(Ordering::Acquire) {
+            self.catch_up().await?;
+        }
         Ok(built)
     }
 

@@ -398,3 +398,25 @@ async fn its_20612_the_copy_is_brought_up_to_date_in_the_period_of_the_key() {
         assert!(site.front_end().shared.period(configured) < Duration::from_secs(1));
     }
 }
+
+/// More than one round takes is not left to the periods of many.
+#[tokio::test]
+async fn a_copy_that_is_far_behind_does_not_wait_between_its_rounds() {
+    let site = Site::with("/*/imdircacheserv/maxLogUpdates: [1000]\n").await;
+    site.keep().await;
+    site.directory.cache_control(&site.call(), Control::Pause).await.unwrap();
+    for part in 0..4 {
+        let new =
+            |n: usize| Request::CreateAccount(Box::new(new_account(&format!("user{part}.{n}@one.test"))));
+        let made = site.all((0..200).map(new).collect()).await;
+        assert!(made.iter().all(Result::is_ok));
+    }
+    let period = || site.directory.shared.period(std::time::Duration::from_secs(60)).as_secs();
+    site.directory.cache_control(&site.call(), Control::Resume).await.unwrap();
+    let status = site.status().await;
+    assert!(status.position < status.directory.unwrap() && period() == 0, "{status:?}");
+    while period() == 0 {
+        followed(&site.directory).await;
+    }
+    site.compare().await;
+}

@@ -323,14 +323,6 @@ pub(super) fn holder_of(raw: Raw<'_>) -> Option<AccountId> {
     }
 }
 
-/// The version of an account by its bytes; -1 where these are of no account.
-pub(super) fn version_of(raw: Raw<'_>) -> Option<i64> {
-    match raw.front.split_first()? {
-        (&ACCOUNT, rest) => record::version(rest),
-        _ => Some(-1),
-    }
-}
-
 /// The keys under which a table files the entry of these bytes.
 pub(super) fn keys_of(key: &Key, entry: &Entry) -> Vec<Key> {
     let mut keys = vec![key.clone()];

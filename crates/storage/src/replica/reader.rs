@@ -5,7 +5,7 @@
 //! look-up waits for neither.
 
 use super::delta::{Overlay, Tail, load};
-use super::entry::{self, Entry, Key, KeyRef, Lead, Raw};
+use super::entry::{self, Entry, Key, KeyRef, Lead, Raw, Seed};
 use super::manifest::{Manifest, delta_path};
 use super::record::Account;
 use super::table::Table;
@@ -14,7 +14,7 @@ use crate::directory::AccountRecord;
 use arc_swap::ArcSwap;
 use mail::id::AccountId;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
 
 /// How often opening is tried where the writer has just removed what was to be opened.
@@ -42,6 +42,7 @@ pub(super) struct State {
     overlay: RwLock<Overlay>,
     /// How many entries the overlay has: most copies have none most of the time, and then it is not even locked.
     above: AtomicUsize,
+    sieve: Sieve,
 }
 
 /// What following has brought.
@@ -144,35 +145,25 @@ impl Reader {
             Nowhere,
         }
         let state = self.shared.state.load();
-        let step = |raw: Raw<'_>, is_newest: bool| {
+        let step = |raw: Raw<'_>, depth: usize| {
             Ok(match entry::lead(raw).ok_or_else(|| self.damaged())? {
-                Lead::Account(account) if is_newest || self.is_newest(&state, &account)? => {
-                    Way::Here(make(&account))
+                // Where the account was changed since, the name was not, or it would stand above.
+                Lead::Account(account) if state.hidden(KeyRef::Account(account.id), depth)? => {
+                    Way::There(account.id)
                 }
-                // The account was changed since; the name was not, or it would stand above.
-                Lead::Account(account) => Way::There(account.id),
+                Lead::Account(account) => Way::Here(make(&account)),
                 Lead::Id(id) => Way::There(id),
                 Lead::Nowhere => Way::Nowhere,
             })
         };
-        let by_id = |id| state.find(KeyRef::Account(id), |raw| step(raw, true));
-        let found = match state.find(name, |raw| step(raw, matches!(name, KeyRef::Account(_))))? {
-            Some(Way::There(id)) => by_id(id)?,
+        let found = match state.find_at(name, step)? {
+            Some(Way::There(id)) => state.find_at(KeyRef::Account(id), step)?,
             found => found,
         };
         Ok(match found {
             Some(Way::Here(made)) => Some(made),
             _ => None,
         })
-    }
-
-    /// Whether no newer table or change has another entry of the account than this one.
-    fn is_newest(&self, state: &State, found: &Account<'_>) -> Result<bool, ReplicaError> {
-        if state.tables.len() <= 1 && state.above.load(Ordering::Acquire) == 0 {
-            return Ok(true);
-        }
-        let version = |raw: Raw<'_>| entry::version_of(raw).ok_or_else(|| self.damaged());
-        Ok(state.find(KeyRef::Account(found.id), version)? == Some(found.version))
     }
 
     fn damaged(&self) -> ReplicaError {
@@ -253,6 +244,7 @@ impl Shared {
                 let mut overlay = state.overlay.write().unwrap_or_else(PoisonError::into_inner);
                 for (key, coded) in frame.entries {
                     followed.keys.push(key.clone());
+                    state.sieve.put(key.as_ref().hash(state.tables[0].seed()));
                     overlay.put(key, coded);
                 }
                 state.above.store(overlay.len(), Ordering::Release);
@@ -303,7 +295,9 @@ impl State {
             tails.push(load(&delta_path(folder, number), number, &mut overlay, &mut position)?);
         }
         let above = AtomicUsize::new(overlay.len());
-        let state = Self { manifest: manifest.clone(), tables, overlay: RwLock::new(overlay), above };
+        let sieve = Sieve::new();
+        overlay.iter().for_each(|(key, _)| sieve.put(key.as_ref().hash(tables[0].seed())));
+        let state = Self { manifest: manifest.clone(), tables, overlay: RwLock::new(overlay), above, sieve };
         Ok((state, tails, position))
     }
 
@@ -316,6 +310,15 @@ impl State {
         &self,
         key: KeyRef<'_>,
         make: impl Fn(Raw<'_>) -> Result<T, ReplicaError>,
+    ) -> Result<Option<T>, ReplicaError> {
+        self.find_at(key, |raw, _| make(raw))
+    }
+
+    /// The same with the depth at which it is.
+    fn find_at<T>(
+        &self,
+        key: KeyRef<'_>,
+        make: impl Fn(Raw<'_>, usize) -> Result<T, ReplicaError>,
     ) -> Result<Option<T>, ReplicaError> {
         self.newer(key, self.tables.len() + 1, make)
     }
@@ -342,15 +345,15 @@ impl State {
             table.each(|raw| {
                 let key = entry::key_of(raw)
                     .ok_or_else(|| ReplicaError::Damaged("an entry without a key".into()))?;
-                if self.hidden(&key, depth)? { Ok(()) } else { see(key, raw, depth) }
+                if self.hidden(key.as_ref(), depth)? { Ok(()) } else { see(key, raw, depth) }
             })?;
         }
         Ok(())
     }
 
     /// Whether something newer than this depth stands under the key.
-    fn hidden(&self, key: &Key, depth: usize) -> Result<bool, ReplicaError> {
-        Ok(self.newer(key.as_ref(), depth, |_| Ok(()))?.is_some())
+    fn hidden(&self, key: KeyRef<'_>, depth: usize) -> Result<bool, ReplicaError> {
+        Ok(self.newer(key, depth, |_, _| Ok(()))?.is_some())
     }
 
     /// What is newer than this depth says of a name: whose it is, or nobody's; `None` where nothing newer says anything.
@@ -359,12 +362,12 @@ impl State {
         name: &Key,
         depth: usize,
     ) -> Result<Option<Option<AccountId>>, ReplicaError> {
-        self.newer(name.as_ref(), depth, |raw| Ok(entry::holder_of(raw)))
+        self.newer(name.as_ref(), depth, |raw, _| Ok(entry::holder_of(raw)))
     }
 
     /// Whether the newest entry of an account, within the changes and this many tables, says that the name is its own.
     pub(super) fn says(&self, id: AccountId, name: &Key, tables: usize) -> Result<bool, ReplicaError> {
-        let says = |raw: Raw<'_>| Ok(entry::stands_under(raw, name.as_ref()));
+        let says = |raw: Raw<'_>, _| Ok(entry::stands_under(raw, name.as_ref()));
         Ok(self.newer(KeyRef::Account(id), tables + 1, says)?.unwrap_or(false))
     }
 
@@ -372,20 +375,76 @@ impl State {
         &self,
         key: KeyRef<'_>,
         depth: usize,
-        make: impl Fn(Raw<'_>) -> Result<T, ReplicaError>,
+        make: impl Fn(Raw<'_>, usize) -> Result<T, ReplicaError>,
     ) -> Result<Option<T>, ReplicaError> {
-        if depth > 0 && self.above.load(Ordering::Acquire) > 0 {
+        let mut hashed = Hashed::of(key);
+        if depth > 0 && self.may_be_above(&mut hashed) {
             let coded = self.overlay().get(&key.to_key()).cloned();
             if let Some(coded) = coded {
-                return make(coded.raw()).map(Some);
+                return make(coded.raw(), 0).map(Some);
             }
         }
-        for table in self.tables.iter().take(depth.saturating_sub(1)) {
-            if let Some(raw) = table.find(key)? {
-                return make(raw).map(Some);
+        for (at, table) in (1..).zip(self.tables.iter().take(depth.saturating_sub(1))) {
+            if let Some(raw) = table.find(key, hashed.by(table.seed()))? {
+                return make(raw, at).map(Some);
             }
         }
         Ok(None)
+    }
+
+    /// Whether the changes have something under a key, or something that shares a bit of the sieve with it.
+    fn may_be_above(&self, hashed: &mut Hashed<'_>) -> bool {
+        self.above.load(Ordering::Acquire) > 0 && self.sieve.may_have(hashed.by(self.tables[0].seed()))
+    }
+}
+
+/// A key and its hash, made once for all tables of one seed.
+struct Hashed<'a> {
+    key: KeyRef<'a>,
+    known: Option<(Seed, u64)>,
+}
+
+impl<'a> Hashed<'a> {
+    fn of(key: KeyRef<'a>) -> Self {
+        Self { key, known: None }
+    }
+
+    fn by(&mut self, seed: Seed) -> u64 {
+        match self.known {
+            Some((of, hash)) if of == seed => hash,
+            _ => {
+                let hash = self.key.hash(seed);
+                self.known = Some((seed, hash));
+                hash
+            }
+        }
+    }
+}
+
+/// Which keys may be among the changes: most look-ups are for others, and need not look into them, nor lock them.
+struct Sieve(Box<[AtomicU64]>);
+
+/// Bits of a sieve: with as many changes as are ever above the tables one look-up in sixteen looks for nothing.
+const SIEVE: u64 = 1 << 19;
+
+impl Sieve {
+    fn new() -> Self {
+        Self((0..SIEVE / 64).map(|_| AtomicU64::new(0)).collect())
+    }
+
+    fn place(hash: u64) -> (usize, u64) {
+        let bit = hash % SIEVE;
+        ((bit / 64) as usize, 1 << (bit % 64))
+    }
+
+    fn put(&self, hash: u64) {
+        let (word, bit) = Self::place(hash);
+        self.0[word].fetch_or(bit, Ordering::Release);
+    }
+
+    fn may_have(&self, hash: u64) -> bool {
+        let (word, bit) = Self::place(hash);
+        self.0[word].load(Ordering::Acquire) & bit != 0
     }
 }
 

@@ -212,13 +212,6 @@ fn find_address(bytes: &[u8], name: &str, domain: &str) -> Option<bool> {
     Some(false)
 }
 
-/// The version of an account.
-pub(super) fn version(bytes: &[u8]) -> Option<i64> {
-    let mut rest = View::new(bytes)?.behind_names()?;
-    let _mailbox = rest.signed()?;
-    rest.signed()
-}
-
 /// Whether a name as written is that name in lower case.
 fn same(written: &str, lower: &str) -> bool {
     if written.is_ascii() {

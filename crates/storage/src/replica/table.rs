@@ -157,9 +157,13 @@ impl Table {
         Ok(Self { files, seed })
     }
 
-    /// The entry under a key; the sum of its first stretch is right.
-    pub(super) fn find(&self, key: KeyRef<'_>) -> Result<Option<Raw<'_>>, ReplicaError> {
-        let hash = key.hash(self.seed);
+    /// What its hashes begin with.
+    pub(super) fn seed(&self) -> Seed {
+        self.seed
+    }
+
+    /// The entry under a key, of which this is the hash by the seed of the table; the sum of its first stretch is right.
+    pub(super) fn find(&self, key: KeyRef<'_>, hash: u64) -> Result<Option<Raw<'_>>, ReplicaError> {
         let of_slots = &self.files[file_of(hash, self.files.len())];
         let slots = of_slots.header.slots;
         let mut slot = first_slot(hash, slots);

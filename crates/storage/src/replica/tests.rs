@@ -341,7 +341,7 @@ proptest! {
         let raw = coded.raw();
         let _ = entry::decode(raw);
         let _ = entry::key_of(raw);
-        let _ = entry::version_of(raw);
+        let _ = entry::holder_of(raw);
         let _ = entry::stands_under(raw, Key::Login(key("a")).as_ref());
         let _ = entry::stands_under(raw, Key::Address(key("a")).as_ref());
     }
