@@ -10,6 +10,7 @@ use env::random::Random;
 use env::settings::Settings;
 use mail::address::{Address, Domain};
 use roles::directory::{Directory as _, DirectoryError, Route};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use storage::directory::NameKey;
@@ -20,6 +21,8 @@ use testkit::directory::{Down, ScriptedDirectory};
 const FEW: u64 = 10_000;
 /// What a look-up makes of each account.
 const HOME_AND_MAILBOX: u64 = HOME.len() as u64 + 1;
+/// Changes above the tables of a copy that is folded when it should be.
+const FEW_ABOVE: u64 = 100_000;
 /// How often it is looked whether a change is there.
 const LOOK: Duration = Duration::from_millis(2);
 /// How long a change may take.
@@ -41,6 +44,7 @@ fn server(options: &Options) -> Result<(Env, DirectoryServer)> {
 
 /// Random accounts through the reader, through what the MTA and what administrators call.
 pub(crate) async fn look(options: &Options) -> Result<Said> {
+    settled(&options.folder).await?;
     let (before, random) = (meter::memory(), Random::seeded(options.accounts));
     let (env, server) = server(options)?;
     let reader = Reader::open(&options.folder)?;
@@ -93,6 +97,16 @@ pub(crate) async fn look(options: &Options) -> Result<Said> {
     let each = meter::memory().saturating_sub(before) as f64 / options.accounts as f64;
     said.insert("front_memory_bytes_per_account".into(), ((each * 10.0).round() / 10.0).into());
     Ok(said)
+}
+
+/// Waits until what was made while the copy was built is in its tables: this process does not follow the copy.
+async fn settled(folder: &Path) -> Result<()> {
+    let begun = Instant::now();
+    while Reader::open(folder)?.size().above > FEW_ABOVE {
+        ensure!(begun.elapsed() < LONGEST, "the changes are not folded");
+        tokio::time::sleep(LONGEST / 60).await;
+    }
+    Ok(())
 }
 
 /// Says of each account that is created when it is there.
