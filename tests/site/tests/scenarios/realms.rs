@@ -27,7 +27,7 @@ fn user(address: &'static str) -> Account {
 }
 
 fn logs_in(hosts: &Hosts, address: &'static str) -> bool {
-    hosts.connect(Service::Imap).and_then(|to| Imap::login_over(to, user(address))).is_ok()
+    hosts.connect("jove", Service::Imap).and_then(|to| Imap::login_over(to, user(address))).is_ok()
 }
 
 #[test]
