@@ -13,6 +13,5 @@ mod manager;
 mod monitor;
 mod mta;
 mod pop;
-mod realms;
 mod store;
 mod whole;
