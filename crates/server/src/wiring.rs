@@ -18,7 +18,8 @@ use catalog::events::proc::{ProcNoRunDir, ProcStartFailed};
 use catalog::keys::common::RUN_DIR;
 use catalog::servers::{self, Service};
 use control::configuration::{ConfigurationServer, Mirror};
-use directory::DirectoryServer;
+use control::topology::Host;
+use directory::{DirectoryServer, Peer};
 use env::Env;
 use imap::Imap;
 use mail::id::HostName;
@@ -40,6 +41,7 @@ use roles::queue::MailQueue;
 use roles::store::{MessageStore, Stores};
 use rpc::client::{Failover, Remote};
 use rpc::serve::Served;
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -150,8 +152,33 @@ impl Servers {
             env.tasks.clone().spawn(Mirror { server, files, env }.run());
         }
         if let Some(directory) = self.here.directory.as_ref().or(self.asked.follower.as_ref()) {
+            self.reach_realms(env, directory);
             directory.follow_changes();
         }
+        if let Some(directory) = &self.here.directory {
+            let others = topology.running("imdircacheserv").filter(|host| host.name != *self.site.host());
+            let copy = |host: &Host| {
+                let copy = self.partners.of_host(env, &host.name, "imdircacheserv");
+                Arc::new(copy) as Arc<dyn DirectoryCache>
+            };
+            directory.nudge(others.map(copy).collect());
+        }
+    }
+
+    /// What is of other realms is asked of their hosts.
+    fn reach_realms(&self, env: &Env, directory: &DirectoryServer) {
+        let env = env.for_server("imdircacheserv");
+        let realms = directory::realms(&env.settings);
+        if realms.is_empty() {
+            return;
+        }
+        let names: BTreeSet<&str> =
+            realms.iter().flat_map(|r| &r.hosts).map(|(host, _)| host.as_str()).collect();
+        let peer = |host: &str| {
+            let server = self.partners.of_host(&env, &HostName::new(host), "imdircacheserv");
+            Peer { host: host.to_owned(), directory: Arc::new(server) }
+        };
+        directory.reach_realms(&names.into_iter().map(peer).collect::<Vec<_>>());
     }
 
     /// The servers as commands see them.

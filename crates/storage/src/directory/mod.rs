@@ -25,7 +25,7 @@ pub use classes::Values;
 pub use records::AccountRecord;
 pub use rows::{
     AccountRow, AddressRow, AttributeRow, ChangeRow, Changed, ClassRow, DomainRow, ForwardPlace, ForwardRow,
-    Forwarding, NameKey, NewAccount, Rank,
+    Forwarding, InTheWay, NameKey, NewAccount, Rank,
 };
 
 /// The steps of the directory's schema.

@@ -52,6 +52,7 @@ fn account(name: &str) -> NewAccount {
         scram: String::new(),
         status: Status::Active,
         class: "default".into(),
+        address: None,
     }
 }
 
@@ -290,7 +291,10 @@ async fn its_44395_no_statement_scans_a_table_of_a_file() {
     })
     .await;
     assert!(plans.len() > 30);
-    let constant = |step: &str| step.contains("CONSTANT ROW") || step.starts_with("SCALAR SUBQUERY");
+    let constant = |step: &str| {
+        ["CONSTANT ROW", "VALUES CLAUSE"].iter().any(|word| step.contains(word))
+            || step.starts_with("SCALAR SUBQUERY")
+    };
     let scans: Vec<_> =
         plans.iter().filter(|(_, step)| step.starts_with("SCAN") && !constant(step)).collect();
     assert!(scans.is_empty(), "{scans:?}");
