@@ -21,6 +21,7 @@ mod fault;
 mod homes;
 mod lookup;
 mod names;
+mod ownership;
 mod place;
 mod proofs;
 mod provision;
