@@ -13,6 +13,7 @@ use roles::directory::cache::DirectoryCache;
 use roles::directory::provision::Provisioning;
 use roles::maintenance::Maintenance;
 use roles::manager::Manager;
+use roles::ownership::Ownership;
 use roles::queue::MailQueue;
 use roles::rollout::Rollout;
 use roles::store::MessageStore;
@@ -56,6 +57,8 @@ pub struct Roles {
     pub manager: Arc<dyn Manager>,
     /// Brings changes of the configuration to hosts.
     pub rollout: Arc<dyn Rollout>,
+    /// Who has which store.
+    pub ownership: Arc<dyn Ownership>,
     /// Backups of all of it.
     pub backup: Arc<dyn Backup>,
     /// The other hosts.

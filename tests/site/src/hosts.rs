@@ -123,6 +123,14 @@ impl Hosts {
         Ok(())
     }
 
+    /// Sends a signal to a host, such as to pause it.
+    ///
+    /// # Errors
+    /// Where it does not run.
+    pub fn signal(&self, name: &str, what: Signal) -> Result<()> {
+        signal(self.processes.get(name).with_context(|| format!("{name} does not run"))?, what)
+    }
+
     /// The site folder of a host.
     pub fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
