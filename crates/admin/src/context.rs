@@ -82,8 +82,11 @@ pub trait Hosts: Send + Sync {
     /// Their names, this host first.
     fn names(&self) -> Vec<HostName>;
 
-    /// Whether the mailboxes of this home are in the store of this host.
+    /// Whether the mailboxes of this home are in the store that this host is called by.
     fn is_here(&self, home: &HostName) -> bool;
+
+    /// Whether the store with the mailboxes of this home is open in this process.
+    fn has_open(&self, home: &HostName) -> bool;
 
     /// The store of a host.
     fn store(&self, host: &HostName) -> Arc<dyn MessageStore>;

@@ -182,6 +182,9 @@ impl Keeper {
             return;
         };
         for row in rows.iter() {
+            if row.owner != self.own {
+                self.troubles().remove(&row.store);
+            }
             self.tried(&row.store, self.reconcile(row).await);
         }
         if self.own().is_none() && rows.iter().all(|row| row.store != self.own) {

@@ -96,6 +96,10 @@ impl Hosts for SiteHosts {
         *home == self.own || self.is_only(home)
     }
 
+    fn has_open(&self, home: &HostName) -> bool {
+        self.open_here(home).is_some()
+    }
+
     fn store(&self, host: &HostName) -> Arc<dyn MessageStore> {
         self.of(host)
     }

@@ -62,6 +62,11 @@ impl Watchers {
         }
     }
 
+    /// Whether the store has gone.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::Acquire)
+    }
+
     /// Tells all watchers that the store has gone.
     pub(crate) fn close(&self) {
         self.closed.store(true, Ordering::Release);
@@ -95,7 +100,7 @@ impl Watcher {
             // Taken before the counter is looked at: a ring between the two is not missed.
             let sleep = self.bell.sleepers.notified();
             let rung = self.bell.rung.load(Ordering::Acquire);
-            if self.all.closed.load(Ordering::Acquire) {
+            if self.all.is_closed() {
                 return Err(StoreError::Unavailable);
             }
             if rung != self.seen {

@@ -592,6 +592,10 @@ impl Hosts for Double {
         true
     }
 
+    fn has_open(&self, _: &HostName) -> bool {
+        true
+    }
+
     fn store(&self, _: &HostName) -> Arc<dyn MessageStore> {
         Arc::new(self.clone())
     }
