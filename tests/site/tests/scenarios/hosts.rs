@@ -25,13 +25,13 @@ pub(crate) fn four() -> Result<Hosts> {
 pub(crate) fn send(hosts: &Hosts, to: &[Account], subject: &str) -> Result<()> {
     let text = format!("From: x@elsewhere.test\r\nSubject: {subject}\r\n\r\nIt is said once.\r\n");
     let to: Vec<_> = to.iter().map(|account| account.address).collect();
-    let mut smtp = Smtp::greet(hosts.connect(Service::Smtp)?, Service::Smtp)?;
+    let mut smtp = Smtp::greet(hosts.connect("jove", Service::Smtp)?, Service::Smtp)?;
     smtp.deliver("x@elsewhere.test", &to, text.as_bytes())
 }
 
 /// How often each of these subjects is in the Inbox.
 pub(crate) fn count(hosts: &Hosts, account: Account, subjects: &[String]) -> Result<Vec<usize>> {
-    let mut imap = Imap::login_over(hosts.connect(Service::Imap)?, account)?;
+    let mut imap = Imap::login_over(hosts.connect("jove", Service::Imap)?, account)?;
     let there = imap.select("INBOX")?;
     let mut texts = Vec::new();
     for number in 1..=there {
@@ -72,7 +72,7 @@ fn mail_goes_over_the_wire_and_commands_find_the_host_of_a_mailbox() -> Result<(
 fn its_16876_a_store_that_dies_costs_its_own_users_only_and_its_mail_comes_later() -> Result<()> {
     let mut hosts = four()?;
     send(&hosts, &[ALICE, BOB], "before")?;
-    let mut attached = Imap::login_over(hosts.connect(Service::Imap)?, ALICE)?;
+    let mut attached = Imap::login_over(hosts.connect("jove", Service::Imap)?, ALICE)?;
     attached.select("INBOX")?;
     hosts.kill("mars")?;
     // To both: bob's is delivered, alice's waits, and the sender is told that it is taken.
@@ -82,7 +82,7 @@ fn its_16876_a_store_that_dies_costs_its_own_users_only_and_its_mail_comes_later
     ensure!(count(&hosts, BOB, &["before".into(), "during".into()])? == [1, 1]);
     let told = attached.command("FETCH 1 BODY.PEEK[]");
     ensure!(told.is_err() || told.is_ok_and(|(_, end)| end.starts_with("NO")), "a message without a store");
-    let mut pop = hosts.connect(Service::Pop3)?;
+    let mut pop = hosts.connect("jove", Service::Pop3)?;
     pop.line()?;
     for (line, good) in [("USER alice@example.test", "+OK"), ("PASS alice-secret", "-ERR [SYS/TEMP]")] {
         pop.send_line(line)?;
@@ -104,7 +104,7 @@ fn a_queue_or_a_directory_that_is_away_loses_nothing() -> Result<()> {
     send(&hosts, &[ALICE], "before")?;
     hosts.stop("venus")?;
     // Without the directory nobody knows who somebody is: later.
-    let mut smtp = Smtp::greet(hosts.connect(Service::Smtp)?, Service::Smtp)?;
+    let mut smtp = Smtp::greet(hosts.connect("jove", Service::Smtp)?, Service::Smtp)?;
     smtp.must("MAIL FROM:<x@elsewhere.test>", 250)?;
     let reply = smtp.command("RCPT TO:<alice@example.test>")?;
     ensure!((400..500).contains(&reply.code), "{reply:?}");

@@ -3,7 +3,6 @@
 
 use crate::hosts::{count, four, send};
 use anyhow::{Context as _, Result, ensure};
-use nix::sys::signal::Signal;
 use site::hosts::Hosts;
 use site::imap::Imap;
 use site::program::{ALICE, BOB, Service};
@@ -86,7 +85,7 @@ fn exists(imap: &mut Imap) -> Result<usize> {
 fn its_21948_a_store_is_handed_over_under_load_and_sessions_go_on() -> Result<()> {
     let mut hosts = four()?;
     send(&hosts, &[ALICE, BOB], "before")?;
-    let mut attached = Imap::login_over(hosts.connect(Service::Imap)?, ALICE)?;
+    let mut attached = Imap::login_over(hosts.connect("jove", Service::Imap)?, ALICE)?;
     attached.select("INBOX")?;
     let validity = |imap: &mut Imap| -> Result<String> {
         let untagged = imap.must("STATUS INBOX (UIDVALIDITY)")?;
@@ -170,7 +169,7 @@ fn its_21999_an_owner_that_was_paused_acknowledges_nothing_after_it_was_replaced
     let files = folder(&hosts);
     let (ledger, ()) = under_load(&hosts, |ledger| {
         ledger.more(20)?;
-        hosts.signal("mars", Signal::SIGSTOP)?;
+        hosts.freeze("mars")?;
         let by_force = ["immssshare", "-takeover", "-force", "-folder", &files, "mars", "minerva"];
         thread::scope(|scope| {
             let taking = scope.spawn(|| hosts.must("venus", &by_force));
@@ -178,7 +177,7 @@ fn its_21999_an_owner_that_was_paused_acknowledges_nothing_after_it_was_replaced
             until("minerva waits for the files", || {
                 Ok(hosts.log("minerva")?.contains("the shard is in use by another process"))
             })?;
-            hosts.signal("mars", Signal::SIGCONT)?;
+            hosts.thaw("mars")?;
             let said = taking.join().map_err(|_| anyhow::anyhow!("the command panicked"))??;
             ensure!(said.contains("mars is open on minerva"), "{said}");
             Ok(())
