@@ -2,11 +2,12 @@
 //! to another host.
 //!
 //! A call that comes to a host that has not got the store (any more) is answered [`StoreError::Elsewhere`] before anything
-//! has happened, and made again where the store has come to, for as long as that is worth waiting for.
+//! has happened, and made again where the store has come to, for as long as that is worth waiting for. Where the host does
+//! not answer, a call that changes nothing is made again at the host that has taken its place.
 
 use env::clock::Moment;
 use mail::attribute::AttributeName;
-use mail::id::{FolderId, MailboxId, ModSeq};
+use mail::id::{FolderId, HostName, MailboxId, ModSeq};
 use mail::search::Criterion;
 use mail::sequence::NumberSet;
 use roles::maintenance::{
@@ -30,6 +31,8 @@ pub(crate) struct Target {
     pub(crate) maintenance: Arc<dyn Maintenance>,
     /// The call, addressed to that store.
     pub(crate) call: Call,
+    /// The host that is asked; `None`: this process.
+    pub(crate) host: Option<HostName>,
 }
 
 /// Knows where a store is.
@@ -43,6 +46,9 @@ pub(crate) trait Point: Clone + Send + Sync + 'static {
     /// After a call found no store, the first time at `since`: waits a little and says whether to look again.
     fn again(&self, since: Moment) -> impl Future<Output = bool> + Send;
 
+    /// After a host did not answer: whether the store is another's by now.
+    fn is_replaced(&self, host: &HostName) -> impl Future<Output = bool> + Send;
+
     /// What time it is.
     fn moment(&self) -> Moment;
 }
@@ -51,27 +57,49 @@ pub(crate) trait Point: Clone + Send + Sync + 'static {
 #[derive(Clone)]
 pub(crate) struct Pointed<P>(pub(crate) P);
 
+/// Whether a call may be made again though its effect may have happened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Safe {
+    /// It changes nothing, or comes to the same.
+    Repeat,
+    /// It must not happen twice.
+    Once,
+}
+
 impl<P: Point> Pointed<P> {
     /// Asks, and asks again where the store was not found.
-    async fn ask<T, F>(&self, call: &Call, ask: impl Fn(Target) -> F + Sync) -> Result<T, StoreError>
+    async fn ask<T, F>(
+        &self,
+        call: &Call,
+        safe: Safe,
+        ask: impl Fn(Target) -> F + Sync,
+    ) -> Result<T, StoreError>
     where
         F: Future<Output = Result<T, StoreError>> + Send,
         T: Send,
     {
         let mut since = None;
         loop {
-            let asked = match self.0.to(call) {
-                Ok(target) => ask(target).await,
-                Err(error) => Err(error),
-            };
-            match asked {
-                Err(StoreError::Elsewhere) => {
-                    let since = *since.get_or_insert_with(|| self.0.moment());
-                    if since.elapsed() >= call.deadline || !self.0.again(since).await {
-                        return Err(StoreError::Elsewhere);
-                    }
+            let (asked, host) = match self.0.to(call) {
+                Ok(target) => {
+                    let host = target.host.clone();
+                    (ask(target).await, host)
                 }
+                Err(error) => (Err(error), None),
+            };
+            let error = match asked {
+                Err(error @ (StoreError::Elsewhere | StoreError::Unavailable)) => error,
                 answer => return answer,
+            };
+            let since = *since.get_or_insert_with(|| self.0.moment());
+            let again = match (&error, host) {
+                _ if since.elapsed() >= call.deadline => false,
+                (StoreError::Elsewhere, _) => self.0.again(since).await,
+                (_, Some(host)) => safe == Safe::Repeat && self.0.is_replaced(&host).await,
+                (_, None) => false,
+            };
+            if !again {
+                return Err(error);
             }
         }
     }
@@ -79,14 +107,14 @@ impl<P: Point> Pointed<P> {
 
 /// The methods that only pass their arguments on.
 macro_rules! asked {
-    ($($verb:ident($($argument:ident: $type:ty),*) -> $answer:ty;)+) => {
+    ($safe:ident: $($verb:ident($($argument:ident: $type:ty),*) -> $answer:ty;)+) => {
         $(fn $verb<'a>(&'a self, call: &'a Call, $($argument: $type),*) -> Answer<'a, $answer, StoreError> {
             Box::pin(async move {
                 let ask = |to: Target| {
                     $(let $argument = Clone::clone(&$argument);)*
                     async move { to.store.$verb(&to.call, $($argument),*).await }
                 };
-                self.ask(call, ask).await
+                self.ask(call, Safe::$safe, ask).await
             })
         })+
     };
@@ -94,32 +122,37 @@ macro_rules! asked {
 
 impl<P: Point> MessageStore for Pointed<P> {
     asked! {
+        Repeat:
         mailbox_create(mailbox: MailboxId) -> ();
-        mailbox_delete(mailbox: MailboxId) -> ();
         mailbox_usage(mailbox: MailboxId) -> Usage;
         mailbox_list(after: Option<MailboxId>, limit: usize) -> Vec<MailboxLine>;
         attribute_get(mailbox: MailboxId, name: AttributeName) -> Option<bytes::Bytes>;
-        attribute_set(mailbox: MailboxId, name: AttributeName, value: Option<bytes::Bytes>) -> ();
         attribute_list(mailbox: MailboxId) -> Vec<AttributeLine>;
         mailbox_lock(mailbox: MailboxId) -> ();
-        message_deliver(deliver: Deliver) -> Delivered;
-        message_append(append: Append) -> Placed;
         message_read(read: Read) -> Page;
         message_search(mailbox: MailboxId, folder: FolderId, criterion: Criterion) -> NumberSet;
+        folder_list(mailbox: MailboxId) -> Folders;
+        folder_status(mailbox: MailboxId, name: String) -> Folder;
+        folder_open(mailbox: MailboxId, name: String) -> Opened;
+        folder_subscribe(mailbox: MailboxId, name: String, subscription: Subscription) -> ();
+        folder_changes(mailbox: MailboxId, folder: FolderId, since: ModSeq) -> Changes;
+    }
+
+    asked! {
+        Once:
+        mailbox_delete(mailbox: MailboxId) -> ();
+        attribute_set(mailbox: MailboxId, name: AttributeName, value: Option<bytes::Bytes>) -> ();
+        message_deliver(deliver: Deliver) -> Delivered;
+        message_append(append: Append) -> Placed;
         message_copy(mailbox: MailboxId, folder: FolderId, uids: NumberSet, target: String, quota: Quota) -> Copied;
         message_move(mailbox: MailboxId, folder: FolderId, uids: NumberSet, target: String) -> Copied;
         message_expunge(mailbox: MailboxId, folder: FolderId, uids: NumberSet) -> NumberSet;
         message_delete(mailbox: MailboxId, folder: FolderId, uids: NumberSet) -> NumberSet;
         message_expire(expire: Expire) -> Expired;
         flags_change(change: FlagsChange) -> FlagsChanged;
-        folder_list(mailbox: MailboxId) -> Folders;
-        folder_status(mailbox: MailboxId, name: String) -> Folder;
-        folder_open(mailbox: MailboxId, name: String) -> Opened;
         folder_create(mailbox: MailboxId, name: String, special_use: Option<SpecialUse>) -> FolderId;
         folder_delete(mailbox: MailboxId, name: String) -> ();
         folder_rename(mailbox: MailboxId, from: String, to: String) -> ();
-        folder_subscribe(mailbox: MailboxId, name: String, subscription: Subscription) -> ();
-        folder_changes(mailbox: MailboxId, folder: FolderId, since: ModSeq) -> Changes;
     }
 
     fn mailbox_watch<'a>(
@@ -144,7 +177,8 @@ impl<P: Point> MessageStore for Pointed<P> {
 
 impl<P: Point> Pointed<P> {
     async fn watch(&self, call: Call, mailbox: MailboxId) -> Result<Box<dyn Watch>, StoreError> {
-        self.ask(&call, |to| async move { to.store.mailbox_watch(&to.call, mailbox).await }).await
+        let ask = |to: Target| async move { to.store.mailbox_watch(&to.call, mailbox).await };
+        self.ask(&call, Safe::Repeat, ask).await
     }
 }
 
@@ -220,7 +254,7 @@ mod tests {
     use super::*;
     use crate::here::open_store;
     use env::Env;
-    use mail::id::{HostName, RequestId, TraceId};
+    use mail::id::{RequestId, TraceId};
     use std::sync::Mutex;
     use std::sync::atomic::{AtomicUsize, Ordering};
     use storage::shard::{Holder, Title};
@@ -237,11 +271,15 @@ mod tests {
     impl Point for Found {
         fn to(&self, call: &Call) -> Result<Target, StoreError> {
             let store = self.store.lock().unwrap().clone();
-            Ok(Target { maintenance: store.clone(), store, call: call.clone() })
+            Ok(Target { maintenance: store.clone(), store, call: call.clone(), host: None })
         }
 
         async fn again(&self, _: Moment) -> bool {
             self.in_vain.fetch_update(Ordering::AcqRel, Ordering::Acquire, |n| n.checked_sub(1)).is_ok()
+        }
+
+        async fn is_replaced(&self, _: &HostName) -> bool {
+            false
         }
 
         fn moment(&self) -> Moment {

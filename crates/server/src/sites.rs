@@ -116,7 +116,7 @@ impl Hosts for SiteHosts {
 }
 
 fn target(store: Arc<Store>, call: &Call) -> Target {
-    Target { maintenance: store.clone(), store, call: call.clone() }
+    Target { maintenance: store.clone(), store, call: call.clone(), host: None }
 }
 
 /// The store of a home, for a server of this process.
@@ -138,7 +138,7 @@ impl Point for Home {
         }
         let far = hosts.partners.of_host(&hosts.asking, &owner, "mss");
         let call = Call { store: Some(self.home.clone()), ..call.clone() };
-        Ok(Target { store: Arc::new(far.clone()), maintenance: Arc::new(far), call })
+        Ok(Target { store: Arc::new(far.clone()), maintenance: Arc::new(far), call, host: Some(owner) })
     }
 
     async fn again(&self, since: Moment) -> bool {
@@ -147,6 +147,11 @@ impl Point for Home {
             self.hosts.asking.clock.sleep(PAUSE).await;
         }
         worth_it
+    }
+
+    async fn is_replaced(&self, host: &HostName) -> bool {
+        self.hosts.owners.look().await;
+        self.hosts.owner(&self.home) != *host
     }
 
     fn moment(&self) -> Moment {
@@ -167,6 +172,10 @@ impl Point for Here {
 
     /// Whoever asks looks where it is.
     async fn again(&self, _: Moment) -> bool {
+        false
+    }
+
+    async fn is_replaced(&self, _: &HostName) -> bool {
         false
     }
 

@@ -19,6 +19,8 @@ fn folder(hosts: &Hosts) -> String {
 /// Subjects that the MTA has taken.
 #[derive(Default)]
 struct Ledger {
+    /// What tells its subjects from those of others.
+    name: &'static str,
     taken: Mutex<Vec<String>>,
     end: AtomicBool,
 }
@@ -34,7 +36,7 @@ impl Ledger {
             if self.end.load(Ordering::Acquire) {
                 return;
             }
-            let subject = format!("load {number}");
+            let subject = format!("{} {number}", self.name);
             if send(hosts, &[ALICE], &subject).is_ok() {
                 self.taken.lock().unwrap_or_else(PoisonError::into_inner).push(subject);
             }
@@ -62,8 +64,12 @@ impl Ledger {
 }
 
 /// Does something while mail for alice comes in.
-fn under_load<T>(hosts: &Hosts, what: impl FnOnce(&Ledger) -> Result<T>) -> Result<(Ledger, T)> {
-    let ledger = Ledger::default();
+fn under_load<T>(
+    hosts: &Hosts,
+    name: &'static str,
+    what: impl FnOnce(&Ledger) -> Result<T>,
+) -> Result<(Ledger, T)> {
+    let ledger = Ledger { name, ..Ledger::default() };
     let done = thread::scope(|scope| {
         scope.spawn(|| ledger.fill(hosts));
         let done = what(&ledger);
@@ -73,7 +79,13 @@ fn under_load<T>(hosts: &Hosts, what: impl FnOnce(&Ledger) -> Result<T>) -> Resu
     Ok((ledger, done))
 }
 
-/// Subjects of a session that is in the Inbox already.
+/// How often alice has each of these; nothing while that cannot be seen.
+fn counted(hosts: &Hosts, subjects: &[&str]) -> Vec<usize> {
+    let subjects: Vec<String> = subjects.iter().map(ToString::to_string).collect();
+    count(hosts, ALICE, &subjects).unwrap_or_default()
+}
+
+/// How many messages the Inbox has, as a session sees it that is in it already.
 fn exists(imap: &mut Imap) -> Result<usize> {
     let untagged = imap.must("STATUS INBOX (MESSAGES)")?;
     let line = untagged.iter().find_map(|u| u.text.split_once("MESSAGES "));
@@ -92,7 +104,7 @@ fn its_21948_a_store_is_handed_over_under_load_and_sessions_go_on() -> Result<()
         Ok(untagged.first().context("no STATUS")?.text.clone())
     };
     let before = validity(&mut attached)?;
-    let (ledger, said) = under_load(&hosts, |ledger| {
+    let (ledger, said) = under_load(&hosts, "away", |ledger| {
         ledger.more(20)?;
         let handed = ["immssshare", "-handover", "-folder", &folder(&hosts), "mars", "minerva"];
         let said = hosts.must("jove", &handed)?;
@@ -114,10 +126,10 @@ fn its_21948_a_store_is_handed_over_under_load_and_sessions_go_on() -> Result<()
     // The host that had it is not needed any more.
     hosts.kill("mars")?;
     send(&hosts, &[ALICE], "without mars")?;
-    until("mail comes", || Ok(count(&hosts, ALICE, &["without mars".into()])? == [1]))?;
+    until("mail comes", || Ok(counted(&hosts, &["without mars"]) == [1]))?;
     // And gets it back.
     hosts.begin("mars")?;
-    let (ledger, said) = under_load(&hosts, |ledger| {
+    let (ledger, said) = under_load(&hosts, "back", |ledger| {
         ledger.more(10)?;
         let said = hosts.must("mars", &["immssshare", "-handover", "mars", "mars"])?;
         ledger.more(10)?;
@@ -145,11 +157,11 @@ fn its_20492_an_owner_that_comes_back_does_not_open_what_was_taken_from_it() -> 
     let said = hosts.must("jove", &by_force)?;
     ensure!(said.contains("mars is open on minerva"), "{said}");
     send(&hosts, &[ALICE], "after")?;
-    until("mail comes", || Ok(count(&hosts, ALICE, &["before".into(), "after".into()])? == [1, 1]))?;
+    until("mail comes", || Ok(counted(&hosts, &["before", "after"]) == [1, 1]))?;
     // With the directory: it says whose the store is.
     hosts.begin("mars")?;
     send(&hosts, &[ALICE], "beside")?;
-    until("mail comes", || Ok(count(&hosts, ALICE, &["beside".into()])? == [1]))?;
+    until("mail comes", || Ok(counted(&hosts, &["beside"]) == [1]))?;
     ensure!(hosts.log("mars")?.matches("MsStoreOpened").count() == 1, "never after the take-over");
     // Without it: the fence in the folder does.
     hosts.stop("mars")?;
@@ -167,7 +179,7 @@ fn its_20492_an_owner_that_comes_back_does_not_open_what_was_taken_from_it() -> 
 fn its_21999_an_owner_that_was_paused_acknowledges_nothing_after_it_was_replaced() -> Result<()> {
     let hosts = four()?;
     let files = folder(&hosts);
-    let (ledger, ()) = under_load(&hosts, |ledger| {
+    let (ledger, ()) = under_load(&hosts, "paused", |ledger| {
         ledger.more(20)?;
         hosts.freeze("mars")?;
         let by_force = ["immssshare", "-takeover", "-force", "-folder", &files, "mars", "minerva"];
@@ -205,7 +217,7 @@ fn a_store_is_opened_again_while_the_directory_is_away() -> Result<()> {
     until("mars opens its store by itself", || Ok(opened(&hosts)? == 2))?;
     hosts.begin("venus")?;
     until("mail is taken again", || Ok(send(&hosts, &[ALICE], "after").is_ok()))?;
-    until("mail comes", || Ok(count(&hosts, ALICE, &["before".into(), "after".into()])? == [1, 1]))?;
+    until("mail comes", || Ok(counted(&hosts, &["before", "after"]) == [1, 1]))?;
     until("the directory hears of the epoch", || {
         let shown = hosts.must("venus", &["immssshare"])?;
         Ok(shown.lines().any(|l| l.starts_with("mars") && l.contains("open") && l.contains(" 2")))
