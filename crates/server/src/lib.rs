@@ -4,7 +4,7 @@
 //! `here` opens what this process has, `partners` reaches what others have, `wiring` holds the only choice of who talks to
 //! whom, `doors` lets the others ask, `lifecycle` binds, gives up rights,
 //! serves and drains, `manager` answers for the servers of this process, `newcomer` is `intermail try`,
-//! `install` makes hosts. `supervisor` is `immgrserv`: it runs a process for each server of the host; `handover` is what such a
+//! `init` asks and shows, `preflight` looks at the machine, `install` makes hosts. `supervisor` is `immgrserv`: it runs a process for each server of the host; `handover` is what such a
 //! process knows of it.
 
 mod backup;
@@ -14,6 +14,7 @@ mod folder;
 mod handover;
 mod here;
 mod identity;
+mod init;
 mod install;
 mod keeper;
 mod lifecycle;
@@ -26,6 +27,7 @@ mod owners;
 mod partners;
 mod pointed;
 mod ports;
+mod preflight;
 mod queues;
 mod retention;
 mod rights;
