@@ -29,8 +29,8 @@ use tokio::runtime::Handle;
 
 /// Between two looks.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
-/// A lease is renewed when so much of it has passed.
-const RENEW_AFTER: Duration = LEASE.checked_div(3).unwrap();
+/// A lease is renewed when so much of it has passed: a third, so that two renewals may fail.
+const RENEW_AFTER: Duration = Duration::from_secs(LEASE.as_secs() / 3);
 /// How long the directory may take to answer a claim.
 const ANSWER_WITHIN: Duration = Duration::from_secs(3);
 /// How long the end of this process waits for the directory to hear of it.
