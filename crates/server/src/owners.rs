@@ -11,6 +11,9 @@ use mail::id::{HostName, TraceId};
 use roles::Call;
 use roles::ownership::{MAX_STORES, Owned, Ownership};
 use std::collections::BTreeMap;
+use std::fs::OpenOptions;
+use std::io::Write as _;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -162,7 +165,8 @@ fn parse(text: &str, now: Moment) -> BTreeMap<HostName, Place> {
 
 fn write(file: &Path, text: &str) -> std::io::Result<()> {
     let new = file.with_extension("new");
-    std::fs::write(&new, text)?;
+    let mut made = OpenOptions::new().create(true).write(true).truncate(true).mode(0o600).open(&new)?;
+    made.write_all(text.as_bytes())?;
     std::fs::rename(&new, file)
 }
 

@@ -79,7 +79,7 @@ impl Title {
         let epoch = value("epoch")?.parse().ok()?;
         let names = [&store, &owner, &incarnation];
         let plain = |name: &&String| name.len() <= MAX_NAME && !name.contains(char::is_control);
-        names.iter().all(|n| plain(n)).then_some(Self { store, owner, incarnation, epoch })
+        names.iter().all(plain).then_some(Self { store, owner, incarnation, epoch })
     }
 }
 
