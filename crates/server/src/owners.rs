@@ -42,14 +42,16 @@ pub(crate) struct Place {
     since: Moment,
 }
 
+/// When the directory was last asked, and what it said.
+type Look = (Moment, Option<Arc<[Owned]>>);
+
 /// See the module.
 pub(crate) struct Owners {
     env: Env,
     directory: Arc<dyn Ownership>,
     file: PathBuf,
     known: ArcSwap<BTreeMap<HostName, Place>>,
-    /// When the directory was last asked, and what it said.
-    looked: tokio::sync::Mutex<Option<(Moment, Option<Arc<[Owned]>>)>>,
+    looked: tokio::sync::Mutex<Option<Look>>,
 }
 
 impl Owners {
