@@ -95,7 +95,7 @@ statements! {
     CHANGE_OF_REQUEST = "SELECT id FROM changes WHERE request = ?1 LIMIT 1";
 
     STORES = "SELECT name, owner, incarnation, epoch, expires, folder, successor, successor_folder FROM stores
-        WHERE name > '' ORDER BY name LIMIT ?1";
+        WHERE name > ?1 ORDER BY name LIMIT ?2";
     STORE = "SELECT name, owner, incarnation, epoch, expires, folder, successor, successor_folder FROM stores
         WHERE name = ?1";
     STORE_PUT = "INSERT INTO stores (name, owner, incarnation, epoch, expires, folder, successor, successor_folder)

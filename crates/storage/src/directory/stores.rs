@@ -15,7 +15,7 @@ impl Rows<'_> {
     /// # Errors
     /// Where the database fails.
     pub fn stores(&self, limit: u32) -> Result<Vec<StoreRow>, SqlError> {
-        self.many(STORES, params![limit], store)
+        self.many(STORES, params!["", limit], store)
     }
 
     /// A store by its name in lower case.

@@ -338,6 +338,7 @@ const MANY_ROWS: &str = "
     INSERT INTO attributes SELECT 'a' || n, 'a', 'C', 'T', '' FROM generate_series(1, 5000) n;
     INSERT INTO class_values SELECT 'c' || n, 'a' || n, '' FROM generate_series(1, 5000) n;
     INSERT INTO secrets SELECT 's' || n, '' FROM generate_series(1, 5000) n;
+    INSERT INTO stores SELECT 's' || n, 'o', 'p', 1, 0, '', '', '' FROM generate_series(1, 5000) n;
     INSERT INTO accounts SELECT n + 1000, 'd' || n, 'n' || n, 'n', n + 1000, 'h', '', '', 'A', 'c' || n, 1, 1, 0
         FROM generate_series(1, 5000) n;
     INSERT INTO login_aliases SELECT 'd' || n, 'l' || n, n + 1000 FROM generate_series(1, 5000) n;
