@@ -22,6 +22,7 @@ mod homes;
 mod lookup;
 mod names;
 mod nudge;
+mod ownership;
 mod place;
 mod proofs;
 mod provision;

@@ -67,7 +67,7 @@ impl Inner {
     /// What every server here has; returns which files could not be read.
     async fn add_all(&self, new: &New, what: What, work: &Work) -> Result<Vec<String>, backup::BackupError> {
         let folder = new.folder();
-        let Here { directory, store, queue, .. } = &self.here;
+        let (Here { directory, queue, .. }, store) = (&self.here, self.here.store());
         if let Some(queue) = queue.as_ref().filter(|_| what == What::Site) {
             queue.back_up(folder, work).await?;
         }
@@ -106,7 +106,7 @@ impl Backup for SiteBackup {
     fn mailbox_recover<'a>(&'a self, call: &'a Call, recover: Recover) -> Answer<'a, Recovered, BackupError> {
         Box::pin(async move {
             let none = || BackupError::Refused("this process has no message store".into());
-            self.0.here.store.as_ref().ok_or_else(none)?.recover(call, recover).await
+            self.0.here.store().ok_or_else(none)?.recover(call, recover).await
         })
     }
 }

@@ -1,6 +1,8 @@
-//! What this process has itself of directory, store and queue: opened in order, closed in the opposite one.
+//! What this process has itself of directory, stores and queue: opened in order, closed in the opposite one.
 
 use crate::folder;
+use crate::keeper::Keeper;
+use crate::owners::Owners;
 use admin::site::Site;
 use anyhow::Context as _;
 use catalog::keys::common::PRIMARY_DB_URL;
@@ -10,10 +12,12 @@ use catalog::servers::SERVERS;
 use directory::DirectoryServer;
 use env::Env;
 use env::settings::Settings;
+use mail::id::HostName;
 use queue::Queue;
 use std::num::NonZeroU32;
-use std::path::PathBuf;
-use storage::shard::ShardOptions;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use storage::shard::{Holder, ShardOptions};
 use store::Store;
 
 /// Which parts of a host a process serves.
@@ -58,14 +62,15 @@ impl Parts {
 #[derive(Clone)]
 pub(crate) struct Here {
     pub(crate) directory: Option<DirectoryServer>,
-    pub(crate) store: Option<Store>,
+    /// The stores that are this host's.
+    pub(crate) stores: Option<Arc<Keeper>>,
     pub(crate) queue: Option<Queue>,
     /// Whether this process is the whole of its host.
     pub(crate) manages: bool,
 }
 
 impl Here {
-    /// Opens these parts.
+    /// Opens these parts, but for the stores: for those the directory is asked, wherever it is.
     ///
     /// # Errors
     /// Names what could not be opened and why.
@@ -74,7 +79,6 @@ impl Here {
             true => Some(open_directory(site, &env.for_server("imdircacheserv")).await?),
             false => None,
         };
-        let store = parts.store.then(|| open_store(site, &env.for_server("mss"))).transpose()?;
         let queue = match parts.queue {
             true => {
                 let folder = folder::queue_folder(site);
@@ -83,12 +87,34 @@ impl Here {
             }
             false => None,
         };
-        Ok(Self { directory, store, queue, manages: parts.whole })
+        Ok(Self { directory, stores: None, queue, manages: parts.whole })
     }
 
-    /// Whether directory, store and queue are all in this process.
+    /// Opens the stores of this host, as the directory says which they are.
+    ///
+    /// # Errors
+    /// Says why this host's own store cannot be opened.
+    pub(crate) async fn open_stores(
+        &mut self,
+        site: &Site,
+        env: &Env,
+        owners: &Arc<Owners>,
+    ) -> anyhow::Result<()> {
+        let (own, folder, env) = (site.host().clone(), site.store_folder(), env.for_server("mss"));
+        let keeper = Keeper::new(own, folder, env, Arc::clone(owners), Arc::new(open_store));
+        keeper.begin().await?;
+        self.stores = Some(keeper);
+        Ok(())
+    }
+
+    /// This host's own store, where it is open in this process.
+    pub(crate) fn store(&self) -> Option<Arc<Store>> {
+        self.stores.as_ref()?.own()
+    }
+
+    /// Whether directory, stores and queue are all in this process.
     pub(crate) fn is_whole(&self) -> bool {
-        self.directory.is_some() && self.store.is_some() && self.queue.is_some()
+        self.directory.is_some() && self.stores.is_some() && self.queue.is_some()
     }
 
     /// Closes the databases.
@@ -96,8 +122,8 @@ impl Here {
         if let Some(queue) = &self.queue {
             queue.close().await;
         }
-        if let Some(store) = &self.store {
-            store.close().await;
+        if let Some(stores) = &self.stores {
+            stores.close().await;
         }
     }
 }
@@ -121,12 +147,12 @@ pub(crate) fn copy_folder(site: &Site, env: &Env) -> Option<PathBuf> {
     wanted.then(|| site.folder().join(env.settings.get(DIR_CACHE_DB)))
 }
 
-fn open_store(site: &Site, env: &Env) -> anyhow::Result<Store> {
-    let folder = site.store_folder();
+pub(crate) fn open_store(name: &HostName, folder: &Path, holder: Holder, env: &Env) -> anyhow::Result<Store> {
     let shards = u32::try_from(env.settings.get(NUM_MSS_PORTS)).ok().and_then(NonZeroU32::new);
     let shards = shards.unwrap_or(NonZeroU32::MIN);
-    let store = Store::open(&folder, shards, &ShardOptions::default(), env);
-    store.with_context(|| format!("cannot open the message store {}", folder.display()))
+    let options = ShardOptions { holder: Some(holder), ..ShardOptions::default() };
+    let store = Store::open(folder, shards, &options, env);
+    store.with_context(|| format!("cannot open the message store {name} in {}", folder.display()))
 }
 
 #[cfg(test)]

@@ -8,10 +8,12 @@ use crate::doors::Offer;
 use crate::folder;
 use crate::here::{self, Here, Parts};
 use crate::manager::SiteManager;
+use crate::owners::Owners;
 use crate::partners::Partners;
 use crate::queues;
+use crate::sites::SiteHosts;
 use crate::surroundings::Surroundings;
-use admin::context::{Hosts, Roles};
+use admin::context::{Hosts as _, Roles};
 use admin::site::Site;
 use anyhow::Context as _;
 use catalog::events::proc::{ProcNoRunDir, ProcStartFailed};
@@ -22,7 +24,6 @@ use control::topology::Host;
 use directory::{DirectoryServer, Peer};
 use env::Env;
 use imap::Imap;
-use mail::id::HostName;
 use mta::Mta;
 use mta::inbound::Port;
 use mta::outbound::Outbound;
@@ -35,11 +36,11 @@ use pop::Pop;
 use roles::directory::Directory;
 use roles::directory::cache::DirectoryCache;
 use roles::directory::provision::Provisioning;
-use roles::maintenance::Maintenance;
 use roles::manager::Manager;
+use roles::ownership::Ownership;
 use roles::queue::MailQueue;
-use roles::store::{MessageStore, Stores};
-use rpc::client::{Failover, Remote};
+use roles::store::Stores as _;
+use rpc::client::Failover;
 use rpc::serve::Served;
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -50,6 +51,7 @@ pub(crate) struct Servers {
     site: Arc<Site>,
     here: Here,
     partners: Arc<Partners>,
+    owners: Arc<Owners>,
     asked: Asked,
     dns: Arc<dyn Dns>,
     /// Takes mail of the house itself; the MTA of the ports is made with them.
@@ -70,13 +72,14 @@ struct Asked {
 }
 
 impl Asked {
-    fn choose(site: &Site, env: &Env, here: &Here, partners: &Arc<Partners>) -> anyhow::Result<Self> {
-        let stores = SiteHosts {
-            own: site.host().clone(),
-            here: here.store.clone().map(Arc::new),
-            partners: Arc::clone(partners),
-            asking: env.clone(),
-        };
+    fn choose(
+        site: &Site,
+        env: &Env,
+        here: &Here,
+        partners: &Arc<Partners>,
+        owners: &Arc<Owners>,
+    ) -> anyhow::Result<Self> {
+        let stores = SiteHosts::new(site.host().clone(), here.stores.clone(), owners, partners, env);
         let queue = queues::choose(&env.for_server("mta"), site.host(), here.queue.as_ref(), partners)?;
         if let Some(own) = here.directory.clone().map(Arc::new) {
             let (directory, provisioning, cache) = (own.clone(), own.clone(), own);
@@ -119,16 +122,20 @@ impl Servers {
         parts: Parts,
     ) -> anyhow::Result<Self> {
         let env = &surroundings.env;
-        let here = Here::open(site, env, parts).await?;
+        let mut here = Here::open(site, env, parts).await?;
         let partners = Partners::of(site, env);
-        let asked = Asked::choose(site, env, &here, &partners)?;
+        let owners = find_owners(site, env, &here, &partners);
+        if parts.store {
+            here.open_stores(site, env, &owners).await?;
+        }
+        let asked = Asked::choose(site, env, &here, &partners, &owners)?;
         // Without resolv.conf every look-up is a temporary failure: mail for other hosts waits.
         let dns = SystemDns::of_host().or_else(|_| SystemDns::of_servers(&[])).context("no name service")?;
         let dns: Arc<dyn Dns> = Arc::new(dns);
         let of_mta = env.for_server("mta");
         let own = Mta::new(of_mta.clone(), asked.of_mta(site, &of_mta, &dns, None));
         let backup = SiteBackup::new(env.clone(), Arc::clone(site), here.clone());
-        Ok(Self { site: Arc::clone(site), here, partners, asked, dns, own, backup })
+        Ok(Self { site: Arc::clone(site), here, partners, owners, asked, dns, own, backup })
     }
 
     /// What is open in this process.
@@ -143,7 +150,12 @@ impl Servers {
 
     /// Starts what goes on beside requests: the directory hears of changes by other processes and keeps its log short; a
     /// host without the configuration server follows the one that has it, and works on with its copy while that is away.
+    /// Stores are opened and closed as the directory says whose they are.
     pub(crate) fn follow(&self, env: &Env) {
+        match &self.here.stores {
+            Some(keeper) => Arc::clone(keeper).run(),
+            None => Arc::clone(&self.owners).follow(),
+        }
         let topology = self.partners.topology();
         let elsewhere = topology.running("imconfserv").all(|host| host.name != *self.site.host());
         if self.here.manages && elsewhere && !topology.is_alone() {
@@ -195,6 +207,7 @@ impl Servers {
             maintenance: self.asked.stores.maintenance(own),
             manager: Arc::new(manager),
             backup: Arc::new(self.backup.clone()),
+            ownership: Arc::clone(self.owners.directory()),
             hosts: Arc::new(self.asked.stores.clone()),
         }
     }
@@ -217,12 +230,14 @@ impl Servers {
             let served = Served {
                 directory: Some(directory.clone()),
                 provisioning: Some(directory.clone()),
+                ownership: Some(directory.clone()),
                 cache: Some(directory),
                 ..Served::default()
             };
             offer("imdircacheserv", port("imdircacheserv"), served);
         }
-        if let Some(store) = self.here.store.clone().map(Arc::new) {
+        if self.here.stores.is_some() {
+            let store = self.asked.stores.served();
             let served = Served { store: Some(store.clone()), maintenance: Some(store), ..Served::default() };
             offer("mss", port("mss"), served);
         }
@@ -294,65 +309,13 @@ fn follow_copy(
     Ok(Some(followed.context("cannot follow the copy of the directory")?))
 }
 
-/// The stores of all hosts, and their managers. Cloning shares the connections.
-#[derive(Clone)]
-struct SiteHosts {
-    own: HostName,
-    /// The store of this process.
-    here: Option<Arc<store::Store>>,
-    partners: Arc<Partners>,
-    /// The surroundings of the server that asks.
-    asking: Env,
-}
-
-impl SiteHosts {
-    /// The same, asked by this server: its limits hold.
-    fn asked_by(&self, env: &Env) -> Self {
-        Self { asking: env.clone(), ..self.clone() }
-    }
-
-    /// The server `mss` of a host, over the wire.
-    fn far(&self, host: &HostName) -> Remote {
-        self.partners.of_host(&self.asking, host, "mss")
-    }
-}
-
-impl Stores for SiteHosts {
-    fn of(&self, home: &HostName) -> Arc<dyn MessageStore> {
-        match &self.here {
-            Some(store) if self.is_here(home) => store.clone(),
-            _ => Arc::new(self.far(home)),
-        }
-    }
-}
-
-impl Hosts for SiteHosts {
-    fn names(&self) -> Vec<HostName> {
-        self.partners.topology().hosts().iter().map(|host| host.name.clone()).collect()
-    }
-
-    /// Where this host has the only store, it has every mailbox, whatever host an account names.
-    fn is_here(&self, home: &HostName) -> bool {
-        *home == self.own
-            || (self.here.is_some() && self.partners.topology().running("mss").all(|h| h.name == self.own))
-    }
-
-    fn store(&self, host: &HostName) -> Arc<dyn MessageStore> {
-        self.of(host)
-    }
-
-    fn maintenance(&self, host: &HostName) -> Arc<dyn Maintenance> {
-        match &self.here {
-            Some(store) if self.is_here(host) => store.clone(),
-            _ => Arc::new(self.far(host)),
-        }
-    }
-
-    fn manager(&self, host: &HostName) -> Option<Arc<dyn Manager>> {
-        let topology = self.partners.topology();
-        let manager = self.partners.manager(topology.host(host.as_str())?)?;
-        Some(Arc::new(manager))
-    }
+/// Who has which store, as the directory says: the one of this process, or of other hosts.
+fn find_owners(site: &Site, env: &Env, here: &Here, partners: &Partners) -> Arc<Owners> {
+    let directory: Arc<dyn Ownership> = match here.directory.clone() {
+        Some(directory) => Arc::new(directory),
+        None => Arc::new(partners.any("imdircacheserv")),
+    };
+    Owners::new(env.clone(), directory, folder::owners_file(site))
 }
 
 /// A server that speaks with clients.

@@ -53,6 +53,7 @@ pub const ALL: &[&Command] = &[
     &mailboxes::imboxmove::COMMAND,
     &mailboxes::imimapboxcopy::COMMAND,
     &mailboxes::imboxrestore::COMMAND,
+    &store::immssshare::COMMAND,
     &store::immssgc::COMMAND,
     &store::immsgverify::COMMAND,
     &store::imorphanrm::COMMAND,

@@ -180,6 +180,25 @@ pub struct ForwardRow {
     pub place: ForwardPlace,
 }
 
+/// Who has a store.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoreRow {
+    /// The store, lower case.
+    pub name: String,
+    /// The host that has it, lower case.
+    pub owner: String,
+    /// The process that has it open; empty: none.
+    pub incarnation: String,
+    /// Grows whenever another process takes it.
+    pub epoch: i64,
+    /// When its owner must have renewed it.
+    pub expires: Timestamp,
+    /// Where the owner finds its files; empty: in its own folder.
+    pub folder: String,
+    /// The host that gets it, lower case, and where that host finds the files.
+    pub successor: Option<(String, String)>,
+}
+
 /// A class of service.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ClassRow {

@@ -102,6 +102,17 @@ statements! {
     CHANGE_OLDEST = "SELECT MIN(id) FROM changes";
     CHANGE_OF_REQUEST = "SELECT id FROM changes WHERE request = ?1 LIMIT 1";
 
+    STORES = "SELECT name, owner, incarnation, epoch, expires, folder, successor, successor_folder FROM stores
+        WHERE name > ?1 ORDER BY name LIMIT ?2";
+    STORE = "SELECT name, owner, incarnation, epoch, expires, folder, successor, successor_folder FROM stores
+        WHERE name = ?1";
+    STORE_PUT = "INSERT INTO stores (name, owner, incarnation, epoch, expires, folder, successor, successor_folder)
+        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
+        ON CONFLICT (name) DO UPDATE SET owner = excluded.owner, incarnation = excluded.incarnation,
+        epoch = excluded.epoch, expires = excluded.expires, folder = excluded.folder,
+        successor = excluded.successor, successor_folder = excluded.successor_folder";
+    STORE_DELETE = "DELETE FROM stores WHERE name = ?1";
+
     SECRET = "SELECT value FROM secrets WHERE name = ?1";
     SECRET_INSERT = "INSERT INTO secrets (name, value) VALUES (?1, ?2) ON CONFLICT DO NOTHING";
 }
