@@ -62,14 +62,7 @@ pub(crate) fn init(path: &Path, wanted: &Wanted) -> anyhow::Result<Vec<String>> 
     if new {
         done.push(format!("made the site folder {}", site.folder().display()));
     }
-    if !identity::has_authority(&site) && !identity::has_papers(&site) {
-        identity::make_authority(&site)?;
-        done.push("made the authority of the site".to_owned());
-    }
-    if !identity::has_papers(&site) {
-        identity::install(&site, &identity::certify(&site, site.host())?)?;
-        done.push(format!("certified {}", site.host()));
-    }
+    done.extend(identity::of_first_host(&site)?);
     done.extend(configure(&site, &mut changes, &format!("intermail init of {}", wanted.host))?);
     Ok(done)
 }

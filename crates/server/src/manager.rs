@@ -1,10 +1,11 @@
-//! The servers of this host, as `imservctrl`, `imservping` and `imservdisplay` see them.
+//! The servers of this process, as `imservctrl`, `imservping` and `imservdisplay` see them.
 //!
 //! All servers share this process. Those with ports (mta, popserv, imapserv) are started and stopped one by one: stopping
 //! closes the ports and drains the sessions, restarting hands the ports over to the new server before the old one drains.
 //! The directory, the store and the queue are what the others stand on: they start and stop with the process, and say
 //! so. The configuration server has no ports, and no other server waits for it.
 
+use crate::here::Share;
 use crate::ports::{self, Held, ServerPorts};
 use crate::surroundings::Surroundings;
 use crate::wiring::{Servers, Speaker};
@@ -20,7 +21,7 @@ use env::tasks::Tasks;
 use mail::id::MailboxId;
 use roles::directory::{Directory as _, DirectoryError};
 use roles::manager::{Manager, ManagerError, Reloaded, ServerState, ServerStatus};
-use roles::probe::{Host, Hosts, Probe};
+use roles::probe::{Host, Hosts, Probe, Process};
 use roles::queue::MailQueue as _;
 use roles::rollout::Rollout as _;
 use roles::store::MessageStore as _;
@@ -52,6 +53,7 @@ struct Inner {
     configuration: Arc<InForce>,
     servers: Arc<Servers>,
     rollout: RolloutServer,
+    probe: Arc<dyn Probe>,
     running: Mutex<HashMap<&'static str, Running>>,
 }
 
@@ -61,14 +63,26 @@ struct ThisHost {
     probe: Arc<dyn Probe>,
 }
 
+impl ThisHost {
+    /// With the servers in processes of their own, their manager and each of them is asked; else this process.
+    fn seen_from(&self, inner: Arc<Inner>) -> Host {
+        let name = inner.site.host().as_str().to_owned();
+        if inner.servers.here().parts.share != Share::Managed {
+            let process = Process { server: None, probe: Arc::clone(&self.probe) };
+            return Host { name, manager: Arc::new(SiteManager(inner)), processes: vec![process] };
+        }
+        let partners = inner.servers.partners();
+        let processes = partners
+            .processes(&inner.env)
+            .into_iter()
+            .map(|(server, remote)| Process { server: Some(server.to_owned()), probe: Arc::new(remote) });
+        Host { name, manager: Arc::new(partners.own_manager()), processes: processes.collect() }
+    }
+}
+
 impl Hosts for ThisHost {
     fn hosts(&self) -> Vec<Host> {
-        let here = self.manager.upgrade().map(SiteManager);
-        let host = |manager: SiteManager| {
-            let name = manager.0.site.host().as_str().to_owned();
-            Host { name, manager: Arc::new(manager), processes: vec![Arc::clone(&self.probe)] }
-        };
-        here.map(host).into_iter().collect()
+        self.manager.upgrade().map(|inner| self.seen_from(inner)).into_iter().collect()
     }
 }
 
@@ -85,12 +99,19 @@ impl SiteManager {
     /// With no server running yet.
     pub(crate) fn new(site: Arc<Site>, surroundings: &Surroundings, servers: Arc<Servers>) -> Self {
         let (env, configuration) = (surroundings.env.clone(), Arc::clone(&surroundings.configuration));
-        let probe = Arc::new(ProcessProbe::new(env.clone(), Arc::clone(&configuration), VERSION));
+        let page = servers.page(&env);
+        let probe: Arc<dyn Probe> =
+            Arc::new(ProcessProbe::new(env.clone(), Arc::clone(&configuration), page, VERSION));
         Self(Arc::new_cyclic(|manager| {
-            let hosts = ThisHost { manager: manager.clone(), probe };
+            let hosts = ThisHost { manager: manager.clone(), probe: Arc::clone(&probe) };
             let rollout = RolloutServer::new(site.configuration_files(), Arc::new(hosts));
-            Inner { site, env, configuration, servers, rollout, running: Mutex::default() }
+            Inner { site, env, configuration, servers, rollout, probe, running: Mutex::default() }
         }))
+    }
+
+    /// What this process says of itself.
+    pub(crate) fn prober(&self) -> Arc<dyn Probe> {
+        Arc::clone(&self.0.probe)
     }
 
     /// The configuration server of this process.

@@ -28,6 +28,8 @@ pub struct Hosts {
     /// The first host: it has the authority and the configuration.
     first: String,
     base: u16,
+    /// How hosts are started.
+    verb: &'static str,
     processes: BTreeMap<String, Child>,
 }
 
@@ -37,9 +39,21 @@ impl Hosts {
     /// # Errors
     /// With what the program said, where a host cannot be made or does not serve.
     pub fn start(wishes: &[Wish<'_>]) -> Result<Self> {
+        Self::start_as("serve", wishes)
+    }
+
+    /// The same, each host under its manager.
+    ///
+    /// # Errors
+    /// As [`Hosts::start`].
+    pub fn start_managed(wishes: &[Wish<'_>]) -> Result<Self> {
+        Self::start_as("manage", wishes)
+    }
+
+    fn start_as(verb: &'static str, wishes: &[Wish<'_>]) -> Result<Self> {
         let base = free_base().context("no free range of ports")?;
         let first = wishes.first().context("a site has a host")?.0.to_owned();
-        let mut hosts = Self { folder: tempfile::tempdir()?, first, base, processes: BTreeMap::new() };
+        let mut hosts = Self { folder: tempfile::tempdir()?, first, base, verb, processes: BTreeMap::new() };
         let [a, b, c] = network();
         for (at, (name, servers, entries)) in (1..).zip(wishes) {
             hosts.make(name, servers, entries, Ipv4Addr::new(a, b, c, at))?;
@@ -57,12 +71,12 @@ impl Hosts {
 
     fn make(&self, name: &str, servers: &str, entries: &[&str], address: Ipv4Addr) -> Result<()> {
         let (site, address) = (self.path(name).display().to_string(), address.to_string());
-        let mut set: Vec<String> = entries.iter().map(ToString::to_string).collect();
-        set.push("/*/common/defaultDomain=example.test".into());
+        let mut set: Vec<String> = vec!["/*/common/defaultDomain=example.test".into()];
         set.push(format!("/{name}/common/listenAddresses=127.0.0.1"));
         for (server, key, service) in PORTS {
             set.push(format!("/{name}/{server}/{key}={}", self.port(service)));
         }
+        set.extend(entries.iter().map(ToString::to_string));
         let set: Vec<&str> = set.iter().flat_map(|entry| ["--set", entry]).collect();
         let what = ["--roles", servers, "--address", &address];
         if name == self.first {
@@ -83,7 +97,7 @@ impl Hosts {
         let said = self.folder.path().join(format!("{name}.said"));
         let errors = fs::File::create(&said)?;
         let mut command = Command::new(program()?);
-        command.arg("serve").arg("--site").arg(self.path(name)).env_remove("INTERMAIL");
+        command.arg(self.verb).arg("--site").arg(self.path(name)).env_remove("INTERMAIL");
         let mut child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(errors).spawn()?;
         let ready = self.path(name).join("run/control.sock");
         let begun = until("the host serves", || {
@@ -176,6 +190,11 @@ impl Hosts {
 
 impl Drop for Hosts {
     fn drop(&mut self) {
+        // Servers whose manager is killed would drain for some seconds beside the next test.
+        let managers: Vec<_> = self.processes.keys().filter(|_| self.verb == "manage").cloned().collect();
+        for name in managers {
+            let _ = self.stop(&name);
+        }
         for child in self.processes.values_mut() {
             let _ = child.kill();
             let _ = child.wait();

@@ -11,6 +11,7 @@ mod failover;
 mod homes;
 mod maintenance;
 mod manager;
+mod probe;
 mod provision;
 mod queue;
 mod queues;

@@ -12,6 +12,7 @@ mod directory;
 mod kept;
 mod maintenance;
 mod manager;
+mod probe;
 mod provision;
 mod queue;
 mod store;
@@ -32,6 +33,7 @@ use roles::directory::cache::DirectoryCache;
 use roles::directory::provision::Provisioning;
 use roles::maintenance::Maintenance;
 use roles::manager::Manager;
+use roles::probe::Probe;
 use roles::queue::MailQueue;
 use roles::store::MessageStore;
 use roles::submission::Submission;
@@ -72,6 +74,8 @@ pub struct Served {
     pub maintenance: Option<Arc<dyn Maintenance>>,
     /// Backups of this host.
     pub backup: Option<Arc<dyn Backup>>,
+    /// The process itself.
+    pub probe: Option<Arc<dyn Probe>>,
 }
 
 impl Served {
@@ -88,6 +92,7 @@ impl Served {
             ("DirectoryCache", self.cache.is_some()),
             ("Maintenance", self.maintenance.is_some()),
             ("Backup", self.backup.is_some()),
+            ("Probe", self.probe.is_some()),
         ];
         roles.iter().filter(|(_, served)| *served).map(|(name, _)| (*name).to_owned()).collect()
     }
@@ -172,6 +177,7 @@ impl Inner {
                 let maintenance = served.maintenance.as_deref()?;
                 Box::pin(maintenance::serve(self, maintenance, method, request)).await
             }
+            "Probe" => probe::serve(self, served.probe.as_deref()?, method, request).await,
             "Backup" => Box::pin(backup::serve(self, served.backup.as_deref()?, method, request)).await,
             _ => return None,
         })
