@@ -14,6 +14,7 @@ mod its;
 mod layers;
 mod licences;
 mod proto;
+mod site;
 mod sizes;
 mod source;
 mod test;
@@ -53,6 +54,11 @@ const COMMANDS: &[Command] = &[
         name: "torture",
         about: "crashes at every sync, kill -9, full disk, failing sync, 50 MB, with a ledger",
         run: torture::run,
+    },
+    Command {
+        name: "site",
+        about: "six hosts under a mixed load, each taken away in turn, with a ledger",
+        run: site::run,
     },
     Command {
         name: "proto",

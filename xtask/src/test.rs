@@ -2,12 +2,12 @@
 //! `tests/site`, which start that program and let real clients talk to it.
 
 use crate::workspace::{Workspace, must};
-use crate::{corpus, debian, torture};
+use crate::{corpus, debian, site, torture};
 use anyhow::{Context, Result, bail};
 use std::path::PathBuf;
 
 /// Tells `tests/site` where the program is.
-const PROGRAM: &str = "INTERMAIL_PROGRAM";
+pub(crate) const PROGRAM: &str = "INTERMAIL_PROGRAM";
 /// Tells `tests/site` where the messages of the corpus are.
 const CORPUS: &str = "INTERMAIL_CORPUS";
 /// Tells `tests/site` that clients which are not installed are passed over.
@@ -53,6 +53,7 @@ pub(crate) fn everything(workspace: &Workspace, clients: Clients) -> Result<()> 
     }
     must(&mut tests)?;
     torture::slice(workspace)?;
+    site::slice(workspace)?;
     if !missing.is_empty() {
         println!("test: green, but for the clients that are not installed: {}", missing.join(" "));
     }

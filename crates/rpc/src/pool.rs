@@ -1,8 +1,9 @@
 //! The connections to one peer: a few, made when they are needed, with back-off while the peer is away.
 //!
-//! A peer that was away when last asked is not waited for: until its next attempt is due, every call is told at once that
-//! it is unavailable, so a store that is down costs its own users only. The first failure is logged with host, port and
-//! cause; then nothing, until it answers again.
+//! A peer that was away when it was last tried is not waited for: every call is told at once that it is unavailable, so a
+//! store that is down, or a host that swallows what is sent to it, costs its own users only. It is tried again beside the
+//! calls, by one task, until it is back. The first failure is logged with host, port and cause; then nothing, until it
+//! answers again.
 
 use crate::body::{Part, Parts};
 use crate::convert::{Bad, Fault, of_status, proto as p};
@@ -24,7 +25,7 @@ use std::future::Future;
 use std::io;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::watch;
@@ -42,7 +43,7 @@ const CONNECT: Duration = Duration::from_secs(5);
 /// Pause after the first failure; each further one doubles it.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 /// The longest pause: how late, at most, a peer that is back is noticed.
-const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 /// Bytes that may be on their way for one call and for one connection.
 const STREAM_WINDOW: u32 = 1 << 20;
 const CONNECTION_WINDOW: u32 = 4 << 20;
@@ -69,6 +70,8 @@ pub trait Dial: Send + Sync {
 
 /// A peer and the connections to it.
 pub struct Peer {
+    /// Itself, for the task that looks for it.
+    own: Weak<Self>,
     host: HostName,
     dial: Arc<dyn Dial>,
     env: Env,
@@ -128,7 +131,8 @@ struct Live {
 struct Weather {
     failures: u32,
     down_since: Option<Moment>,
-    not_before: Option<Moment>,
+    /// Until the next attempt.
+    pause: Duration,
     made: usize,
 }
 
@@ -207,7 +211,8 @@ impl Asks for Peer {
 impl Peer {
     /// A peer that nobody has asked yet, with at most so many connections.
     pub fn new(env: Env, host: HostName, dial: Arc<dyn Dial>, connections: usize) -> Arc<Self> {
-        Arc::new(Self {
+        Arc::new_cyclic(|own| Self {
+            own: Weak::clone(own),
             gate: Gate::of(&env.settings, &host),
             host,
             dial,
@@ -363,15 +368,25 @@ impl Peer {
         self.weather().failures > 0
     }
 
-    /// Tries, without anybody waiting for it, whether a peer that is away is back, if that is due.
-    pub(crate) fn look_for(self: &Arc<Self>) {
-        if self.may_try().is_err() || self.looking.swap(true, Ordering::AcqRel) {
+    /// Tries, without anybody waiting for it, whether a peer that is away is back, until it is or nobody has use for it.
+    fn look_for(&self) {
+        if self.looking.swap(true, Ordering::AcqRel) {
             return;
         }
-        let peer = Arc::clone(self);
+        let (own, clock, mut stopping) =
+            (Weak::clone(&self.own), self.env.clock.clone(), self.env.tasks.stopping());
         self.env.tasks.spawn(async move {
-            let _ = peer.connected(peer.slot()).await;
-            peer.looking.store(false, Ordering::Release);
+            while let Some(pause) = own.upgrade().map(|peer| peer.weather().pause) {
+                tokio::select! {
+                    () = clock.sleep(pause) => {}
+                    () = stopping.wait() => return,
+                }
+                let Some(peer) = own.upgrade() else { return };
+                if peer.connect(peer.empty_slot()).await.is_ok() {
+                    peer.looking.store(false, Ordering::Release);
+                    return;
+                }
+            }
         });
     }
 
@@ -381,16 +396,31 @@ impl Peer {
         self.slots.get(turn).unwrap_or(&self.slots[0])
     }
 
-    /// The connection of a slot, made where there is none; one caller makes it, the others wait for that.
+    /// A slot whose connection is to be made. One is there while the peer is away: that for which it was tried.
+    fn empty_slot(&self) -> &Slot {
+        self.slots.iter().find(|slot| slot.get().is_none()).unwrap_or(&self.slots[0])
+    }
+
+    /// The connection of a slot, made where there is none and the peer is not known to be away.
     async fn connected(&self, slot: &Slot) -> Result<Live, Away> {
-        if let Some(live) = slot.get() {
-            return Ok(live);
+        match slot.get() {
+            Some(live) => Ok(live),
+            None if self.is_away() => Err(Away),
+            None => self.connect(slot).await,
         }
+    }
+
+    /// Makes the connection of a slot; one caller makes it, the others wait for that.
+    async fn connect(&self, slot: &Slot) -> Result<Live, Away> {
+        let failures = self.weather().failures;
         let _making = slot.making.lock().await;
         if let Some(live) = slot.get() {
             return Ok(live);
         }
-        self.may_try()?;
+        // Whoever made it meanwhile has failed.
+        if self.weather().failures > failures {
+            return Err(Away);
+        }
         let made = tokio::time::timeout(CONNECT, self.make()).await;
         match made.unwrap_or_else(|_| Err(format!("no answer in {} seconds", CONNECT.as_secs()))) {
             Ok(channel) => {
@@ -451,20 +481,11 @@ impl Peer {
         self.weather.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn may_try(&self) -> Result<(), Away> {
-        let now = self.env.clock.moment();
-        match self.weather().not_before {
-            Some(at) if now < at => Err(Away),
-            _ => Ok(()),
-        }
-    }
-
     /// Notes a connection, and gives it a number.
     fn up(&self) -> usize {
         let (number, since) = {
             let mut weather = self.weather();
             weather.failures = 0;
-            weather.not_before = None;
             weather.made += 1;
             (weather.made, weather.down_since.take())
         };
@@ -484,7 +505,7 @@ impl Peer {
             let half = u64::try_from(pause.as_millis() / 2).unwrap_or(0);
             let jitter = Duration::from_millis(self.env.random.below(half.max(1)));
             weather.failures = weather.failures.saturating_add(1);
-            weather.not_before = Some(now + pause / 2 + jitter);
+            weather.pause = pause / 2 + jitter;
             let first = weather.down_since.is_none();
             weather.down_since.get_or_insert(now);
             (first, weather.made > 0)
@@ -496,6 +517,7 @@ impl Peer {
                 self.env.log.emit(&NioServerGoneDown { host, port });
             }
         }
+        self.look_for();
     }
 
     /// Gives a broken connection up, if nobody has done so.

@@ -2,19 +2,26 @@
 //!
 //! A host that is invited gets one file with all it needs: its name, its certificate, whom to believe, and the
 //! configuration as it is. That file is as secret as a password, and is made for one host. Everything here can be done
-//! again: what is as it should be stays, and the result says what was done.
+//! again: what is as it should be stays, and the result says what was done. What would be done can be asked before
+//! ([`plan`]), and so can whether this machine is fit for it ([`crate::preflight`]).
 
 use crate::folder;
 use crate::identity::{self, Papers};
+use crate::preflight::{self, Check};
 use admin::site::Site;
 use anyhow::{Context as _, bail, ensure};
 use catalog::servers::SERVERS;
-use catalog::tree::Path as Key;
-use control::configuration::change::{install, parse_change};
+use catalog::tree::{self, Path as Key, Tree};
+use control::configuration::Files;
+use control::configuration::change::{assess, install, parse_change};
+use control::lock_file;
+use control::topology::Topology;
 use env::clock::Clock;
+use env::settings::Settings;
 use mail::id::HostName;
-use roles::configuration::{Change, Proposal, Wish};
+use roles::configuration::{Change, Difference, Proposal, Wish};
 use serde::{Deserialize, Serialize};
+use std::fmt;
 use std::path::{Path, PathBuf};
 
 /// What a host is to be.
@@ -28,6 +35,104 @@ pub(crate) struct Wanted {
     pub(crate) address: Option<String>,
     /// Further entries of the configuration, `PATH=VALUE`.
     pub(crate) set: Vec<String>,
+}
+
+/// One thing that making a host does.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Step {
+    Folder(PathBuf),
+    Authority,
+    Certificate(HostName),
+    Entry { path: String, value: String },
+}
+
+impl Step {
+    fn of(difference: &Difference) -> Self {
+        let value = tree::write_values(difference.after.as_deref().unwrap_or_default());
+        Self::Entry { path: difference.path.to_string(), value }
+    }
+}
+
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Folder(folder) => write!(f, "the site folder {}", folder.display()),
+            Self::Authority => f.write_str("the authority of the site"),
+            Self::Certificate(host) => write!(f, "the certificate of {host}"),
+            Self::Entry { path, value } => write!(f, "{path}: {value}"),
+        }
+    }
+}
+
+/// What would be done, and how this machine looks for it.
+pub(crate) struct Outlook {
+    pub(crate) steps: Vec<Step>,
+    pub(crate) checks: Vec<Check>,
+}
+
+/// What [`init`] would do. Changes nothing.
+///
+/// # Errors
+/// Says what could not be done.
+pub(crate) fn plan(path: &Path, wanted: &Wanted) -> anyhow::Result<Outlook> {
+    let changes = entries(wanted)?;
+    let files = Files::in_folder(&path.join("config"));
+    let assessed = assess(&files, &proposal(changes.clone(), &wanted.host, "init"))?;
+    let steps = steps(path, &wanted.host, &assessed.differences)?;
+    let mut tree = match files.current.exists() {
+        true => control::configuration::read(&files.current)?,
+        false => Tree::default(),
+    };
+    for change in changes {
+        if let Change::Set(path, values) = change {
+            tree.set(path, values);
+        }
+    }
+    Ok(Outlook { steps, checks: examine(path, &wanted.host, tree) })
+}
+
+/// How this machine looks for the host that an invitation is for.
+///
+/// # Errors
+/// Where the invitation or its configuration cannot be read.
+pub(crate) fn plan_to_join(path: &Path, file: &Path) -> anyhow::Result<Vec<Check>> {
+    let Invitation { host, configuration, .. } = read(file)?;
+    let tree = Tree::parse(&configuration)
+        .map_err(|bad| anyhow::anyhow!("the configuration of the invitation: {bad}"))?;
+    Ok(examine(path, &HostName::new(&host), tree))
+}
+
+fn examine(path: &Path, host: &HostName, tree: Tree) -> Vec<Check> {
+    let served = Site::open(path).is_ok_and(|site| matches!(lock_file::owner(&site.pid_file()), Ok(Some(_))));
+    let topology = Topology::of(&tree, host);
+    let settings = Settings::new(host.as_str(), "common", tree);
+    preflight::examine(&settings, &topology, path, served)
+}
+
+fn steps(path: &Path, host: &HostName, differences: &[Difference]) -> anyhow::Result<Vec<Step>> {
+    let mut steps = Vec::new();
+    if !path.join("config/hostname").exists() {
+        steps.push(Step::Folder(path.to_owned()));
+    }
+    let site = path.is_dir().then(|| Site::open(path)).transpose()?;
+    let of_another = site.as_ref().map(Site::host).filter(|own| steps.is_empty() && *own != host);
+    if let Some(other) = of_another {
+        bail!("{} is the site of the host {other} already", path.display());
+    }
+    let certified = site.as_ref().is_some_and(identity::has_papers);
+    if !certified && !site.as_ref().is_some_and(identity::has_authority) {
+        steps.push(Step::Authority);
+    }
+    if !certified {
+        steps.push(Step::Certificate(host.clone()));
+    }
+    steps.extend(differences.iter().map(Step::of));
+    Ok(steps)
+}
+
+fn proposal(changes: Vec<Change>, host: &HostName, verb: &str) -> Proposal {
+    let why = format!("intermail {verb} of {host}");
+    Proposal { from: None, wish: Wish::Entries(changes), who: who(), why }
 }
 
 /// The file for a host that is invited.
@@ -48,22 +153,12 @@ const MAX_INVITATION: u64 = 80 << 20;
 ///
 /// # Errors
 /// Says what cannot be done; what was done until then stays, and the next try goes on from there.
-pub(crate) fn init(path: &Path, wanted: &Wanted) -> anyhow::Result<Vec<String>> {
-    let mut changes = entries(wanted)?;
-    let new = !path.join("config/hostname").exists();
+pub(crate) fn init(path: &Path, wanted: &Wanted) -> anyhow::Result<Vec<Step>> {
+    let changes = entries(wanted)?;
+    let mut done = steps(path, &wanted.host, &[])?;
     let site = folder::create(path, wanted.host.as_str())?;
-    ensure!(
-        *site.host() == wanted.host,
-        "{} is the site of the host {} already",
-        path.display(),
-        site.host()
-    );
-    let mut done = Vec::new();
-    if new {
-        done.push(format!("made the site folder {}", site.folder().display()));
-    }
-    done.extend(identity::of_first_host(&site)?);
-    done.extend(configure(&site, &mut changes, &format!("intermail init of {}", wanted.host))?);
+    identity::of_first_host(&site)?;
+    done.extend(configure(&site, &proposal(changes, &wanted.host, "init"))?);
     Ok(done)
 }
 
@@ -72,11 +167,12 @@ pub(crate) fn init(path: &Path, wanted: &Wanted) -> anyhow::Result<Vec<String>> 
 /// # Errors
 /// As [`init`].
 pub(crate) fn invite(path: &Path, wanted: &Wanted, file: &Path) -> anyhow::Result<Vec<String>> {
-    let mut changes = entries(wanted)?;
+    let changes = entries(wanted)?;
     let site = Site::open(path)?;
     ensure!(wanted.host != *site.host(), "{} is this host itself", wanted.host);
     let Papers { authorities, host } = identity::certify(&site, &wanted.host)?;
-    let mut done = configure(&site, &mut changes, &format!("intermail invite of {}", wanted.host))?;
+    let set = configure(&site, &proposal(changes, &wanted.host, "invite"))?;
+    let mut done: Vec<String> = set.iter().map(|step| format!("set {step}")).collect();
     let current = site.configuration_files().current;
     let configuration =
         std::fs::read_to_string(&current).with_context(|| format!("cannot read {}", current.display()))?;
@@ -156,14 +252,9 @@ fn entries(wanted: &Wanted) -> anyhow::Result<Vec<Change>> {
 }
 
 /// Makes the configuration say so; tells which entries changed.
-fn configure(site: &Site, changes: &mut Vec<Change>, why: &str) -> anyhow::Result<Vec<String>> {
-    let wish = Wish::Entries(std::mem::take(changes));
-    let proposal = Proposal { from: None, wish, who: who(), why: why.to_owned() };
-    let changed = install(&site.configuration_files(), &proposal, Clock::system().now())?;
-    let tell = |d: &roles::configuration::Difference| {
-        format!("set {}: {}", d.path, catalog::tree::write_values(d.after.as_deref().unwrap_or_default()))
-    };
-    Ok(changed.differences.iter().map(tell).collect())
+fn configure(site: &Site, proposal: &Proposal) -> anyhow::Result<Vec<Step>> {
+    let changed = install(&site.configuration_files(), proposal, Clock::system().now())?;
+    Ok(changed.differences.iter().map(Step::of).collect())
 }
 
 /// Who does it, for the history.
@@ -191,13 +282,19 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let (one, two, file) =
             (dir.path().join("a"), dir.path().join("b"), dir.path().join("mars.invitation"));
-        let done = init(&one, &wanted("venus", &["imdircacheserv", "mss"])).unwrap();
-        assert!(done.iter().any(|line| line == "set /venus/sysadmin/mss_run: [on]"), "{done:?}");
+        let venus = wanted("venus", &["imdircacheserv", "mss"]);
+        let plan = plan(&one, &venus).unwrap();
+        assert!(!one.exists(), "a plan changes nothing");
+        let done = init(&one, &venus).unwrap();
+        assert_eq!(done, plan.steps);
+        assert!(done.iter().any(|step| step.to_string() == "/venus/sysadmin/mss_run: [on]"), "{done:?}");
         assert!(
-            init(&one, &wanted("venus", &["imdircacheserv", "mss"])).unwrap().is_empty(),
+            init(&one, &venus).unwrap().is_empty() && super::plan(&one, &venus).unwrap().steps.is_empty(),
             "again is nothing"
         );
-        assert!(init(&one, &wanted("jove", &[])).is_err());
+        assert!(
+            init(&one, &wanted("jove", &[])).is_err() && super::plan(&one, &wanted("jove", &[])).is_err()
+        );
         let mut mars = wanted("mars", &["mss"]);
         mars.set = vec!["/mars/mss/numMssPorts=4".into()];
         invite(&one, &mars, &file).unwrap();

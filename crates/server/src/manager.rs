@@ -11,6 +11,7 @@ use crate::surroundings::Surroundings;
 use crate::wiring::{Servers, Speaker};
 use admin::site::Site;
 use catalog::events::proc::{ProcServerStarted, ProcServerStopped};
+use catalog::keys::common::LISTEN_ADDRESSES;
 use catalog::servers::{self, SERVERS, Server};
 use control::configuration::InForce;
 use control::probe::ProcessProbe;
@@ -27,7 +28,7 @@ use roles::rollout::Rollout as _;
 use roles::store::MessageStore as _;
 use roles::{Answer, Call};
 use std::collections::HashMap;
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 use tokio::io::AsyncReadExt as _;
@@ -198,11 +199,19 @@ impl SiteManager {
         }
         let answer = tokio::time::timeout(call.deadline, async {
             match status.ports.first() {
-                Some(port) => greeting(*port).await,
+                Some(port) => greeting(self.address(server), *port).await,
                 None => self.probe_inside(call, server.name).await,
             }
         });
         answer.await.map_err(|_| ManagerError::TimedOut)?
+    }
+
+    /// Where a server is reached from here: its own address, where it does not listen on all of them.
+    fn address(&self, server: &'static Server) -> IpAddr {
+        let configured = self.0.env.settings.for_server(server.name).get(LISTEN_ADDRESSES);
+        let listed = ports::addresses(&configured).unwrap_or_default();
+        let one = listed.into_iter().find(|ip| !ip.is_unspecified());
+        one.unwrap_or(Ipv4Addr::LOCALHOST.into())
     }
 
     /// A question that a server without ports answers from its database.
@@ -287,9 +296,9 @@ fn can_stop(name: &str) -> Result<&'static Server, ManagerError> {
 }
 
 /// Connects to the server's own port and waits for its greeting, which must not be one that sends us away.
-async fn greeting(port: u16) -> Result<(), ManagerError> {
+async fn greeting(ip: IpAddr, port: u16) -> Result<(), ManagerError> {
     let failed = |error: std::io::Error| ManagerError::Failed(format!("port {port}: {error}"));
-    let mut socket = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await.map_err(failed)?;
+    let mut socket = TcpStream::connect((ip, port)).await.map_err(failed)?;
     let mut line = Vec::new();
     while line.len() < LONGEST_GREETING && !line.contains(&b'\n') {
         let mut piece = [0u8; 64];

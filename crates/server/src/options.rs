@@ -1,6 +1,7 @@
 //! The command line of the daemon: `intermail serve` and `intermail try`.
 
 use crate::handover::Managed;
+use crate::init::Init;
 use crate::install::{self, Wanted};
 use crate::lifecycle::{self, Alone, Plan};
 use crate::newcomer;
@@ -48,21 +49,6 @@ enum Verb {
 }
 
 #[derive(Args)]
-struct Init {
-    /// The site folder: made if it is not there.
-    #[arg(long, value_name = "DIR", env = "INTERMAIL")]
-    site: PathBuf,
-    /// The invitation of this host.
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["host", "roles", "address", "set"])]
-    join: Option<PathBuf>,
-    /// The logical name of this host.
-    #[arg(long, value_name = "NAME", required_unless_present = "join")]
-    host: Option<String>,
-    #[command(flatten)]
-    wish: Wish,
-}
-
-#[derive(Args)]
 struct Invite {
     /// The site folder; without it $INTERMAIL names it.
     #[arg(long, value_name = "DIR", env = "INTERMAIL")]
@@ -79,20 +65,21 @@ struct Invite {
 
 /// What a host is to be.
 #[derive(Args)]
-struct Wish {
+pub(crate) struct Wish {
     /// The servers of the host, or `all`.
     #[arg(long, value_name = "SERVER", value_delimiter = ',')]
-    roles: Vec<String>,
+    pub(crate) roles: Vec<String>,
     /// The address or name by which the other hosts reach it; else its logical name.
     #[arg(long, value_name = "ADDRESS")]
-    address: Option<String>,
+    pub(crate) address: Option<String>,
     /// A further entry of the configuration; may be given several times.
     #[arg(long, value_name = "/HOST/SERVER/KEY=VALUE")]
-    set: Vec<String>,
+    pub(crate) set: Vec<String>,
 }
 
 impl Wish {
-    fn of(self, host: &str) -> Wanted {
+    /// For the host of this name.
+    pub(crate) fn of(self, host: &str) -> Wanted {
         let all = self.roles.iter().any(|name| name.eq_ignore_ascii_case("all"));
         let servers = match all {
             true => SERVERS.iter().map(|s| s.name.to_owned()).collect(),
@@ -156,14 +143,12 @@ pub fn main(line: Vec<OsString>) -> ExitCode {
         Verb::Serve(serve) => serve.run(),
         Verb::Manage(manage) => supervisor::run(&manage.plan()),
         Verb::Try(wish) => newcomer::run(&wish.site, wish.base_port, &wish.accounts),
-        Verb::Init(Init { site, join: Some(file), .. }) => said(install::join(&site, &file)),
-        Verb::Init(Init { site, host, wish, .. }) => {
-            said(install::init(&site, &wish.of(host.as_deref().unwrap_or_default())))
-        }
+        Verb::Init(init) => init.run(),
         Verb::Invite(Invite { site, host, out, wish }) => {
             let wanted = wish.of(&host);
             let out = out.unwrap_or_else(|| install::invitation_file(&wanted.host));
-            said(install::invite(&site, &wanted, &out))
+            install::invite(&site, &wanted, &out)
+                .map(|done| done.iter().for_each(|line| println!("intermail: {line}")))
         }
     };
     match ended {
@@ -173,16 +158,6 @@ pub fn main(line: Vec<OsString>) -> ExitCode {
             ExitCode::FAILURE
         }
     }
-}
-
-/// Prints what was done.
-fn said(done: anyhow::Result<Vec<String>>) -> anyhow::Result<()> {
-    let done = done?;
-    if done.is_empty() {
-        println!("intermail: everything is so already");
-    }
-    done.iter().for_each(|line| println!("intermail: {line}"));
-    Ok(())
 }
 
 impl Serve {

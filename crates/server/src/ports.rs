@@ -238,7 +238,7 @@ pub(crate) fn bind(
 }
 
 /// The addresses to listen on; none configured means all of the host.
-fn addresses(configured: &[String]) -> Result<Vec<IpAddr>, NoPorts> {
+pub(crate) fn addresses(configured: &[String]) -> Result<Vec<IpAddr>, NoPorts> {
     if configured.is_empty() {
         // One socket on :: would take both families on most systems but not on all: ask for what is there.
         let v6 = std::net::UdpSocket::bind((Ipv6Addr::LOCALHOST, 0)).is_ok();

@@ -249,7 +249,7 @@ impl Deferred {
     /// # Errors
     /// What reading may say.
     pub async fn audit(&self) -> Result<Audit, ShardError> {
-        self.shard.read(|view| view.audit(&references(view)?)).await
+        self.shard.audit(|view| references(view)).await
     }
 
     /// The shard, for reading bodies.

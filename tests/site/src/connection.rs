@@ -5,7 +5,7 @@ use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, Server
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{ClientConfig, ClientConnection, DigitallySignedStruct, SignatureScheme, StreamOwned};
 use std::io::{ErrorKind, Read, Write};
-use std::net::{Ipv4Addr, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ pub const PATIENCE: Duration = Duration::from_secs(30);
 /// Longest line that is read.
 const MAX_LINE: usize = 16 << 20;
 
-/// A connection to a port of 127.0.0.1.
+/// A connection to a port of the loopback network.
 pub struct Connection {
     stream: Stream,
     buffer: Vec<u8>,
@@ -29,13 +29,22 @@ enum Stream {
 }
 
 impl Connection {
-    /// Connects.
+    /// Connects to a port of 127.0.0.1.
     ///
     /// # Errors
     /// Where nobody listens.
     pub fn open(port: u16) -> Result<Self> {
-        let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port))
-            .with_context(|| format!("cannot connect to port {port}"))?;
+        Self::open_at(Ipv4Addr::LOCALHOST, port)
+    }
+
+    /// Connects to a port of another address of this machine.
+    ///
+    /// # Errors
+    /// Where nobody listens.
+    pub fn open_at(address: Ipv4Addr, port: u16) -> Result<Self> {
+        let at = SocketAddr::from((address, port));
+        let stream =
+            TcpStream::connect_timeout(&at, PATIENCE).with_context(|| format!("cannot connect to {at}"))?;
         stream.set_read_timeout(Some(PATIENCE))?;
         stream.set_write_timeout(Some(PATIENCE))?;
         stream.set_nodelay(true)?;

@@ -22,15 +22,24 @@ const END: Duration = Duration::from_secs(20);
 /// A host to be: its name, its servers, further entries of the configuration.
 pub type Wish<'a> = (&'a str, &'a str, &'a [&'a str]);
 
-/// The hosts of a site. The services for clients are those of the one host that has them.
+/// The hosts of a site. Each listens on its own address, all on the same ports.
 pub struct Hosts {
     folder: TempDir,
     /// The first host: it has the authority and the configuration.
     first: String,
+    addresses: BTreeMap<String, Ipv4Addr>,
     base: u16,
     /// How hosts are started.
     verb: &'static str,
     processes: BTreeMap<String, Child>,
+    shows: Shows,
+}
+
+/// What is printed of the logs at the end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Shows {
+    All,
+    Nothing,
 }
 
 impl Hosts {
@@ -53,10 +62,14 @@ impl Hosts {
     fn start_as(verb: &'static str, wishes: &[Wish<'_>]) -> Result<Self> {
         let base = free_base().context("no free range of ports")?;
         let first = wishes.first().context("a site has a host")?.0.to_owned();
-        let mut hosts = Self { folder: tempfile::tempdir()?, first, base, verb, processes: BTreeMap::new() };
         let [a, b, c] = network();
-        for (at, (name, servers, entries)) in (1..).zip(wishes) {
-            hosts.make(name, servers, entries, Ipv4Addr::new(a, b, c, at))?;
+        let addresses =
+            (1..).zip(wishes).map(|(at, (name, ..))| (name.to_string(), Ipv4Addr::new(a, b, c, at)));
+        let addresses = addresses.collect();
+        let (folder, processes) = (tempfile::tempdir()?, BTreeMap::new());
+        let mut hosts = Self { folder, first, addresses, base, verb, processes, shows: Shows::All };
+        for (name, servers, entries) in wishes {
+            hosts.make(name, servers, entries)?;
         }
         // Every host begins with the whole configuration.
         for (name, ..) in &wishes[1..] {
@@ -69,10 +82,17 @@ impl Hosts {
         Ok(hosts)
     }
 
-    fn make(&self, name: &str, servers: &str, entries: &[&str], address: Ipv4Addr) -> Result<()> {
-        let (site, address) = (self.path(name).display().to_string(), address.to_string());
+    /// Prints nothing at the end: for a program, whose output nobody holds back.
+    #[must_use]
+    pub fn quietly(mut self) -> Self {
+        self.shows = Shows::Nothing;
+        self
+    }
+
+    fn make(&self, name: &str, servers: &str, entries: &[&str]) -> Result<()> {
+        let (site, address) = (self.path(name).display().to_string(), self.address(name)?.to_string());
         let mut set: Vec<String> = vec!["/*/common/defaultDomain=example.test".into()];
-        set.push(format!("/{name}/common/listenAddresses=127.0.0.1"));
+        set.push(format!("/{name}/common/listenAddresses={address}"));
         for (server, key, service) in PORTS {
             set.push(format!("/{name}/{server}/{key}={}", self.port(service)));
         }
@@ -137,6 +157,26 @@ impl Hosts {
         Ok(())
     }
 
+    /// Lets a host stand still, as one does that cannot be reached any more, until [`Hosts::thaw`].
+    ///
+    /// # Errors
+    /// Where it does not run.
+    pub fn freeze(&self, name: &str) -> Result<()> {
+        signal(self.process(name)?, Signal::SIGSTOP)
+    }
+
+    /// Lets a host go on that stood still.
+    ///
+    /// # Errors
+    /// Where it does not run.
+    pub fn thaw(&self, name: &str) -> Result<()> {
+        signal(self.process(name)?, Signal::SIGCONT)
+    }
+
+    fn process(&self, name: &str) -> Result<&Child> {
+        self.processes.get(name).with_context(|| format!("{name} does not run"))
+    }
+
     /// The site folder of a host.
     pub fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
@@ -146,12 +186,25 @@ impl Hosts {
         self.base + service as u16
     }
 
-    /// A connection to a service.
+    /// Where a service of a host is reached.
+    ///
+    /// # Errors
+    /// Where there is no such host.
+    pub fn place(&self, host: &str, service: Service) -> Result<(Ipv4Addr, u16)> {
+        Ok((self.address(host)?, self.port(service)))
+    }
+
+    /// A connection to a service of a host.
     ///
     /// # Errors
     /// Where nobody answers.
-    pub fn connect(&self, service: Service) -> Result<Connection> {
-        Connection::open(self.port(service))
+    pub fn connect(&self, host: &str, service: Service) -> Result<Connection> {
+        let (address, port) = self.place(host, service)?;
+        Connection::open_at(address, port)
+    }
+
+    fn address(&self, host: &str) -> Result<Ipv4Addr> {
+        self.addresses.get(host).copied().with_context(|| format!("no host {host}"))
     }
 
     /// Runs an administrative command on a host; it must succeed.
@@ -200,7 +253,9 @@ impl Drop for Hosts {
             let _ = child.wait();
         }
         // Shown by the test harness only where the test fails.
-        self.show();
+        if self.shows == Shows::All {
+            self.show();
+        }
     }
 }
 

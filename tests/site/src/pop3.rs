@@ -19,16 +19,23 @@ impl Pop3 {
     pub fn login(site: &Site, account: Account) -> Result<Self> {
         let mut session = None;
         // A session before this one that was not ended by QUIT holds the mailbox until the server has noticed.
-        until("the mailbox is free", || {
-            let mut pop = Self { connection: site.connect(Service::Pop3)? };
-            pop.ok()?;
-            pop.command(&format!("USER {}", account.address))?;
-            match pop.command(&format!("PASS {}", account.password)) {
-                Err(error) if error.to_string().contains("[IN-USE]") => Ok(false),
-                answer => answer.map(|_| session.insert(pop)).map(|_| true),
-            }
+        until("the mailbox is free", || match Self::login_over(site.connect(Service::Pop3)?, account) {
+            Err(error) if error.to_string().contains("[IN-USE]") => Ok(false),
+            answer => answer.map(|pop| session.insert(pop)).map(|_| true),
         })?;
         session.context("no session")
+    }
+
+    /// The same over a connection to wherever the service is; who holds the mailbox is not waited for.
+    ///
+    /// # Errors
+    /// Where it refuses.
+    pub fn login_over(connection: Connection, account: Account) -> Result<Self> {
+        let mut pop = Self { connection };
+        pop.ok()?;
+        pop.command(&format!("USER {}", account.address))?;
+        pop.command(&format!("PASS {}", account.password))?;
+        Ok(pop)
     }
 
     /// Sends a command that must be answered with `+OK`, and returns the text behind it.

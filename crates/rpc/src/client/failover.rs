@@ -1,6 +1,6 @@
 //! The same role at several peers, in order of preference: the own host first.
 //!
-//! A peer that is away is passed over at once and looked for beside. What changes something goes to a second peer only
+//! A peer that is away is passed over at once; it is looked for beside the calls. What changes something goes to a second peer only
 //! where it is known by its request id, or has certainly not gone out to the first.
 
 use super::Remote;
@@ -89,9 +89,6 @@ impl Asks for Peers {
         R: Message + Default + 'static,
     {
         let away: Vec<bool> = self.0.iter().map(|peer| peer.is_away()).collect();
-        if away.contains(&false) {
-            self.0.iter().filter(|peer| peer.is_away()).for_each(Peer::look_for);
-        }
         let order = order(&away);
         let Some(clock) = self.0.first().map(|peer| peer.env().clock.clone()) else {
             return Err(Unanswered::NotSent);

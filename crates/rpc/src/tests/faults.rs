@@ -46,6 +46,28 @@ async fn its_22791_its_22631_a_peer_that_is_away_is_said_once_and_found_again() 
 }
 
 #[tokio::test]
+async fn a_peer_with_many_connections_is_found_again_after_all_of_them_were_cut() {
+    let env = Env::for_test("popserv");
+    let (store, pipes, _) = remote(&env, a_store());
+    let call = call(1);
+    let ask = || store.mailbox_usage(&call, MailboxId(1));
+    // One call on each connection.
+    assert!(ask().await.is_ok() && ask().await.is_ok());
+    pipes.open.store(false, Ordering::Release);
+    pipes.restart();
+    assert_eq!(ask().await, Err(StoreError::Unavailable));
+    pipes.open.store(true, Ordering::Release);
+    let back = async {
+        let mut well = 0;
+        while well < 4 {
+            well = if ask().await.is_ok() { well + 1 } else { 0 };
+            env.clock.sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(30), back).await.unwrap();
+}
+
+#[tokio::test]
 async fn its_19246_a_failure_to_connect_names_host_port_and_cause() {
     let env = Env::for_test("mta");
     let (directory, pipes, _) = remote(&env, Served::default());

@@ -12,7 +12,7 @@ use super::reclaim::name_at;
 use super::rows::{OwnRows, Rows};
 use super::segments::Segment;
 use super::transaction::Transaction;
-use super::{ShardError, View, live};
+use super::{Shard, ShardError, View, live};
 use crate::codec::Reader;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
@@ -113,12 +113,33 @@ impl Transaction<'_> {
     }
 }
 
+impl Shard {
+    /// Compares the shard with all references that `list` finds in its rows, both at one moment. No segment goes
+    /// meanwhile: a file that is removed between the moment and the look at it would be a loss to the rows of before.
+    ///
+    /// # Errors
+    /// What `list` returned; [`ShardError::Corrupt`] where the shard's own rows cannot be read, [`ShardError::Io`].
+    pub async fn audit<F>(&self, list: F) -> Result<Audit, ShardError>
+    where
+        F: FnOnce(&View<'_>) -> Result<References, ShardError> + Send + 'static,
+    {
+        let hold = self.hold();
+        hold.settled().await;
+        let audit = move |view: &View<'_>| {
+            // Until the end, also where nobody waits for it any more.
+            let _hold = hold;
+            view.audit(&list(view)?)
+        };
+        self.read(audit).await
+    }
+}
+
 impl View<'_> {
-    /// Compares the shard with all references that the rows of this view have.
+    /// Compares the files with all references that the rows of this view have; the files must stay as they are.
     ///
     /// # Errors
     /// [`ShardError::Corrupt`] where the shard's own rows cannot be read, [`ShardError::Io`].
-    pub fn audit(&self, references: &References) -> Result<Audit, ShardError> {
+    pub(crate) fn audit(&self, references: &References) -> Result<Audit, ShardError> {
         let mut audit = Audit::default();
         let mut missing: BTreeSet<Location> = references.0.keys().copied().collect();
         let moved = self.moved()?;

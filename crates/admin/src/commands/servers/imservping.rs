@@ -84,7 +84,11 @@ async fn run(context: &mut Context) -> Outcome {
 
 /// Asks the servers of a host, all at the same time.
 async fn probe_host(context: &Context, host: &HostName, named: &[String]) -> Vec<Probed> {
-    let failed = |server: &str, why: String| Probed { host: host.clone(), server: server.to_owned(), failure: Some(why) };
+    let failed = |server: &str, why: String| Probed {
+        host: host.clone(),
+        server: server.to_owned(),
+        failure: Some(why),
+    };
     let servers = match named {
         [] => wanted(context, host).await,
         named => Ok(named.to_vec()),

@@ -1,7 +1,7 @@
 //! What is known of the servers of this host, with a daemon or without one.
 
-use crate::connect::ask;
 use crate::command::Opt;
+use crate::connect::ask;
 use crate::context::{Context, Failure, NoManager};
 use crate::output::{Cell, Column, Console, Layout, Listing, Tint};
 use crate::site::Site;
@@ -66,8 +66,11 @@ pub(super) fn stopped(server: &Server) -> ServerStatus {
 }
 
 /// Names other hosts.
-pub(super) const HOST: Opt =
-    Opt { name: "host", value: Some("HOST"), help: "These hosts, parted by commas, or allhosts, instead of this one" };
+pub(super) const HOST: Opt = Opt {
+    name: "host",
+    value: Some("HOST"),
+    help: "These hosts, parted by commas, or allhosts, instead of this one",
+};
 
 /// The servers of a host, as its manager says.
 ///

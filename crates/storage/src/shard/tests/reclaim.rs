@@ -153,3 +153,36 @@ async fn while_it_is_held_nothing_is_given_back() {
     drop(hold);
     shard.punch(1).await.unwrap();
 }
+
+#[tokio::test]
+async fn what_dies_while_it_is_audited_is_not_taken_for_lost() {
+    let dir = tempfile::tempdir().unwrap();
+    let shard = open(dir.path());
+    let blobs = fill(&shard, 1, 70_000).await;
+    let shard = settled(&dir, shard).await;
+    let (begun, beginning) = tokio::sync::oneshot::channel();
+    let (go_on, waiting) = std::sync::mpsc::channel();
+    let referred = blobs.clone();
+    let audit = {
+        let shard = shard.clone();
+        tokio::spawn(async move {
+            let list = move |_: &View<'_>| {
+                begun.send(()).unwrap();
+                waiting.recv().unwrap();
+                let mut references = References::default();
+                referred.iter().for_each(|blob| references.add(blob));
+                Ok(references)
+            };
+            shard.audit(list).await
+        })
+    };
+    beginning.await.unwrap();
+    release(&shard, &blobs).await;
+    assert_eq!(shard.status().dead_segments, 1);
+    keeper::tend(&shard.shared);
+    go_on.send(()).unwrap();
+    let audit = audit.await.unwrap().unwrap();
+    assert!(audit.widows.is_empty() && audit.damaged.is_empty(), "{audit:?}");
+    keeper::tend(&shard.shared);
+    assert_eq!(shard.status().dead_segments, 0);
+}
