@@ -8,7 +8,7 @@
 use crate::arguments::{self, Arguments, Asked};
 use crate::command::{Command, Exit, Place};
 use crate::commands::{self, InputFile, Then};
-use crate::context::{Context, Failure, NO_SITE, Roles};
+use crate::context::{Context, Failure, Hosts, NO_SITE, Roles};
 use crate::frame::{self, Frame, REVISION, Request};
 use crate::output::{Console, Format, Gone, PIECE, Step, Stream, Terminal};
 use crate::render;
@@ -21,7 +21,6 @@ use env::random::Random;
 use roles::manager::Manager;
 use std::ffi::OsString;
 use std::future::Future;
-use std::os::fd::{AsRawFd as _, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::process::ExitCode;
@@ -36,8 +35,6 @@ use tokio::time::timeout;
 const ANSWER_WITHIN: Duration = Duration::from_secs(10);
 /// Most bytes that are kept of what a command says.
 const MAX_KEPT: usize = 4 << 20;
-/// Longest path that fits into the address of a Unix socket.
-const MAX_SOCKET_PATH: usize = 100;
 
 /// Opens a site in this process, for commands that run while no daemon does.
 pub trait Opener: Sync {
@@ -151,8 +148,27 @@ pub(crate) async fn run(
     roles: Option<Roles>,
     terminal: Box<dyn Terminal>,
 ) -> Exit {
-    let manager = roles.as_ref().map(|roles| Arc::clone(&roles.manager));
-    run_over(row, arguments, site, (roles, manager), terminal).await
+    let over = roles.map_or_else(Over::default, Over::roles);
+    run_over(row, arguments, site, over, terminal).await
+}
+
+/// What of the servers a command has.
+#[derive(Default)]
+pub(crate) struct Over {
+    /// See [`Context::servers`].
+    pub(crate) servers: Option<Roles>,
+    /// See [`Context::manager`].
+    pub(crate) manager: Option<Arc<dyn Manager>>,
+    /// See [`Context::hosts`].
+    pub(crate) hosts: Option<Arc<dyn Hosts>>,
+}
+
+impl Over {
+    /// All of it.
+    pub(crate) fn roles(roles: Roles) -> Self {
+        let (manager, hosts) = (Arc::clone(&roles.manager), Arc::clone(&roles.hosts));
+        Self { servers: Some(roles), manager: Some(manager), hosts: Some(hosts) }
+    }
 }
 
 /// As [`run`], also where there is a manager and no server.
@@ -160,13 +176,13 @@ pub(crate) async fn run_over(
     row: &'static Command,
     arguments: Arguments,
     site: Option<Arc<Site>>,
-    (servers, manager): (Option<Roles>, Option<Arc<dyn Manager>>),
+    Over { servers, manager, hosts }: Over,
     terminal: Box<dyn Terminal>,
 ) -> Exit {
     let format = if arguments.has("json") { Format::Json } else { Format::Text };
     let console = Console::new(terminal, row.name, format);
     let random = Random::system();
-    let mut context = Context { folder: site, arguments, console, servers, manager, random };
+    let mut context = Context { folder: site, arguments, console, servers, manager, hosts, random };
     let outcome = (row.run)(&mut context).await;
     end(row, context.console, outcome).await
 }
@@ -382,40 +398,9 @@ impl Terminal for FromFile {
 /// Connects to a socket; `None` where nobody listens on it.
 pub(crate) async fn connect(socket: &Path) -> anyhow::Result<Option<UnixStream>> {
     use std::io::ErrorKind::{ConnectionRefused, NotFound};
-    let near = match Near::of(socket) {
-        Err(error) if error.kind() == NotFound => return Ok(None),
-        near => near?,
-    };
-    match UnixStream::connect(near.path()).await {
+    match net::local::connect(socket).await {
         Ok(stream) => Ok(Some(stream)),
         Err(error) if matches!(error.kind(), NotFound | ConnectionRefused) => Ok(None),
         Err(error) => Err(error).with_context(|| format!("cannot connect to {}", socket.display())),
-    }
-}
-
-/// A path to a socket that fits into a socket's address, however deep the site's folder lies.
-pub(crate) struct Near {
-    path: PathBuf,
-    /// Keeps the shortened path valid.
-    _folder: Option<OwnedFd>,
-}
-
-impl Near {
-    /// Shortens the path where it has to be, by way of an open descriptor of its folder.
-    pub(crate) fn of(socket: &Path) -> std::io::Result<Self> {
-        let (Some(folder), Some(name)) = (socket.parent(), socket.file_name()) else {
-            return Ok(Self { path: socket.to_owned(), _folder: None });
-        };
-        if socket.as_os_str().len() <= MAX_SOCKET_PATH {
-            return Ok(Self { path: socket.to_owned(), _folder: None });
-        }
-        let folder: OwnedFd = std::fs::File::open(folder)?.into();
-        let path = PathBuf::from(format!("/proc/self/fd/{}", folder.as_raw_fd())).join(name);
-        Ok(Self { path, _folder: Some(folder) })
-    }
-
-    /// The path, valid as long as this value lives.
-    pub(crate) fn path(&self) -> &Path {
-        &self.path
     }
 }

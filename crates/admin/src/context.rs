@@ -32,6 +32,8 @@ pub struct Context {
     pub servers: Option<Roles>,
     /// The manager of this host, where one runs: also in a process that has no servers of its own.
     pub manager: Option<Arc<dyn Manager>>,
+    /// The other hosts, as [`Context::manager`].
+    pub hosts: Option<Arc<dyn Hosts>>,
     /// Chance, for ids of requests.
     pub random: Random,
 }
@@ -149,6 +151,30 @@ impl Context {
         self.servers.as_ref().ok_or_else(|| Failure::because("the site is not running"))
     }
 
+    /// The manager of a host: here, or over the wire.
+    ///
+    /// # Errors
+    /// Where the site is not running on this host, or has no such host.
+    pub fn manager_of(&self, host: &HostName) -> Result<Arc<dyn Manager>, NoManager> {
+        if self.folder.as_ref().is_some_and(|site| site.host() == host) {
+            return self.manager.clone().ok_or(NoManager::NotRunning);
+        }
+        let hosts = self.hosts.as_ref().ok_or(NoManager::NotRunning)?;
+        hosts.manager(host).ok_or(NoManager::NoHost)
+    }
+
+    /// The hosts that a word of the command line names: one, several parted by commas, or `allhosts`.
+    ///
+    /// # Errors
+    /// Where no site is named.
+    pub fn hosts_named(&self, word: &str) -> Result<Vec<HostName>, Failure> {
+        Ok(match (word, &self.hosts) {
+            ("allhosts", Some(hosts)) => hosts.names(),
+            ("allhosts", None) => vec![self.site()?.host().clone()],
+            (named, _) => named.split(',').map(HostName::new).collect(),
+        })
+    }
+
     /// Goes to where the mailbox of this account is: [`Context::roles`] has that store from here on.
     pub fn go_to(&mut self, home: &HostName) {
         if let Some(roles) = &mut self.servers {
@@ -161,6 +187,15 @@ impl Context {
         let request = self.random.request_id();
         Call::new(request, TraceId::new(&format!("{:032x}", request.0)))
     }
+}
+
+/// Why there is no manager to ask.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NoManager {
+    /// Nothing runs on this host by which another could be asked.
+    NotRunning,
+    /// The site has no such host.
+    NoHost,
 }
 
 /// What is said where no site is named.

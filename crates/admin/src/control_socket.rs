@@ -8,15 +8,14 @@
 
 use crate::arguments::{self, Asked};
 use crate::command::{Command, Group};
-use crate::connect::{self, Near};
-use crate::context::Roles;
+use crate::connect::{self, Over};
+use crate::context::{Hosts, Roles};
 use crate::frame::{self, Frame, REVISION, Request};
 use crate::output::{Gone, Step, Stream, Terminal};
 use crate::site::Site;
 use env::tasks::Tasks;
 use roles::manager::Manager;
 use std::io::{Error, ErrorKind, Result};
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -56,10 +55,15 @@ pub enum Behind {
     Processes {
         /// Looks after them.
         manager: Arc<dyn Manager>,
+        /// The other hosts.
+        hosts: Arc<dyn Hosts>,
         /// The control socket of the process that a command is best run in; `None`: none is running.
-        whom: Arc<dyn Fn() -> Option<PathBuf> + Send + Sync>,
+        whom: Whom,
     },
 }
+
+/// Finds the process for a command.
+pub type Whom = Arc<dyn Fn(&Command) -> Option<PathBuf> + Send + Sync>;
 
 impl From<Roles> for Behind {
     fn from(roles: Roles) -> Self {
@@ -72,16 +76,19 @@ impl Behind {
     fn elsewhere(&self, row: &Command) -> Option<std::result::Result<PathBuf, String>> {
         match self {
             Self::Processes { whom, .. } if row.group != Group::Servers => {
-                Some(whom().ok_or_else(|| "no server of this host is running".to_owned()))
+                Some(whom(row).ok_or_else(|| "no server of this host is running".to_owned()))
             }
             _ => None,
         }
     }
 
-    fn parts(&self) -> (Option<Roles>, Option<Arc<dyn Manager>>) {
+    fn over(&self) -> Over {
         match self {
-            Self::Here(roles) => (Some(roles.clone()), Some(Arc::clone(&roles.manager))),
-            Self::Processes { manager, .. } => (None, Some(Arc::clone(manager))),
+            Self::Here(roles) => Over::roles(roles.clone()),
+            Self::Processes { manager, hosts, .. } => {
+                let (manager, hosts) = (Some(Arc::clone(manager)), Some(Arc::clone(hosts)));
+                Over { servers: None, manager, hosts }
+            }
         }
     }
 }
@@ -92,16 +99,7 @@ impl Behind {
 /// # Errors
 /// Where the folder is not there or not writable.
 pub fn bind(socket: &Path) -> Result<UnixListener> {
-    let made = socket.with_extension("new");
-    match std::fs::remove_file(&made) {
-        Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
-        _ => {}
-    }
-    let near = Near::of(&made)?;
-    let listener = UnixListener::bind(near.path())?;
-    std::fs::set_permissions(&made, std::fs::Permissions::from_mode(0o600))?;
-    std::fs::rename(&made, socket)?;
-    Ok(listener)
+    UnixListener::from_std(net::local::bind(socket)?)
 }
 
 /// Takes commands until the daemon ends.
@@ -121,20 +119,13 @@ pub async fn serve(listener: UnixListener, served: Served) {
         let permit = Arc::clone(&free).try_acquire_owned();
         let (tasks, served) = (served.tasks.clone(), Arc::clone(&served));
         tasks.spawn(async move {
-            let refused = check_peer(&stream).or(permit.is_err().then_some("too many commands are running"));
+            let stranger = "only the user of the daemon and root may give commands";
+            let refused = (!net::local::is_ours(&stream)).then_some(stranger);
+            let refused = refused.or(permit.is_err().then_some("too many commands are running"));
             // An error is the other side's absence: there is nobody to tell.
             let _ = attend(stream, &served, refused).await;
             drop(permit);
         });
-    }
-}
-
-/// Why this peer may not give commands.
-fn check_peer(stream: &UnixStream) -> Option<&'static str> {
-    let own = rustix::process::geteuid().as_raw();
-    match stream.peer_cred() {
-        Ok(peer) if peer.uid() == own || peer.uid() == 0 => None,
-        _ => Some("only the user of the daemon and root may give commands"),
     }
 }
 
@@ -158,7 +149,7 @@ async fn attend(stream: UnixStream, served: &Served, refused: Option<&str>) -> R
             let to = Arc::new(Mutex::new(to));
             let (pieces, input) = mpsc::channel(1);
             let terminal = Remote { to: Arc::clone(&to), input, colour: request.colour };
-            let (site, over) = (Some(Arc::clone(&served.site)), served.roles.parts());
+            let (site, over) = (Some(Arc::clone(&served.site)), served.roles.over());
             let running = connect::run_over(row, arguments, site, over, Box::new(terminal));
             let mut stopping = served.tasks.stopping();
             let exit = tokio::select! {

@@ -80,6 +80,11 @@ impl Site {
         self.folder.join(format!("run/{server}.sock"))
     }
 
+    /// Where a server that is a process of its own is asked by the others of this host. Mode 0600.
+    pub fn rme_socket(&self, server: &str) -> PathBuf {
+        self.folder.join(format!("run/{server}.rme"))
+    }
+
     /// What a daemon that was started in the background says before its logs are open.
     pub fn start_log(&self) -> PathBuf {
         self.folder.join("log/intermail.out")

@@ -1,6 +1,7 @@
 //! What this process says of itself.
 
 use crate::configuration::InForce;
+use crate::monitor::Page;
 use catalog::event::Severity;
 use env::Env;
 use env::clock::Moment;
@@ -18,15 +19,16 @@ const OF_CONFIGURATION: &str = "Conf";
 pub struct ProcessProbe {
     env: Env,
     configuration: Arc<InForce>,
+    page: Arc<dyn Page>,
     version: &'static str,
     begun: Moment,
 }
 
 impl ProcessProbe {
     /// Counts its time from now on.
-    pub fn new(env: Env, configuration: Arc<InForce>, version: &'static str) -> Self {
+    pub fn new(env: Env, configuration: Arc<InForce>, page: Arc<dyn Page>, version: &'static str) -> Self {
         let begun = env.clock.moment();
-        Self { env, configuration, version, begun }
+        Self { env, configuration, page, version, begun }
     }
 
     async fn report(&self) -> Result<ProcessReport, ProbeError> {
@@ -50,12 +52,17 @@ impl Probe for ProcessProbe {
     fn process_report<'a>(&'a self, _call: &'a Call) -> Answer<'a, ProcessReport, ProbeError> {
         Box::pin(self.report())
     }
+
+    fn process_metrics<'a>(&'a self, _call: &'a Call) -> Answer<'a, String, ProbeError> {
+        Box::pin(async { Ok(self.page.text().await) })
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::configuration::{Files, load};
+    use crate::monitor::{Pages, Sources};
     use catalog::events::conf::ConfParmError;
     use catalog::events::nio::{NioAcceptFail, NioConnNotAllowed};
     use mail::id::TraceId;
@@ -73,7 +80,8 @@ mod tests {
         let env = Env::for_test("immgrserv");
         let checksum = load(&files).unwrap().checksum;
         let in_force = InForce::new(files, env.settings.clone(), env.log.clone(), checksum);
-        let probe = ProcessProbe::new(env.clone(), Arc::new(in_force), "1.0");
+        let page = Arc::new(Pages::new(env.clone(), Sources::default()));
+        let probe = ProcessProbe::new(env.clone(), Arc::new(in_force), page, "1.0");
         env.log.emit(&ConfParmError { key: "x", value: "", reason: "" });
         env.log.emit(&NioAcceptFail { error: "none left" });
         for _ in 0..2 {
@@ -83,5 +91,7 @@ mod tests {
         let report = probe.process_report(&call).await.unwrap();
         assert_eq!((report.errors, report.refused, report.host.as_str()), (1, 2, "localhost"));
         assert_eq!(report.configuration.in_force, report.configuration.file);
+        let page = probe.process_metrics(&call).await.unwrap();
+        assert!(page.contains("intermail_log_events_total{severity=\"Warn\"} 2"), "{page}");
     }
 }

@@ -50,7 +50,7 @@ pub(crate) async fn tell(session: &mut Session<'_>, may: May) -> Result<(), End>
     if may == May::Nothing {
         return Ok(());
     }
-    let mut ask = heard(session)? || may == May::AskAll || session.selected()?.behind;
+    let mut ask = heard(session) || may == May::AskAll || session.selected()?.behind;
     let mut grown = false;
     while ask {
         let (news, more) = match learn(session).await {
@@ -84,14 +84,15 @@ pub(crate) async fn tell(session: &mut Session<'_>, may: May) -> Result<(), End>
 }
 
 /// Whether the store has said that something has changed.
-fn heard(session: &mut Session<'_>) -> Result<bool, End> {
-    let Some(watch) = session.watch.as_mut() else { return Ok(true) };
+fn heard(session: &mut Session<'_>) -> bool {
+    let Some(watch) = session.watch.as_mut() else { return true };
     let mut context = std::task::Context::from_waker(std::task::Waker::noop());
-    match watch.changed().as_mut().poll(&mut context) {
-        Poll::Ready(Ok(())) => Ok(true),
-        Poll::Ready(Err(_)) => Err(End::StoreGone),
-        Poll::Pending => Ok(false),
+    let polled = watch.changed().as_mut().poll(&mut context);
+    // The store may have begun anew: it is asked, and without a watch it is asked each time.
+    if matches!(polled, Poll::Ready(Err(_))) {
+        session.watch = None;
     }
+    polled.is_ready()
 }
 
 /// Asks once. `None` where the mailbox is not what it was; `true` where there is more.

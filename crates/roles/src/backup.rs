@@ -58,6 +58,15 @@ pub struct Make {
     pub keep: usize,
 }
 
+/// A part of a backup that another process of the host is making.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Join {
+    /// The folder of its generation.
+    pub folder: String,
+    /// Bytes a second that may be read; 0: no limit.
+    pub rate: u64,
+}
+
 /// A backup that was made.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Made {
@@ -121,6 +130,10 @@ pub trait Backup: Send + Sync {
     /// Makes a backup while everything serves. Takes as long as it takes; where the answer is not waited for any more, it
     /// ends and leaves no generation.
     fn backup_make<'a>(&'a self, call: &'a Call, make: Make) -> Answer<'a, Made, BackupError>;
+
+    /// Adds what the servers of this process have to a generation that another process of the host has begun and will
+    /// finish.
+    fn backup_join<'a>(&'a self, call: &'a Call, join: Join) -> Answer<'a, Progress, BackupError>;
 
     /// How far the backup is that is being made; `None` where none is.
     fn backup_progress<'a>(&'a self, call: &'a Call) -> Answer<'a, Option<Progress>, BackupError>;

@@ -72,6 +72,21 @@ pub struct ProcessReport {
 pub trait Probe: Send + Sync {
     /// What it is and has.
     fn process_report<'a>(&'a self, call: &'a Call) -> Answer<'a, ProcessReport, ProbeError>;
+
+    /// What it counts, as a page in the text format of Prometheus. At most [`MAX_PAGE`] bytes.
+    fn process_metrics<'a>(&'a self, call: &'a Call) -> Answer<'a, String, ProbeError>;
+}
+
+/// Longest page of metrics: many times what all rows of the catalog make.
+pub const MAX_PAGE: usize = 4 << 20;
+
+/// A process, as whoever watches its host sees it.
+#[derive(Clone)]
+pub struct Process {
+    /// The server that it is; `None`: all of its host are in it.
+    pub server: Option<String>,
+    /// Asks it.
+    pub probe: Arc<dyn Probe>,
 }
 
 /// A host, as whoever watches it sees it.
@@ -82,7 +97,7 @@ pub struct Host {
     /// Its servers.
     pub manager: Arc<dyn Manager>,
     /// The processes that they run in.
-    pub processes: Vec<Arc<dyn Probe>>,
+    pub processes: Vec<Process>,
 }
 
 /// The hosts of a site: in this process or beyond a wire.

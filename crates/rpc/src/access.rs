@@ -80,7 +80,19 @@ impl Door {
         identity: Arc<Identity>,
         access: AccessList,
     ) -> io::Result<Self> {
-        let socket = std::net::TcpListener::bind(address)?;
+        Self::over(env, std::net::TcpListener::bind(address)?, identity, access)
+    }
+
+    /// Over a socket that listens already.
+    ///
+    /// # Errors
+    /// What the system said.
+    pub fn over(
+        env: Env,
+        socket: std::net::TcpListener,
+        identity: Arc<Identity>,
+        access: AccessList,
+    ) -> io::Result<Self> {
         socket.set_nonblocking(true)?;
         let socket = TcpListener::from_std(socket)?;
         Ok(Self { socket, identity, access, env, inside: Arc::default() })

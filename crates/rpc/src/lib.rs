@@ -5,7 +5,8 @@
 //! which host has a role, who may deliver, what a failure means for mail is the business of those above and below.
 //!
 //! `convert` has messages and plain types, `header` what every call carries, `body` the bodies of messages, `pool` the
-//! connections to a peer, `access` who may connect, `identity` the certificates.
+//! connections to a peer, `access` who may connect, `identity` the certificates, `local` the processes of one host among
+//! themselves.
 
 pub mod access;
 mod body;
@@ -13,6 +14,7 @@ pub mod client;
 mod convert;
 pub mod header;
 pub mod identity;
+pub mod local;
 pub mod pool;
 pub mod serve;
 

@@ -2,14 +2,17 @@
 //!
 //! In this order: mail goes from the queue to the store, so what is in neither copy was in neither place, and what is in
 //! both is known by its request when it is delivered again. A mailbox whose account came later is of nobody; an account
-//! whose mailbox comes later gets it at its first use.
+//! whose mailbox comes later gets it at its first use. A server that is another process of this host is asked to add its
+//! part in its turn.
 
 use crate::folder;
 use crate::here::Here;
+use crate::partners::Partners;
 use admin::site::Site;
 use env::Env;
-use roles::backup::{Backup, BackupError, Made, Make, Progress, Recover, Recovered, What};
+use roles::backup::{Backup, BackupError, Join, Made, Make, Progress, Recover, Recovered, What};
 use roles::{Answer, Call};
+use rpc::client::Remote;
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -32,18 +35,19 @@ struct Inner {
     env: Env,
     site: Arc<Site>,
     here: Here,
+    partners: Arc<Partners>,
     current: Current,
 }
 
 impl SiteBackup {
-    /// Of what this process has.
-    pub(crate) fn new(env: Env, site: Arc<Site>, here: Here) -> Self {
-        Self(Arc::new(Inner { env, site, here, current: Current::default() }))
+    /// Of what this host has: in this process, or in others that are asked for it.
+    pub(crate) fn new(env: Env, site: Arc<Site>, here: Here, partners: Arc<Partners>) -> Self {
+        Self(Arc::new(Inner { env, site, here, partners, current: Current::default() }))
     }
 }
 
 impl Inner {
-    async fn make(&self, make: Make) -> Result<Made, BackupError> {
+    async fn make(&self, call: &Call, make: Make) -> Result<Made, BackupError> {
         let Make { folder, what, rate, keep } = make;
         let pace = Pace::new(&self.env.clock, move || Rate::per_second(rate));
         let (work, _begun) = self.current.begin(pace).ok_or(BackupError::Busy)?;
@@ -54,36 +58,82 @@ impl Inner {
             Ok((backups, new))
         };
         let (backups, new) = work.run(begin).await.map_err(tell)?;
-        let left_out = self.add_all(&new, what, &work).await.map_err(tell)?;
+        let mut elsewhere = Progress::default();
+        for server in parts(what) {
+            let joined = self.add(server, (new.folder(), rate), &work, call).await?;
+            elsewhere = sum(elsewhere, joined);
+        }
+        let left_out = match what {
+            What::Site => self.add_site(&new, &work).await.map_err(tell)?,
+            What::Messages => Vec::new(),
+        };
         let generation = new.number();
         let finish = move |_: &Steps| {
             new.finish()?;
             if keep == 0 { Ok(Vec::new()) } else { backups.prune(keep) }
         };
         let removed = work.run(finish).await.map_err(tell)?;
-        Ok(Made { generation, taken: now, progress: shown(work.progress()), removed, left_out })
+        let progress = sum(shown(work.progress()), elsewhere);
+        Ok(Made { generation, taken: now, progress, removed, left_out })
     }
 
-    /// What every server here has; returns which files could not be read.
-    async fn add_all(&self, new: &New, what: What, work: &Work) -> Result<Vec<String>, backup::BackupError> {
-        let folder = new.folder();
+    /// Adds the part of one server, if this host has it; returns what another process has done for it.
+    async fn add(
+        &self,
+        server: &'static str,
+        (folder, rate): (&Path, u64),
+        work: &Work,
+        call: &Call,
+    ) -> Result<Progress, BackupError> {
+        if self.here.parts.has(server) {
+            return self.add_own(server, folder, work).await.map(|()| Progress::default()).map_err(tell);
+        }
+        let Some(other) = self.elsewhere(server) else { return Ok(Progress::default()) };
+        let join = Join { folder: folder.to_string_lossy().into_owned(), rate };
+        let named = |error: BackupError| match error {
+            BackupError::Failed(why) => BackupError::Failed(format!("{server}: {why}")),
+            other => other,
+        };
+        other.backup_join(call, join).await.map_err(named)
+    }
+
+    /// A server of this host that is another process.
+    fn elsewhere(&self, server: &'static str) -> Option<Remote> {
+        let other = !self.here.is_whole() && !self.here.parts.has(server);
+        let runs = other && self.partners.topology().own().runs(server);
+        runs.then(|| self.partners.of_host(&self.env, self.site.host(), server))
+    }
+
+    /// Adds what a server of this process has.
+    async fn add_own(&self, server: &str, folder: &Path, work: &Work) -> Result<(), backup::BackupError> {
         let (Here { directory, queue, .. }, store) = (&self.here, self.here.store());
-        if let Some(queue) = queue.as_ref().filter(|_| what == What::Site) {
-            queue.back_up(folder, work).await?;
+        match (server, queue, store, directory) {
+            (servers::QUEUE, Some(queue), ..) => queue.back_up(folder, work).await,
+            (servers::STORE, _, Some(store), _) => store.back_up(folder, work).await,
+            (servers::DIRECTORY, .., Some(directory)) => {
+                let name = name_in(&self.site, &folder::directory_file(&self.site));
+                let no_name = || backup::BackupError::Refused("the name of the directory".into());
+                directory.back_up(folder, &name.ok_or_else(no_name)?, work).await
+            }
+            _ => Ok(()),
         }
-        if let Some(store) = store {
-            store.back_up(folder, work).await?;
+    }
+
+    /// For a generation that another process has begun.
+    async fn join(&self, Join { folder, rate }: Join) -> Result<Progress, BackupError> {
+        let pace = Pace::new(&self.env.clock, move || Rate::per_second(rate));
+        let (work, _begun) = self.current.begin(pace).ok_or(BackupError::Busy)?;
+        for server in parts(What::Site) {
+            if self.here.parts.has(server) {
+                self.add_own(server, Path::new(&folder), &work).await.map_err(tell)?;
+            }
         }
-        if what == What::Messages {
-            return Ok(Vec::new());
-        }
-        if let Some(directory) = directory {
-            let name = name_in(&self.site, &folder::directory_file(&self.site));
-            let name =
-                name.ok_or_else(|| backup::BackupError::Refused("the name of the directory".into()))?;
-            directory.back_up(folder, &name, work).await?;
-        }
-        let mut joining = Joining::new(folder, servers::SITE)?;
+        Ok(shown(work.progress()))
+    }
+
+    /// Adds the files of the site itself; returns which of them could not be read.
+    async fn add_site(&self, new: &New, work: &Work) -> Result<Vec<String>, backup::BackupError> {
+        let mut joining = Joining::new(new.folder(), servers::SITE)?;
         let site = Arc::clone(&self.site);
         let copy = move |steps: &Steps| {
             let left_out = add_files(&site, &mut joining, steps)?;
@@ -94,9 +144,25 @@ impl Inner {
     }
 }
 
+/// The servers that have something, in the order of the module's header.
+fn parts(what: What) -> &'static [&'static str] {
+    match what {
+        What::Site => &[servers::QUEUE, servers::STORE, servers::DIRECTORY],
+        What::Messages => &[servers::STORE],
+    }
+}
+
+fn sum(a: Progress, b: Progress) -> Progress {
+    Progress { done: a.done + b.done, total: a.total + b.total, written: a.written + b.written }
+}
+
 impl Backup for SiteBackup {
-    fn backup_make<'a>(&'a self, _: &'a Call, make: Make) -> Answer<'a, Made, BackupError> {
-        Box::pin(self.0.make(make))
+    fn backup_make<'a>(&'a self, call: &'a Call, make: Make) -> Answer<'a, Made, BackupError> {
+        Box::pin(self.0.make(call, make))
+    }
+
+    fn backup_join<'a>(&'a self, _: &'a Call, join: Join) -> Answer<'a, Progress, BackupError> {
+        Box::pin(self.0.join(join))
     }
 
     fn backup_progress<'a>(&'a self, _: &'a Call) -> Answer<'a, Option<Progress>, BackupError> {
@@ -105,8 +171,11 @@ impl Backup for SiteBackup {
 
     fn mailbox_recover<'a>(&'a self, call: &'a Call, recover: Recover) -> Answer<'a, Recovered, BackupError> {
         Box::pin(async move {
-            let none = || BackupError::Refused("this process has no message store".into());
-            self.0.here.store().ok_or_else(none)?.recover(call, recover).await
+            match (self.0.here.store(), self.0.elsewhere(servers::STORE)) {
+                (Some(store), _) => store.recover(call, recover).await,
+                (None, Some(other)) => other.mailbox_recover(call, recover).await,
+                (None, None) => Err(BackupError::Refused("this host has no message store".into())),
+            }
         })
     }
 }

@@ -1,21 +1,21 @@
-//! The ports on which the servers of this process are asked by the others of the site.
+//! Where the servers of this process are asked by the others of the site.
 //!
-//! One port a server (`rmePort`), opened only where somebody can ask: the site has other hosts, or this process serves only
-//! a part of its host. Who may connect is `rmeAccessList`, else the hosts of the site; names among them are looked up again
+//! One socket a server in the site's folder, where this process is only a part of its host, for the others of it; one port
+//! a server (`rmePort`), where the site has other hosts. Who may connect there is `rmeAccessList`, else the hosts of the site; names among them are looked up again
 //! every minute and whenever the configuration changes.
 
 use crate::partners::Partners;
+use crate::ports::{Doors, Held};
 use anyhow::Context as _;
 use arc_swap::ArcSwap;
 use catalog::events::conf::ConfParmError;
-use catalog::events::nio::NioListenFail;
 use catalog::keys::common::RME_ACCESS_LIST;
-use control::topology::Topology;
 use env::Env;
 use mail::network::Networks;
 use rpc::access::{AccessList, Door};
+use rpc::local::LocalDoor;
 use rpc::serve::{Dispatch, Served};
-use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,44 +25,50 @@ const LOOK_UP_EVERY: Duration = Duration::from_secs(60);
 /// This host itself, whatever else is listed.
 const SELF: [&str; 2] = ["127.0.0.0/8", "::1"];
 
-/// What one server offers, on its own port.
+/// What one server offers.
 pub(crate) struct Offer {
     /// Its surroundings.
     pub(crate) env: Env,
-    /// Its port.
-    pub(crate) port: u16,
+    /// Where it is asked.
+    pub(crate) doors: Doors,
     /// Where large bodies lie.
     pub(crate) run_dir: PathBuf,
-    /// What it answers for.
+    /// What it answers for to other hosts.
     pub(crate) served: Served,
+    /// What it answers for to other processes of its host.
+    pub(crate) served_here: Served,
 }
 
-/// Opens the ports and serves them until the tasks of the servers end.
+/// Opens the doors, but for those whose sockets are held, and serves them until the tasks of the servers end.
 ///
 /// # Errors
 /// Names the port that cannot be opened.
-pub(crate) async fn open(env: &Env, partners: &Arc<Partners>, offers: Vec<Offer>) -> anyhow::Result<()> {
-    let Some(identity) = partners.identity() else { return Ok(()) };
-    if offers.is_empty() {
-        return Ok(());
-    }
-    let access = keep_access(env, partners).await;
-    let ip = own_address(&partners.topology());
-    for offer in offers {
-        let address = SocketAddr::new(ip, offer.port);
-        let door = Door::bind(offer.env.clone(), address, Arc::clone(identity), Arc::clone(&access));
-        let door = door
-            .inspect_err(|error| offer.env.log.emit(&NioListenFail { address, error }))
-            .with_context(|| format!("cannot listen on {address} for the other servers (rmePort)"))?;
-        let dispatch = Dispatch::new(offer.env.clone(), offer.run_dir, offer.served);
-        offer.env.tasks.spawn(door.run(dispatch));
+pub(crate) async fn open(
+    env: &Env,
+    partners: &Arc<Partners>,
+    offers: Vec<Offer>,
+    mut held: Held,
+) -> anyhow::Result<()> {
+    let access = match offers.iter().any(|offer| offer.doors.port.is_some()) {
+        true => Some(keep_access(env, partners).await),
+        false => None,
+    };
+    for Offer { env, doors, run_dir, served, served_here } in offers {
+        let sockets = doors.open(&mut held).inspect_err(|error| error.tell(&env.log))?;
+        if let Some(socket) = sockets.local {
+            let door =
+                LocalDoor::over(env.clone(), socket).context("cannot serve this host's own servers")?;
+            let dispatch = Dispatch::new(env.clone(), run_dir.clone(), served_here);
+            env.tasks.spawn(door.run(dispatch));
+        }
+        // A host without an identity can show nobody who it is, and nobody could ask it.
+        if let (Some(socket), Some(identity), Some(access)) = (sockets.port, partners.identity(), &access) {
+            let door = Door::over(env.clone(), socket, Arc::clone(identity), Arc::clone(access));
+            let dispatch = Dispatch::new(env.clone(), run_dir, served);
+            env.tasks.spawn(door.context("cannot serve the other hosts (rmePort)")?.run(dispatch));
+        }
     }
     Ok(())
-}
-
-/// Where to listen: the address that others are told, where it is one; else everywhere.
-fn own_address(topology: &Topology) -> IpAddr {
-    topology.own().address.parse().unwrap_or(IpAddr::V6(Ipv6Addr::UNSPECIFIED))
 }
 
 /// The list of who may connect, kept up to date in a task.

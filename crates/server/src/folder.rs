@@ -13,8 +13,6 @@ use std::time::Duration;
 const FOLDERS: [&str; 9] =
     ["config", "log", "run", "tmp", "lib/certs", "lib/rme", "directory", "mss", "imqueueserv"];
 
-/// The name of a process that has all servers of a host, under a manager.
-pub(crate) const DAEMON: &str = "daemon";
 /// How often a server whose manager is gone is looked for; they drain in less than that.
 const ORPHAN_TRIES: u32 = 300;
 /// See [`ORPHAN_TRIES`].
@@ -32,7 +30,6 @@ pub(crate) fn create(folder: &Path, host: &str) -> anyhow::Result<Site> {
     for server in catalog::servers::SERVERS {
         make(&folder.join("tmp").join(server.name))?;
     }
-    make(&folder.join("tmp").join(DAEMON))?;
     write_new(&folder.join("config/hostname"), &format!("{host}\n"))?;
     write_new(&folder.join("config/config.db"), "# /<host>/<server>/<key>: [value]\n")?;
     Site::open(folder)
@@ -115,7 +112,7 @@ pub(crate) fn lock(site: &Site) -> anyhow::Result<LockFile> {
 
 /// Servers whose manager was killed drain and end by themselves.
 fn wait_for_orphans(site: &Site) -> anyhow::Result<()> {
-    for name in catalog::servers::SERVERS.iter().map(|server| server.name).chain([DAEMON]) {
+    for name in catalog::servers::SERVERS.iter().map(|server| server.name) {
         let path = site.server_pid_file(name);
         let mut tries = 0;
         while let Some(pid) = owner(&path).with_context(|| format!("cannot read {}", path.display()))? {

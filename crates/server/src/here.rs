@@ -3,6 +3,7 @@
 use crate::folder;
 use crate::keeper::Keeper;
 use crate::owners::Owners;
+use crate::partners::MANAGER;
 use admin::site::Site;
 use anyhow::Context as _;
 use catalog::keys::common::PRIMARY_DB_URL;
@@ -20,41 +21,52 @@ use std::sync::Arc;
 use storage::shard::{Holder, ShardOptions};
 use store::Store;
 
-/// Which parts of a host a process serves.
+/// How much of its host a process is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Share {
+    /// Everything that the host has: it answers as the manager of the host.
+    All,
+    /// Some servers; the rest of the host is in other processes.
+    Some,
+    /// The same, under the manager of the host.
+    Managed,
+}
+
+/// Which parts of a host a process serves.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Parts {
-    /// The directory.
-    pub(crate) directory: bool,
-    /// The message store.
-    pub(crate) store: bool,
-    /// The queue.
-    pub(crate) queue: bool,
-    /// Everything that the host has is in this process: it answers as the manager of the host.
-    pub(crate) whole: bool,
+    /// The servers, in start order.
+    servers: Vec<&'static str>,
+    /// How much of the host that is.
+    pub(crate) share: Share,
 }
 
 impl Parts {
     /// Those that the configuration asks this host for.
     pub(crate) fn of_host(settings: &Settings) -> Self {
         let sysadmin = settings.for_server("sysadmin");
-        let runs = |name: &str| SERVERS.iter().any(|s| s.name == name && sysadmin.get(s.run));
-        Self {
-            directory: runs("imdircacheserv"),
-            store: runs("mss"),
-            queue: runs("imqueueserv"),
-            whole: true,
-        }
+        let servers = SERVERS.iter().filter(|s| sysadmin.get(s.run)).map(|s| s.name).collect();
+        Self { servers, share: Share::All }
     }
 
     /// These servers and nothing else.
-    pub(crate) fn only(named: &[String]) -> Self {
-        let named = |name: &str| named.iter().any(|n| n.eq_ignore_ascii_case(name));
-        Self {
-            directory: named("imdircacheserv"),
-            store: named("mss"),
-            queue: named("imqueueserv"),
-            whole: false,
+    pub(crate) fn only(named: &[String], share: Share) -> Self {
+        let is_named = |name: &str| named.iter().any(|n| n.eq_ignore_ascii_case(name));
+        let servers = SERVERS.iter().map(|s| s.name).filter(|name| is_named(name)).collect();
+        Self { servers, share }
+    }
+
+    /// What the process is called in the log: as its server, or as the manager of the host that it is.
+    pub(crate) fn name(&self) -> &'static str {
+        match (self.share, self.servers.as_slice()) {
+            (Share::Some | Share::Managed, [server]) => server,
+            _ => MANAGER,
         }
+    }
+
+    /// Whether a server is among them.
+    pub(crate) fn has(&self, server: &str) -> bool {
+        self.servers.contains(&server)
     }
 }
 
@@ -65,8 +77,8 @@ pub(crate) struct Here {
     /// The stores that are this host's.
     pub(crate) stores: Option<Arc<Keeper>>,
     pub(crate) queue: Option<Queue>,
-    /// Whether this process is the whole of its host.
-    pub(crate) manages: bool,
+    /// What this process is.
+    pub(crate) parts: Parts,
 }
 
 impl Here {
@@ -75,11 +87,11 @@ impl Here {
     /// # Errors
     /// Names what could not be opened and why.
     pub(crate) async fn open(site: &Site, env: &Env, parts: Parts) -> anyhow::Result<Self> {
-        let directory = match parts.directory {
+        let directory = match parts.has("imdircacheserv") {
             true => Some(open_directory(site, &env.for_server("imdircacheserv")).await?),
             false => None,
         };
-        let queue = match parts.queue {
+        let queue = match parts.has("imqueueserv") {
             true => {
                 let folder = folder::queue_folder(site);
                 let queue = Queue::open(&folder, ShardOptions::default(), env).await;
@@ -87,7 +99,7 @@ impl Here {
             }
             false => None,
         };
-        Ok(Self { directory, stores: None, queue, manages: parts.whole })
+        Ok(Self { directory, stores: None, queue, parts })
     }
 
     /// Opens the stores of this host, as the directory says which they are.
@@ -112,9 +124,9 @@ impl Here {
         self.stores.as_ref()?.own()
     }
 
-    /// Whether directory, stores and queue are all in this process.
+    /// Whether this process is the whole of its host.
     pub(crate) fn is_whole(&self) -> bool {
-        self.directory.is_some() && self.stores.is_some() && self.queue.is_some()
+        self.parts.share == Share::All
     }
 
     /// Closes the databases.
@@ -164,8 +176,8 @@ mod tests {
     fn a_host_has_what_the_configuration_says_and_a_part_only_what_is_named() {
         let tree = Tree::parse("/*/sysadmin/mss_run: [off]\n").unwrap();
         let host = Parts::of_host(&Settings::new("venus", "common", tree));
-        assert_eq!(host, Parts { directory: true, store: false, queue: true, whole: true });
-        let part = Parts::only(&["MSS".into(), "popserv".into()]);
-        assert_eq!(part, Parts { directory: false, store: true, queue: false, whole: false });
+        assert!(host.has("imdircacheserv") && !host.has("mss") && host.share == Share::All);
+        let part = Parts::only(&["popserv".into(), "MSS".into()], Share::Managed);
+        assert_eq!(part, Parts { servers: vec!["mss", "popserv"], share: Share::Managed });
     }
 }

@@ -6,6 +6,8 @@
 use crate::folder;
 use admin::site::Site;
 use anyhow::Context as _;
+use control::topology::Topology;
+use env::settings::Settings;
 use mail::id::HostName;
 use rcgen::{
     BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
@@ -48,6 +50,30 @@ pub(crate) fn make_authority(site: &Site) -> anyhow::Result<()> {
     let pem = certificate.pem();
     write_private(&authority_file(site), &format!("{pem}{}", key.serialize_pem()))?;
     write_private(&folder::identity_folder(site).join(AUTHORITIES), &pem)
+}
+
+/// Makes the authority of a new site and the papers of its first host, where there are none.
+///
+/// # Errors
+/// As [`make_authority`] and [`certify`].
+pub(crate) fn of_first_host(site: &Site) -> anyhow::Result<()> {
+    if has_papers(site) {
+        return Ok(());
+    }
+    make_authority(site)?;
+    install(site, &certify(site, site.host())?)
+}
+
+/// The same for a site of one host that was not made by `intermail init`: a second host may be invited then. Where there
+/// are others, they have an authority already, and this host has lost its papers.
+///
+/// # Errors
+/// As [`of_first_host`].
+pub(crate) fn of_lone_host(site: &Site, settings: &Settings) -> anyhow::Result<()> {
+    match Topology::of(&settings.tree(), site.host()).is_alone() {
+        true => of_first_host(site),
+        false => Ok(()),
+    }
 }
 
 /// Certifies a host of the site.
@@ -122,6 +148,7 @@ pub(crate) fn write_private(path: &Path, text: &str) -> anyhow::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use catalog::tree::Tree;
     use rpc::identity::Identity;
 
     #[test]
@@ -136,5 +163,20 @@ mod tests {
         install(&site, &certify(&site, site.host()).unwrap()).unwrap();
         assert!(has_papers(&site) && Identity::load(&folder::identity_folder(&site)).is_ok());
         assert!(certify(&site, &HostName::new("not a name\n")).is_err());
+    }
+
+    #[test]
+    fn a_host_without_papers_gets_them_where_it_is_the_only_one() {
+        let dir = tempfile::tempdir().unwrap();
+        let site = folder::create(dir.path(), "venus").unwrap();
+        let settings = |text: &str| Settings::new("venus", "common", Tree::parse(text).unwrap());
+        of_lone_host(&site, &settings("/mars/sysadmin/mss_run: [on]\n")).unwrap();
+        assert!(!has_authority(&site) && !has_papers(&site));
+        of_lone_host(&site, &settings("")).unwrap();
+        assert!(has_authority(&site) && has_papers(&site));
+        let papers = || std::fs::read(folder::identity_folder(&site).join(HOST)).unwrap();
+        let first = papers();
+        of_lone_host(&site, &settings("")).unwrap();
+        assert_eq!(papers(), first, "again is nothing");
     }
 }

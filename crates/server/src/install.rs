@@ -157,12 +157,7 @@ pub(crate) fn init(path: &Path, wanted: &Wanted) -> anyhow::Result<Vec<Step>> {
     let changes = entries(wanted)?;
     let mut done = steps(path, &wanted.host, &[])?;
     let site = folder::create(path, wanted.host.as_str())?;
-    if done.contains(&Step::Authority) {
-        identity::make_authority(&site)?;
-    }
-    if !identity::has_papers(&site) {
-        identity::install(&site, &identity::certify(&site, site.host())?)?;
-    }
+    identity::of_first_host(&site)?;
     done.extend(configure(&site, &proposal(changes, &wanted.host, "init"))?);
     Ok(done)
 }

@@ -4,8 +4,8 @@
 //! `here` opens what this process has, `partners` reaches what others have, `wiring` holds the only choice of who talks to
 //! whom, `doors` lets the others ask, `lifecycle` binds, gives up rights,
 //! serves and drains, `manager` answers for the servers of this process, `newcomer` is `intermail try`,
-//! `init` asks and shows, `preflight` looks at the machine, `install` makes hosts. `supervisor` is `immgrserv`: it runs a process for each server of the host; `handover` is what such a
-//! process knows of it.
+//! `init` asks and shows, `preflight` looks at the machine, `install` makes hosts. `supervisor` is `immgrserv`: it runs a
+//! `process` for each server of the host, and `host_manager` answers for them; `handover` is what such a process knows of it.
 
 mod backup;
 mod certificate;
@@ -13,6 +13,7 @@ mod doors;
 mod folder;
 mod handover;
 mod here;
+mod host_manager;
 mod identity;
 mod init;
 mod install;
@@ -28,6 +29,7 @@ mod partners;
 mod pointed;
 mod ports;
 mod preflight;
+mod process;
 mod queues;
 mod retention;
 mod rights;

@@ -6,8 +6,9 @@
 use crate::doors;
 use crate::folder;
 use crate::handover::{self, Managed};
-use crate::here::Parts;
+use crate::here::{Parts, Share};
 use crate::manager::SiteManager;
+use crate::partners::MANAGER;
 use crate::ports::{self, Held, ServerPorts};
 use crate::retention;
 use crate::rights;
@@ -21,7 +22,8 @@ use anyhow::{Context as _, bail};
 use catalog::events::proc::{ProcSetuidSucceed, ProcUncaughtCPlusException};
 use catalog::servers::{SERVERS, Server};
 use control::configuration;
-use control::monitor::{self, Sources};
+use control::monitor;
+use env::Env;
 use env::log::Log;
 use env::random::Random;
 use env::settings::Settings;
@@ -88,9 +90,10 @@ pub(crate) fn run(plan: &Plan, mut managed: Option<Managed>, ready: Option<Ready
     let tree = configuration::load(&site.configuration_files())?.tree;
     let settings = Settings::new(site.host().as_str(), "common", tree);
     let wanted = wanted(&settings, &plan.servers)?;
-    let parts = match plan.alone {
-        Alone::No => Parts::of_host(&settings),
-        Alone::Yes => Parts::only(&plan.servers),
+    let parts = match (plan.alone, &managed) {
+        (Alone::No, _) => Parts::of_host(&settings),
+        (Alone::Yes, None) => Parts::only(&plan.servers, Share::Some),
+        (Alone::Yes, Some(_)) => Parts::only(&plan.servers, Share::Managed),
     };
     raise_descriptors();
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -142,7 +145,7 @@ pub(crate) fn bind(
     held: Held,
 ) -> anyhow::Result<ServerPorts> {
     ports::bind(site, settings, server, held).map_err(|error| {
-        if let Ok(surroundings) = Surroundings::new(site) {
+        if let Ok(surroundings) = Surroundings::new(site, MANAGER) {
             error.tell(&surroundings.env.for_server(server.name).log);
         }
         error.into()
@@ -157,7 +160,7 @@ async fn serve(
     (mut managed, ready): (Option<Managed>, Option<Ready>),
 ) -> anyhow::Result<()> {
     let site = Arc::new(site);
-    let surroundings = Surroundings::new(&site)?;
+    let surroundings = Surroundings::new(&site, parts.name())?;
     log_panics(&surroundings.env.log);
     if let Some(user) = user {
         surroundings.env.log.emit(&ProcSetuidSucceed { uid: user.uid, gid: user.gid });
@@ -168,14 +171,14 @@ async fn serve(
     let followed = configuration::follow(Arc::clone(&surroundings.configuration), surroundings.env.clone());
     tasks.spawn(followed);
     let manager = SiteManager::new(Arc::clone(&site), &surroundings, Arc::clone(&servers));
-    doors::open(&surroundings.env, servers.partners(), servers.offers(&surroundings.env, &manager)).await?;
+    let held = managed.as_ref().map(|managed| managed.held().share()).unwrap_or_default();
+    let offers = servers.offers(&surroundings.env, &manager);
+    doors::open(&surroundings.env, servers.partners(), offers, held).await?;
     for (server, ports) in ports {
         manager.start_bound(server, ports);
     }
     let roles = servers.roles(manager.clone());
-    monitor::start(&surroundings.env, Sources { queue: Some(Arc::clone(&roles.queue)) }).await;
-    retention::start(surroundings.env.for_server("mss"), roles.clone());
-    sysmon::start(surroundings.env.for_server("sysadmin"), Arc::clone(&site), roles.clone());
+    begin_duties(&site, &surroundings.env, &servers, &roles).await;
     let socket = managed.as_ref().map_or_else(|| site.control_socket(), |managed| managed.socket(&site));
     let socket = control_socket::bind(&socket).context("cannot make the control socket")?;
     let commands = admin::commands::ALL;
@@ -206,6 +209,32 @@ async fn serve(
     tasks.drain(Duration::from_secs(1)).await;
     servers.close().await;
     Ok(())
+}
+
+/// Starts what goes on beside requests: once a process, once a store, once a host.
+async fn begin_duties(site: &Arc<Site>, env: &Env, servers: &Servers, roles: &Roles) {
+    monitor::start(env);
+    let here = servers.here();
+    if here.parts.share != Share::Managed {
+        monitor::show(env, servers.page(env)).await;
+    }
+    if here.stores.is_some() {
+        retention::start(env.for_server("mss"), roles.clone());
+    }
+    let topology = servers.partners().topology();
+    if here.is_whole()
+        || best_for_commands(|server| topology.own().runs(server)).is_some_and(|s| here.parts.has(s))
+    {
+        sysmon::start(env.for_server("sysadmin"), Arc::clone(site), roles.clone());
+    }
+}
+
+/// Which server of a host runs commands, and what is done once a host: the first of these that is there. Most commands
+/// work on mailboxes: where those are, a command has no hop to go.
+pub(crate) fn best_for_commands(is_there: impl Fn(&str) -> bool) -> Option<&'static str> {
+    const ORDER: [&str; 7] =
+        ["mss", "imdircacheserv", "imqueueserv", "mta", "imapserv", "popserv", "imconfserv"];
+    ORDER.into_iter().find(|server| is_there(server))
 }
 
 /// A fault in the program ends the task it happens in and is logged; the other sessions go on.
@@ -253,6 +282,14 @@ mod tests {
         let settings = Settings::new("venus", "common", Tree::parse(tree).unwrap());
         let named: Vec<String> = named.iter().map(ToString::to_string).collect();
         Ok(wanted(&settings, &named)?.iter().map(|s| s.name).collect())
+    }
+
+    #[test]
+    fn commands_and_what_is_done_once_a_host_have_one_server_on_every_host() {
+        assert_eq!(best_for_commands(|_| true), Some("mss"));
+        assert_eq!(best_for_commands(|server| server == "mta" || server == "popserv"), Some("mta"));
+        assert_eq!(best_for_commands(|_| false), None);
+        assert!(SERVERS.iter().all(|server| best_for_commands(|is| is == server.name).is_some()));
     }
 
     #[test]

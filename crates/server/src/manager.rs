@@ -1,15 +1,17 @@
-//! The servers of this host, as `imservctrl`, `imservping` and `imservdisplay` see them.
+//! The servers of this process, as `imservctrl`, `imservping` and `imservdisplay` see them.
 //!
 //! All servers share this process. Those with ports (mta, popserv, imapserv) are started and stopped one by one: stopping
 //! closes the ports and drains the sessions, restarting hands the ports over to the new server before the old one drains.
 //! The directory, the store and the queue are what the others stand on: they start and stop with the process, and say
 //! so. The configuration server has no ports, and no other server waits for it.
 
+use crate::here::Share;
 use crate::ports::{self, Held, ServerPorts};
 use crate::surroundings::Surroundings;
 use crate::wiring::{Servers, Speaker};
 use admin::site::Site;
 use catalog::events::proc::{ProcServerStarted, ProcServerStopped};
+use catalog::keys::common::LISTEN_ADDRESSES;
 use catalog::servers::{self, SERVERS, Server};
 use control::configuration::InForce;
 use control::probe::ProcessProbe;
@@ -20,13 +22,13 @@ use env::tasks::Tasks;
 use mail::id::MailboxId;
 use roles::directory::{Directory as _, DirectoryError};
 use roles::manager::{Manager, ManagerError, Reloaded, ServerState, ServerStatus};
-use roles::probe::{Host, Hosts, Probe};
+use roles::probe::{Host, Hosts, Probe, Process};
 use roles::queue::MailQueue as _;
 use roles::rollout::Rollout as _;
 use roles::store::MessageStore as _;
 use roles::{Answer, Call};
 use std::collections::HashMap;
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 use tokio::io::AsyncReadExt as _;
@@ -52,6 +54,7 @@ struct Inner {
     configuration: Arc<InForce>,
     servers: Arc<Servers>,
     rollout: RolloutServer,
+    probe: Arc<dyn Probe>,
     running: Mutex<HashMap<&'static str, Running>>,
 }
 
@@ -61,14 +64,26 @@ struct ThisHost {
     probe: Arc<dyn Probe>,
 }
 
+impl ThisHost {
+    /// With the servers in processes of their own, their manager and each of them is asked; else this process.
+    fn seen_from(&self, inner: Arc<Inner>) -> Host {
+        let name = inner.site.host().as_str().to_owned();
+        if inner.servers.here().parts.share != Share::Managed {
+            let process = Process { server: None, probe: Arc::clone(&self.probe) };
+            return Host { name, manager: Arc::new(SiteManager(inner)), processes: vec![process] };
+        }
+        let partners = inner.servers.partners();
+        let processes = partners
+            .processes(&inner.env)
+            .into_iter()
+            .map(|(server, remote)| Process { server: Some(server.to_owned()), probe: Arc::new(remote) });
+        Host { name, manager: Arc::new(partners.own_manager()), processes: processes.collect() }
+    }
+}
+
 impl Hosts for ThisHost {
     fn hosts(&self) -> Vec<Host> {
-        let here = self.manager.upgrade().map(SiteManager);
-        let host = |manager: SiteManager| {
-            let name = manager.0.site.host().as_str().to_owned();
-            Host { name, manager: Arc::new(manager), processes: vec![Arc::clone(&self.probe)] }
-        };
-        here.map(host).into_iter().collect()
+        self.manager.upgrade().map(|inner| self.seen_from(inner)).into_iter().collect()
     }
 }
 
@@ -85,12 +100,19 @@ impl SiteManager {
     /// With no server running yet.
     pub(crate) fn new(site: Arc<Site>, surroundings: &Surroundings, servers: Arc<Servers>) -> Self {
         let (env, configuration) = (surroundings.env.clone(), Arc::clone(&surroundings.configuration));
-        let probe = Arc::new(ProcessProbe::new(env.clone(), Arc::clone(&configuration), VERSION));
+        let page = servers.page(&env);
+        let probe: Arc<dyn Probe> =
+            Arc::new(ProcessProbe::new(env.clone(), Arc::clone(&configuration), page, VERSION));
         Self(Arc::new_cyclic(|manager| {
-            let hosts = ThisHost { manager: manager.clone(), probe };
+            let hosts = ThisHost { manager: manager.clone(), probe: Arc::clone(&probe) };
             let rollout = RolloutServer::new(site.configuration_files(), Arc::new(hosts));
-            Inner { site, env, configuration, servers, rollout, running: Mutex::default() }
+            Inner { site, env, configuration, servers, rollout, probe, running: Mutex::default() }
         }))
+    }
+
+    /// What this process says of itself.
+    pub(crate) fn prober(&self) -> Arc<dyn Probe> {
+        Arc::clone(&self.0.probe)
     }
 
     /// The configuration server of this process.
@@ -177,11 +199,19 @@ impl SiteManager {
         }
         let answer = tokio::time::timeout(call.deadline, async {
             match status.ports.first() {
-                Some(port) => greeting(*port).await,
+                Some(port) => greeting(self.address(server), *port).await,
                 None => self.probe_inside(call, server.name).await,
             }
         });
         answer.await.map_err(|_| ManagerError::TimedOut)?
+    }
+
+    /// Where a server is reached from here: its own address, where it does not listen on all of them.
+    fn address(&self, server: &'static Server) -> IpAddr {
+        let configured = self.0.env.settings.for_server(server.name).get(LISTEN_ADDRESSES);
+        let listed = ports::addresses(&configured).unwrap_or_default();
+        let one = listed.into_iter().find(|ip| !ip.is_unspecified());
+        one.unwrap_or(Ipv4Addr::LOCALHOST.into())
     }
 
     /// A question that a server without ports answers from its database.
@@ -271,9 +301,9 @@ fn can_stop(name: &str) -> Result<&'static Server, ManagerError> {
 }
 
 /// Connects to the server's own port and waits for its greeting, which must not be one that sends us away.
-async fn greeting(port: u16) -> Result<(), ManagerError> {
+async fn greeting(ip: IpAddr, port: u16) -> Result<(), ManagerError> {
     let failed = |error: std::io::Error| ManagerError::Failed(format!("port {port}: {error}"));
-    let mut socket = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await.map_err(failed)?;
+    let mut socket = TcpStream::connect((ip, port)).await.map_err(failed)?;
     let mut line = Vec::new();
     while line.len() < LONGEST_GREETING && !line.contains(&b'\n') {
         let mut piece = [0u8; 64];

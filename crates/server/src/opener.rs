@@ -3,6 +3,7 @@
 use crate::folder;
 use crate::here::Parts;
 use crate::manager::SiteManager;
+use crate::partners::MANAGER;
 use crate::surroundings::Surroundings;
 use crate::wiring::Servers;
 use admin::connect::{Opened, Opener, Opening};
@@ -17,7 +18,7 @@ impl Opener for SiteOpener {
         Box::pin(async move {
             let lock = folder::lock(site)?;
             let site = Arc::new(site.clone());
-            let surroundings = Surroundings::new(&site)?;
+            let surroundings = Surroundings::new(&site, MANAGER)?;
             let parts = Parts::of_host(&surroundings.env.settings);
             let servers = Arc::new(Servers::open(&site, &surroundings, parts).await?);
             let manager = SiteManager::new(Arc::clone(&site), &surroundings, Arc::clone(&servers));

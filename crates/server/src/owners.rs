@@ -4,6 +4,9 @@
 //! it was looked for, and kept in a file of the run folder: while the directory is away, also after a restart, the last that
 //! was known holds. That may be out of date and does no harm: a host that has not got a store says so.
 
+use crate::folder;
+use crate::partners::Partners;
+use admin::site::Site;
 use arc_swap::ArcSwap;
 use env::Env;
 use env::clock::Moment;
@@ -61,6 +64,11 @@ impl Owners {
         let text = std::fs::read_to_string(&file).unwrap_or_default();
         let known = ArcSwap::from_pointee(parse(&text, env.clock.moment()));
         Arc::new(Self { env, directory, file, known, looked: tokio::sync::Mutex::default() })
+    }
+
+    /// As a process without a directory of its own knows it.
+    pub(crate) fn elsewhere(site: &Site, env: &Env, partners: &Partners) -> Arc<Self> {
+        Self::new(env.clone(), Arc::new(partners.any("imdircacheserv")), folder::owners_file(site))
     }
 
     /// Where a store is; `None`: nobody has ever said.
@@ -166,7 +174,8 @@ fn parse(text: &str, now: Moment) -> BTreeMap<HostName, Place> {
 }
 
 fn write(file: &Path, text: &str) -> std::io::Result<()> {
-    let new = file.with_extension("new");
+    // Each process of the host writes it: what one writes is not another's to rename.
+    let new = file.with_extension(format!("{}.new", std::process::id()));
     let mut made = OpenOptions::new().create(true).write(true).truncate(true).mode(0o600).open(&new)?;
     made.write_all(text.as_bytes())?;
     std::fs::rename(&new, file)

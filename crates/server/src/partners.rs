@@ -1,13 +1,16 @@
 //! The servers of other processes and hosts: who has what by the configuration, asked over the wire.
 //!
+//! Other processes of this host are asked by their sockets in the site's folder (`rpc::local`), other hosts by their ports.
 //! Connections are made when somebody asks, and kept for the life of the process. A host that joins the site is found as
 //! soon as the configuration names it. A host without an identity (`lib/rme`) asks nobody: what it does not serve itself
 //! is `Unavailable`, which the log says once.
 
 use crate::folder;
+use crate::surroundings::Surroundings;
 use admin::site::Site;
 use catalog::events::rme::RmeNoIdentity;
-use catalog::servers::{self, Server};
+use catalog::servers::{self, SERVERS, Server};
+use control::configuration::Mirror;
 use control::topology::{Host, Topology};
 use env::Env;
 use env::settings::Live;
@@ -15,20 +18,29 @@ use mail::id::HostName;
 use rpc::access::Outgoing;
 use rpc::client::{Failover, Remote};
 use rpc::identity::Identity;
+use rpc::local::LocalWay;
 use rpc::pool::{CONNECTIONS, Dial, Dialling, Peer};
 use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 /// Who asks whom, and where.
 type Way = (&'static str, HostName, String, u16);
 
+/// How long a start waits for the configuration server.
+const CATCH_UP: Duration = Duration::from_secs(2);
+/// Where the manager of a host is asked by the servers of its host.
+pub(crate) const MANAGER: &str = "immgrserv";
+
 /// See the module.
 pub(crate) struct Partners {
     env: Env,
+    site: Site,
     identity: Option<Arc<Identity>>,
     topology: Live<Topology>,
-    /// By who asks, name, address and port: a host that moves is another one, and limits are those of the server that asks.
+    /// By who asks, name, address (of this host: server) and port: a host that moves is another one, and limits are those of
+    /// the server that asks.
     known: Mutex<HashMap<Way, Arc<Peer>>>,
 }
 
@@ -47,7 +59,7 @@ impl Partners {
                 None
             }
         };
-        Arc::new(Self { env: env.clone(), identity, topology, known: Mutex::default() })
+        Arc::new(Self { env: env.clone(), site: site.clone(), identity, topology, known: Mutex::default() })
     }
 
     /// The hosts of the site, as they are now.
@@ -62,24 +74,41 @@ impl Partners {
 
     /// The manager of a host; `None` where it cannot be asked: no identity here, or no port there.
     pub(crate) fn manager(&self, host: &Host) -> Option<Remote> {
-        self.at(&self.env, host, host.manager_port()?).map(Remote::new)
+        self.at(&self.env, host, MANAGER, host.manager_port()).map(Remote::new)
+    }
+
+    /// The manager of this host, which is another process.
+    pub(crate) fn own_manager(&self) -> Remote {
+        let topology = self.topology();
+        self.manager(topology.own()).unwrap_or_else(|| self.nobody(&topology.own().name))
     }
 
     /// The server of a host, as one of this process asks it; see [`Partners::manager`].
-    fn server(&self, asking: &Env, host: &Host, server: &Server) -> Option<Arc<Peer>> {
-        self.at(asking, host, host.port(server)?)
+    fn server(&self, asking: &Env, host: &Host, server: &'static Server) -> Option<Arc<Peer>> {
+        self.at(asking, host, server.name, host.port(server))
     }
 
-    fn at(&self, asking: &Env, host: &Host, port: u16) -> Option<Arc<Peer>> {
-        let identity = self.identity.as_ref()?;
-        let name = (asking.settings.server(), host.name.clone(), host.address.clone(), port);
+    /// What is not in this process but of this host is another process of it.
+    fn at(&self, asking: &Env, host: &Host, server: &'static str, port: Option<u16>) -> Option<Arc<Peer>> {
+        let own = host.name == *self.site.host();
+        let way = match own {
+            true => (asking.settings.server(), host.name.clone(), server.to_owned(), 0),
+            false => (asking.settings.server(), host.name.clone(), host.address.clone(), port?),
+        };
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(peer) = known.get(&name) {
+        if let Some(peer) = known.get(&way) {
             return Some(Arc::clone(peer));
         }
-        let way = Outgoing::new(host.address.clone(), port, host.name.as_str(), Arc::clone(identity)).ok()?;
-        let peer = Peer::new(asking.clone(), host.name.clone(), Arc::new(way), CONNECTIONS);
-        known.insert(name, Arc::clone(&peer));
+        let dial: Arc<dyn Dial> = match own {
+            true => Arc::new(LocalWay::new(self.site.rme_socket(server))),
+            false => {
+                let identity = Arc::clone(self.identity.as_ref()?);
+                let (address, port, name) = (host.address.clone(), way.3, host.name.as_str());
+                Arc::new(Outgoing::new(address, port, name, identity).ok()?)
+            }
+        };
+        let peer = Peer::new(asking.clone(), host.name.clone(), dial, CONNECTIONS);
+        known.insert(way, Arc::clone(&peer));
         Some(peer)
     }
 
@@ -106,6 +135,46 @@ impl Partners {
         let found = topology.host(host.as_str()).zip(servers::find(server));
         let found = found.and_then(|(host, row)| self.server(asking, host, row));
         found.map_or_else(|| self.nobody(host), Remote::new)
+    }
+
+    /// The processes of this host, one for each server that it is to run, by name.
+    pub(crate) fn processes(&self, asking: &Env) -> Vec<(&'static str, Remote)> {
+        let topology = self.topology();
+        let runs = SERVERS.iter().filter(|server| topology.own().runs(server.name));
+        let process = |server: &'static Server| {
+            let peer = self.server(asking, topology.own(), server)?;
+            Some((server.name, Remote::new(peer)))
+        };
+        runs.filter_map(process).collect()
+    }
+
+    /// On a host without the configuration server: follows the one that has it, and works on with its copy while that is
+    /// away.
+    pub(crate) fn follow_configuration(&self, env: &Env) {
+        if let Some(mirror) = self.mirror(env) {
+            env.tasks.spawn(mirror.run());
+        }
+    }
+
+    /// Puts in force what the configuration server says now, before anything begins by a copy that may be old: who has the
+    /// queue is settled at the start. A server that does not answer at once is not waited for.
+    pub(crate) async fn catch_up(&self, surroundings: &Surroundings) {
+        let Some(mirror) = self.mirror(&surroundings.env) else { return };
+        if mirror.catch_up(CATCH_UP).await {
+            let configuration = Arc::clone(&surroundings.configuration);
+            // One that cannot be used has been reported: the copy of before holds.
+            let _ = surroundings.env.compute.run(move || configuration.reload()).await;
+        }
+    }
+
+    fn mirror(&self, env: &Env) -> Option<Mirror> {
+        let topology = self.topology();
+        let elsewhere = topology.running("imconfserv").all(|host| host.name != *self.site.host());
+        (elsewhere && !topology.is_alone()).then(|| Mirror {
+            server: Arc::new(self.any("imconfserv")),
+            files: self.site.configuration_files(),
+            env: env.for_server("imconfserv"),
+        })
     }
 
     fn nobody(&self, name: &HostName) -> Remote {

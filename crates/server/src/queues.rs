@@ -10,7 +10,8 @@ use rpc::client::{QueueHost, Queues};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// The queue as an MTA of this process sees it. A site with one queue, in this process, is asked without a detour.
+/// The queue as an MTA of this process sees it. A site with one queue, on this host, is asked without a detour: its items
+/// have the same ids in every process of the host.
 ///
 /// # Errors
 /// Says which key names a host that has no queue.
@@ -24,11 +25,14 @@ pub(crate) fn choose(
         partners.queues().into_iter().map(|(name, remote)| (name, QueueHost::There(remote))).collect();
     let named = |key| env.settings.get(key);
     let (store, retrieve) = (named(QUEUE_SERVER_STORE_HOSTS), named(QUEUE_SERVER_RETRIEVE_HOSTS));
+    let only = hosts.keys().all(|host| host == own) && store.is_empty() && retrieve.is_empty();
     if let Some(queue) = here {
-        if hosts.keys().all(|host| host == own) && store.is_empty() && retrieve.is_empty() {
+        if only {
             return Ok(Arc::new(queue.clone()));
         }
         hosts.insert(own.clone(), QueueHost::Here(Arc::new(queue.clone())));
+    } else if only && let Some(QueueHost::There(remote)) = hosts.remove(own) {
+        return Ok(Arc::new(remote));
     }
     let names: Vec<HostName> = hosts.keys().cloned().collect();
     let (store, retrieve) = (chosen(&store, own, &names), chosen(&retrieve, own, &names));

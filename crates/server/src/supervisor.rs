@@ -1,40 +1,44 @@
 //! `immgrserv`, the manager of a host: its servers as processes that are begun, watched and begun again.
 //!
-//! Promises: it opens all ports first (as root where need be), becomes the user, and only then begins the processes,
-//! in start order; which servers share one is [`processes`]'s to say. The sockets stay open here, so that nobody is
-//! refused while a server is away. It answers the control socket of the site: commands about servers itself, all
-//! others through a server. It has the site as long as it runs, like a daemon with everything in one process, so that
-//! the two exclude each other. What keeps the processes running is `control::manager`; what a process does with what
-//! it is given is [`crate::handover`].
+//! Promises: it opens all ports for clients first (as root where need be), becomes the user, and only then begins the
+//! processes, one for each server, in start order. It answers the control socket of the site: commands about servers
+//! itself, all others through a server; and it answers for its host to the servers and to other hosts (`rmePort`). It has
+//! the site as long as it runs, like a daemon with everything in one process, so that the two exclude each other. What
+//! keeps the processes running is `control::manager`, what they are is [`crate::process`], how commands see them is
+//! [`crate::host_manager`]; what a process does with what it is given is [`crate::handover`].
 
+use crate::doors::{self, Offer};
 use crate::folder;
-use crate::lifecycle::{self, Plan, Signals};
+use crate::host_manager::HostManager;
+use crate::identity;
+use crate::lifecycle::{self, Plan, Signals, best_for_commands};
 use crate::notify::{self, State};
-use crate::ports::{self, Held};
+use crate::owners::Owners;
+use crate::partners::{MANAGER, Partners};
+use crate::ports::{Doors, Held};
+use crate::process::Process;
 use crate::rights;
+use crate::sites::SiteHosts;
 use crate::surroundings::Surroundings;
+use admin::command::{Command, Group};
 use admin::control_socket::{self, Behind, Served};
 use admin::site::Site;
 use anyhow::Context as _;
 use catalog::events::proc::ProcSetuidSucceed;
-use catalog::keys::common::RUN_DIR;
-use catalog::servers::{SERVERS, Server};
-use control::configuration::{self, InForce};
+use catalog::servers::Server;
+use control::configuration;
 use control::lock_file::LockFile;
-use control::manager::child::Launch;
 use control::manager::host::Host;
-use control::manager::unit::{Handing, Order, Recipe, Seen, Unit};
+use control::manager::unit::Unit;
+use control::monitor::{self, Gathered, Page, Pages, Sources};
 use env::Env;
 use env::settings::Settings;
-use roles::manager::{Manager, ManagerError, Reloaded, ServerState, ServerStatus};
-use roles::{Answer, Call};
+use roles::manager::ServerState;
+use roles::probe::Probe;
 use std::collections::HashMap;
-use std::ffi::OsString;
-use std::os::fd::OwnedFd;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
-use tokio::time::timeout;
 
 /// Sockets that were opened before the rights were given up, by server.
 type Opened = HashMap<&'static str, Held>;
@@ -66,7 +70,7 @@ pub(crate) fn run(plan: &Plan) -> anyhow::Result<()> {
         };
         let opened = wanted.iter().map(open).collect::<anyhow::Result<Opened>>()?;
         let user = plan.user.as_ref().map(|user| rights::become_user(&site, user)).transpose()?;
-        let surroundings = Surroundings::new(&site)?;
+        let surroundings = Surroundings::new(&site, MANAGER)?;
         if let Some(user) = user {
             surroundings.env.log.emit(&ProcSetuidSucceed { uid: user.uid, gid: user.gid });
         }
@@ -83,31 +87,37 @@ async fn manage(
     program: PathBuf,
     (wanted, mut opened): (Vec<&'static Server>, Opened),
 ) -> anyhow::Result<()> {
-    let env = surroundings.env.for_server("immgrserv");
-    let processes = processes(&wanted);
+    let env = surroundings.env.for_server(MANAGER);
     lifecycle::log_panics(&env.log);
     env.tasks.spawn(configuration::follow(Arc::clone(&surroundings.configuration), env.clone()));
-    let unit = |(name, servers): &(&'static str, Vec<&'static Server>)| {
-        let held = servers.iter().filter_map(|server| opened.remove(server.name)).collect();
-        let (held, servers) = (Mutex::new(held), servers.clone());
-        let (site, program, env) = (Arc::clone(&site), program.clone(), env.clone());
-        Unit::new(Arc::new(Process { name, servers, site, program, held, env: env.clone() }), &env)
+    identity::of_lone_host(&site, &env.settings)?;
+    let partners = Partners::of(&site, &env);
+    partners.follow_configuration(&env);
+    let unit = |server: &&'static Server| {
+        let held = opened.remove(server.name).unwrap_or_default();
+        Unit::new(Arc::new(Process::new(server, &site, program.clone(), held, &env)), &env)
     };
-    let host = Host::new(processes.iter().map(unit).collect());
+    let host = Host::new(wanted.iter().map(unit).collect());
+    let manager = HostManager::new(host.clone(), env.clone(), Arc::clone(&surroundings.configuration));
+    // Before the servers: some of them ask it.
+    open_doors(&site, &env, &partners, &manager).await?;
     let mut signals = Signals::listen()?;
     let early = tokio::select! {
         failed = host.start_all() => {
-            failed.iter().for_each(|why| eprintln!("immgrserv: {why}"));
+            failed.iter().for_each(|why| eprintln!("{MANAGER}: {why}"));
             false
         }
         () = signals.wait() => true,
     };
     if !early {
+        monitor::start(&env);
+        monitor::show(&env, page(&env, &partners, &manager)).await;
         let socket =
             control_socket::bind(&site.control_socket()).context("cannot make the control socket")?;
-        let configuration = Arc::clone(&surroundings.configuration);
-        let manager = HostManager { host: host.clone(), processes, env: env.clone(), configuration };
-        let roles = behind(&site, manager);
+        let owners = Owners::elsewhere(&site, &env, &partners);
+        Arc::clone(&owners).follow();
+        let hosts = SiteHosts::new(site.host().clone(), None, &owners, &partners, &env);
+        let roles = behind(&site, &manager, hosts);
         let (site, commands, tasks) = (Arc::clone(&site), admin::commands::ALL, env.tasks.clone());
         env.tasks.spawn(control_socket::serve(socket, Served { site, roles, commands, tasks }));
         notify::tell(State::Ready);
@@ -119,182 +129,103 @@ async fn manage(
     // A start that is under way ends here; the servers that run do not hear of it.
     env.tasks.stop();
     host.stop_all().await;
-    drop(host);
+    drop((host, manager));
     env.tasks.drain(Duration::from_secs(1)).await;
     Ok(())
 }
 
-/// Which servers share a process, under which name, in start order.
-///
-/// All of them in one: a server finds the directory, the store and the queue in its own process.
-fn processes(wanted: &[&'static Server]) -> Vec<(&'static str, Vec<&'static Server>)> {
-    vec![(folder::DAEMON, wanted.to_vec())]
-}
-
-/// Servers as a process.
-struct Process {
-    name: &'static str,
-    servers: Vec<&'static Server>,
-    site: Arc<Site>,
-    program: PathBuf,
-    /// Sockets, by server in order.
-    held: Mutex<Vec<Held>>,
-    env: Env,
-}
-
-impl Process {
-    fn held(&self) -> MutexGuard<'_, Vec<Held>> {
-        self.held.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Recipe for Process {
-    fn name(&self) -> &'static str {
-        self.name
-    }
-
-    fn launch(&self) -> Launch {
-        let configured = self.env.settings.for_server(self.name).get(RUN_DIR);
-        let folder = folder::run_folder(&self.site, self.name, &configured);
-        let folder = if folder.is_dir() { folder } else { self.site.folder().to_owned() };
-        let servers: Vec<_> = self.servers.iter().map(|server| server.name).collect();
-        let arguments =
-            ["serve", "--managed", self.name, "--roles", &servers.join(","), "--site"].map(OsString::from);
-        let site = self.site.folder().as_os_str().to_owned();
-        Launch {
-            program: self.program.clone(),
-            name: "intermail".into(),
-            arguments: arguments.into_iter().chain([site]).collect(),
-            errors: folder.join("stderr"),
-            folder,
+/// Lets the servers of this host ask the manager, and other hosts as soon as the site has any.
+async fn open_doors(
+    site: &Arc<Site>,
+    env: &Env,
+    partners: &Arc<Partners>,
+    manager: &HostManager,
+) -> anyhow::Result<()> {
+    let served = rpc::serve::Served { manager: Some(Arc::new(manager.clone())), ..Default::default() };
+    let (run_dir, own_env) = (site.folder().join("tmp"), env.clone());
+    let offer = move |doors| {
+        let (env, run_dir, served, served_here) =
+            (own_env.clone(), run_dir.clone(), served.clone(), served.clone());
+        vec![Offer { env, doors, run_dir, served, served_here }]
+    };
+    let all = {
+        let (site, partners) = (Arc::clone(site), Arc::clone(partners));
+        move || {
+            let topology = partners.topology();
+            Doors::of_process(&site, &topology, MANAGER, topology.own().manager_port())
         }
+    };
+    let doors = all();
+    let is_alone = doors.port.is_none();
+    doors::open(env, partners, offer(doors), Held::default()).await?;
+    if is_alone {
+        let (env, partners) = (env.clone(), Arc::clone(partners));
+        let tasks = env.tasks.clone();
+        tasks.spawn(async move {
+            let (mut stopping, mut changed) = (env.tasks.stopping(), env.settings.watch());
+            loop {
+                tokio::select! {
+                    () = stopping.wait() => return,
+                    told = changed.changed() => if told.is_err() { return },
+                }
+                let doors = all();
+                if doors.port.is_some() {
+                    // Where it cannot be opened the log says so; other hosts do not reach this manager then.
+                    let _ =
+                        doors::open(&env, &partners, offer(Doors { local: None, ..doors }), Held::default())
+                            .await;
+                    return;
+                }
+            }
+        });
     }
+    Ok(())
+}
 
-    fn sockets(&self) -> Result<Vec<OwnedFd>, String> {
-        let before: Vec<_> = self.held().iter().map(Held::share).collect();
-        let mut before = before.into_iter();
-        let mut held = Vec::new();
-        for server in &self.servers {
-            let before = before.next().unwrap_or_default();
-            let ports = ports::bind(&self.site, &self.env.settings, server, before).map_err(|error| {
-                error.tell(&self.env.for_server(server.name).log);
-                error.to_string()
-            })?;
-            held.push(Held::of(&ports));
-        }
-        let given = held.iter().flat_map(|held| held.share().into_sockets()).collect();
-        *self.held() = held;
-        Ok(given)
-    }
-
-    fn handing(&self) -> Handing {
-        Handing::After
-    }
-
-    fn close(&self) {
-        self.held().clear();
-    }
+/// The metrics of the whole host.
+fn page(env: &Env, partners: &Arc<Partners>, manager: &HostManager) -> Arc<dyn Page> {
+    let own: Arc<dyn Page> = Arc::new(Pages::new(env.clone(), Sources::default()));
+    let (asking, partners, manager) = (env.clone(), Arc::clone(partners), manager.clone());
+    let parts = move || {
+        let running = |name: &str| manager.state(name) == ServerState::Running;
+        let all = partners.processes(&asking).into_iter().filter(|(name, _)| running(name));
+        all.map(|(name, remote)| (name.to_owned(), Arc::new(remote) as Arc<dyn Probe>)).collect()
+    };
+    Arc::new(Gathered::new(env.clone(), (MANAGER, own), Arc::new(parts)))
 }
 
 /// What commands run over: servers are this process's matter, all else is a server's.
-fn behind(site: &Arc<Site>, manager: HostManager) -> Behind {
-    let (site, manager) = (Arc::clone(site), Arc::new(manager));
-    let managed = Arc::clone(&manager);
-    let whom = move || {
-        // Most commands work on mailboxes: where they are, a command has no hop to go.
-        let units = BEST_FOR_COMMANDS.iter().filter_map(|server| managed.unit(server).ok());
-        let best = units.into_iter().find(|unit| unit.seen().state == ServerState::Running)?;
-        Some(site.server_socket(best.name()))
+fn behind(site: &Arc<Site>, manager: &HostManager, hosts: SiteHosts) -> Behind {
+    let (site, managed) = (Arc::clone(site), manager.clone());
+    let whom = move |row: &Command| {
+        let runs = |server: &str| managed.state(server) == ServerState::Running;
+        let server = server_for(row.group, runs)?;
+        Some(site.server_socket(server))
     };
-    Behind::Processes { manager, whom: Arc::new(whom) }
+    Behind::Processes { manager: Arc::new(manager.clone()), hosts: Arc::new(hosts), whom: Arc::new(whom) }
 }
 
-/// Which server runs commands: the first of these that runs.
-const BEST_FOR_COMMANDS: [&str; 6] = ["mss", "imdircacheserv", "imqueueserv", "mta", "imapserv", "popserv"];
-
-/// The manager as commands see it.
-struct HostManager {
-    host: Host,
-    processes: Vec<(&'static str, Vec<&'static Server>)>,
-    env: Env,
-    configuration: Arc<InForce>,
-}
-
-impl HostManager {
-    /// The process that a server is in.
-    fn unit(&self, name: &str) -> Result<&Unit, ManagerError> {
-        let process = self.processes.iter().find(|(_, servers)| is_among(name, servers));
-        let unit = process.and_then(|(process, _)| self.host.unit(process));
-        unit.ok_or_else(|| ManagerError::NoServer(name.to_owned()))
-    }
-
-    fn status(&self, server: &'static Server) -> ServerStatus {
-        let stopped = ServerStatus {
-            name: server.name.to_owned(),
-            state: ServerState::Stopped,
-            pid: None,
-            ports: Vec::new(),
-            version: String::new(),
-            since: Duration::ZERO,
-        };
-        let Ok(unit) = self.unit(server.name) else { return stopped };
-        let Seen { state, pid, ready, since, .. } = unit.seen();
-        if state == ServerState::Stopped {
-            return stopped;
-        }
-        let own = ready.servers.into_iter().find(|(name, _)| name == server.name);
-        let since = self.env.clock.moment().saturating_duration_since(since);
-        let ports = own.map(|(_, ports)| ports).unwrap_or_default();
-        ServerStatus { state, pid, ports, version: ready.version, since, ..stopped }
-    }
-
-    async fn probe(&self, call: &Call, name: &str) -> Result<(), ManagerError> {
-        let Seen { state: ServerState::Running, prober: Some(prober), .. } = self.unit(name)?.seen() else {
-            return Err(ManagerError::Failed(format!("server {name} is not running")));
-        };
-        let answer = timeout(call.deadline, prober.probe(name)).await.map_err(|_| ManagerError::TimedOut)?;
-        answer.map_err(ManagerError::Failed)
-    }
-
-    async fn order(&self, name: &str, order: Order) -> Result<(), ManagerError> {
-        let unit = self.unit(name)?;
-        let shares = self.processes.iter().any(|(_, servers)| is_among(name, servers) && servers.len() > 1);
-        if order == Order::Stop && shares {
-            let why = format!("{name} shares its process with other servers: stop the whole site");
-            return Err(ManagerError::Failed(why));
-        }
-        unit.order(order).await.map_err(ManagerError::Failed)
+/// The server that is to run a command, of those that run.
+fn server_for(group: Group, runs: impl Fn(&str) -> bool) -> Option<&'static str> {
+    const CONFIGURATION: &str = "imconfserv";
+    match group {
+        // Changes are tried, and what is tried is watched, by the configuration server itself.
+        Group::Configuration if runs(CONFIGURATION) => Some(CONFIGURATION),
+        _ => best_for_commands(runs),
     }
 }
 
-fn is_among(name: &str, servers: &[&'static Server]) -> bool {
-    servers.iter().any(|server| server.name.eq_ignore_ascii_case(name))
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-impl Manager for HostManager {
-    fn server_list<'a>(&'a self, _call: &'a Call) -> Answer<'a, Vec<ServerStatus>, ManagerError> {
-        Box::pin(async { Ok(SERVERS.iter().map(|server| self.status(server)).collect()) })
-    }
-
-    fn server_probe<'a>(&'a self, call: &'a Call, name: String) -> Answer<'a, (), ManagerError> {
-        Box::pin(async move { self.probe(call, &name).await })
-    }
-
-    fn server_start<'a>(&'a self, _call: &'a Call, name: String) -> Answer<'a, (), ManagerError> {
-        Box::pin(async move { self.order(&name, Order::Start).await })
-    }
-
-    fn server_stop<'a>(&'a self, _call: &'a Call, name: String) -> Answer<'a, (), ManagerError> {
-        Box::pin(async move { self.order(&name, Order::Stop).await })
-    }
-
-    fn server_restart<'a>(&'a self, _call: &'a Call, name: String) -> Answer<'a, (), ManagerError> {
-        Box::pin(async move { self.order(&name, Order::Restart).await })
-    }
-
-    fn configuration_reload<'a>(&'a self, _call: &'a Call) -> Answer<'a, Reloaded, ManagerError> {
-        // The servers follow the file of the host by themselves.
-        let reloaded = self.configuration.reload();
-        Box::pin(async { reloaded.map_err(|error| ManagerError::BadConfiguration(error.to_string())) })
+    #[test]
+    fn a_command_goes_to_the_process_that_can_carry_it_out() {
+        let all = |_: &str| true;
+        assert_eq!(server_for(Group::Configuration, all), Some("imconfserv"));
+        assert_eq!(server_for(Group::Mailboxes, all), Some("mss"));
+        assert_eq!(server_for(Group::Configuration, |server| server == "mta"), Some("mta"));
+        assert_eq!(server_for(Group::Backup, |server| server != "mss"), Some("imdircacheserv"));
+        assert_eq!(server_for(Group::Monitoring, |_| false), None);
     }
 }

@@ -28,17 +28,17 @@ pub(crate) struct Surroundings {
 }
 
 impl Surroundings {
-    /// From the configuration of the site.
+    /// From the configuration of the site. What is no server's own is logged under `name`, that of the process.
     ///
     /// # Errors
     /// Where the configuration is not usable or the log cannot be written.
-    pub(crate) fn new(site: &Site) -> anyhow::Result<Self> {
+    pub(crate) fn new(site: &Site, name: &'static str) -> anyhow::Result<Self> {
         let files = site.configuration_files();
         let loaded = configuration::load(&files)?;
         let clock = Clock::system();
         let folder = site.folder().join("log");
         let host = site.host().as_str();
-        let (log, writer) = Log::to_folder(&folder, host, clock.clone(), "immgrserv")
+        let (log, writer) = Log::to_folder(&folder, host, clock.clone(), name)
             .with_context(|| format!("cannot write to {}", folder.display()))?;
         configuration::report(&loaded, host, &log);
         let settings = Settings::new(host, "common", loaded.tree);

@@ -6,10 +6,11 @@
 use crate::backup::SiteBackup;
 use crate::doors::Offer;
 use crate::folder;
-use crate::here::{self, Here, Parts};
+use crate::here::{self, Here, Parts, Share};
 use crate::manager::SiteManager;
 use crate::owners::Owners;
 use crate::partners::Partners;
+use crate::ports::Doors;
 use crate::queues;
 use crate::sites::SiteHosts;
 use crate::surroundings::Surroundings;
@@ -18,12 +19,14 @@ use admin::site::Site;
 use anyhow::Context as _;
 use catalog::events::proc::{ProcNoRunDir, ProcStartFailed};
 use catalog::keys::common::RUN_DIR;
-use catalog::servers::{self, Service};
-use control::configuration::{ConfigurationServer, Mirror};
+use catalog::servers::{SERVERS, Server, Service};
+use control::configuration::ConfigurationServer;
+use control::monitor::{Pages, Sources};
 use control::topology::Host;
 use directory::{DirectoryServer, Peer};
 use env::Env;
 use imap::Imap;
+use mail::id::HostName;
 use mta::Mta;
 use mta::inbound::Port;
 use mta::outbound::Outbound;
@@ -37,7 +40,6 @@ use roles::directory::Directory;
 use roles::directory::cache::DirectoryCache;
 use roles::directory::provision::Provisioning;
 use roles::manager::Manager;
-use roles::ownership::Ownership;
 use roles::queue::MailQueue;
 use roles::store::Stores as _;
 use rpc::client::Failover;
@@ -122,10 +124,13 @@ impl Servers {
         parts: Parts,
     ) -> anyhow::Result<Self> {
         let env = &surroundings.env;
-        let mut here = Here::open(site, env, parts).await?;
         let partners = Partners::of(site, env);
+        if parts.share == Share::All {
+            partners.catch_up(surroundings).await;
+        }
+        let mut here = Here::open(site, env, parts).await?;
         let owners = find_owners(site, env, &here, &partners);
-        if parts.store {
+        if here.parts.has("mss") {
             here.open_stores(site, env, &owners).await?;
         }
         let asked = Asked::choose(site, env, &here, &partners, &owners)?;
@@ -134,8 +139,18 @@ impl Servers {
         let dns: Arc<dyn Dns> = Arc::new(dns);
         let of_mta = env.for_server("mta");
         let own = Mta::new(of_mta.clone(), asked.of_mta(site, &of_mta, &dns, None));
-        let backup = SiteBackup::new(env.clone(), Arc::clone(site), here.clone());
+        let backup = SiteBackup::new(env.clone(), Arc::clone(site), here.clone(), Arc::clone(&partners));
         Ok(Self { site: Arc::clone(site), here, partners, owners, asked, dns, own, backup })
+    }
+
+    /// What this process counts. The queue is counted by the process that has it; all of a host asks for it, wherever it is.
+    pub(crate) fn page(&self, env: &Env) -> Arc<Pages> {
+        let queue: Option<Arc<dyn MailQueue>> = match &self.here.queue {
+            _ if self.here.is_whole() => Some(Arc::clone(&self.asked.queue)),
+            Some(own) => Some(Arc::new(own.clone())),
+            None => None,
+        };
+        Arc::new(Pages::new(env.clone(), Sources { queue }))
     }
 
     /// What is open in this process.
@@ -148,8 +163,7 @@ impl Servers {
         &self.partners
     }
 
-    /// Starts what goes on beside requests: the directory hears of changes by other processes and keeps its log short; a
-    /// host without the configuration server follows the one that has it, and works on with its copy while that is away.
+    /// Starts what goes on beside requests: the directory hears of changes by other processes and keeps its log short.
     /// Stores are opened and closed as the directory says whose they are.
     pub(crate) fn follow(&self, env: &Env) {
         match &self.here.stores {
@@ -157,11 +171,8 @@ impl Servers {
             None => Arc::clone(&self.owners).follow(),
         }
         let topology = self.partners.topology();
-        let elsewhere = topology.running("imconfserv").all(|host| host.name != *self.site.host());
-        if self.here.manages && elsewhere && !topology.is_alone() {
-            let server = Arc::new(self.partners.any("imconfserv"));
-            let (files, env) = (self.site.configuration_files(), env.for_server("imconfserv"));
-            env.tasks.clone().spawn(Mirror { server, files, env }.run());
+        if self.here.is_whole() {
+            self.partners.follow_configuration(env);
         }
         if let Some(directory) = self.here.directory.as_ref().or(self.asked.follower.as_ref()) {
             self.reach_realms(env, directory);
@@ -196,8 +207,13 @@ impl Servers {
     /// The servers as commands see them.
     pub(crate) fn roles(&self, manager: SiteManager) -> Roles {
         let own = self.site.host();
+        let rollout = Arc::new(manager.rollout().clone());
+        let manager: Arc<dyn Manager> = match self.here.parts.share {
+            Share::Managed => Arc::new(self.partners.own_manager()),
+            Share::All | Share::Some => Arc::new(manager),
+        };
         Roles {
-            rollout: Arc::new(manager.rollout().clone()),
+            rollout,
             directory: Arc::clone(&self.asked.directory),
             provisioning: Arc::clone(&self.asked.provisioning),
             cache: Arc::clone(&self.asked.cache),
@@ -205,57 +221,79 @@ impl Servers {
             queue: Arc::clone(&self.asked.queue),
             submission: self.own.clone(),
             maintenance: self.asked.stores.maintenance(own),
-            manager: Arc::new(manager),
+            manager,
             backup: Arc::new(self.backup.clone()),
             ownership: Arc::clone(self.owners.directory()),
             hosts: Arc::new(self.asked.stores.clone()),
         }
     }
 
-    /// What the servers of this process offer to others, each on its own port.
-    pub(crate) fn offers(&self, env: &Env, manager: &(impl Manager + Clone + 'static)) -> Vec<Offer> {
+    /// What the servers of this process offer to others, each at its own doors. In one process, a site of one host has
+    /// nobody who would ask.
+    pub(crate) fn offers(&self, env: &Env, manager: &SiteManager) -> Vec<Offer> {
         let topology = self.partners.topology();
-        if topology.is_alone() && self.here.is_whole() {
+        let whole = self.here.is_whole();
+        if topology.is_alone() && whole {
             return Vec::new();
         }
         let own = topology.own();
         let mut offers = Vec::new();
-        let mut offer = |server: &'static str, port: Option<u16>, served: Served| {
-            let env = env.for_server(server);
-            let run_dir = run_folder(&self.site, &env);
-            offers.extend(port.map(|port| Offer { env, port, run_dir, served }));
-        };
-        let port = |server: &str| servers::find(server).and_then(|row| own.port(row));
-        if let Some(directory) = self.here.directory.clone().map(Arc::new) {
-            let served = Served {
-                directory: Some(directory.clone()),
-                provisioning: Some(directory.clone()),
-                ownership: Some(directory.clone()),
-                cache: Some(directory),
-                ..Served::default()
-            };
-            offer("imdircacheserv", port("imdircacheserv"), served);
+        for server in SERVERS.iter().filter(|server| self.here.parts.has(server.name)) {
+            let env = env.for_server(server.name);
+            let (run_dir, port) = (run_folder(&self.site, &env), own.port(server));
+            let served = self.served(&env, server);
+            if whole {
+                let doors = Doors::of_host(&topology, port);
+                offers.extend(served.map(|served| Offer {
+                    env,
+                    doors,
+                    run_dir,
+                    served,
+                    served_here: Served::default(),
+                }));
+                continue;
+            }
+            let served = Served { probe: Some(manager.prober()), ..served.unwrap_or_default() };
+            // Where a backup goes is a path of this host: nobody else's to say.
+            let served_here = Served { backup: Some(Arc::new(self.backup.clone())), ..served.clone() };
+            let doors = Doors::of_process(&self.site, &topology, server.name, port);
+            offers.push(Offer { env, doors, run_dir, served, served_here });
         }
-        if self.here.stores.is_some() {
-            let store = self.asked.stores.served();
-            let served = Served { store: Some(store.clone()), maintenance: Some(store), ..Served::default() };
-            offer("mss", port("mss"), served);
-        }
-        if let Some(queue) = self.here.queue.clone().map(Arc::new) {
-            offer("imqueueserv", port("imqueueserv"), Served { queue: Some(queue), ..Served::default() });
-        }
-        if self.here.manages && own.runs("imconfserv") {
-            let files = self.site.configuration_files();
-            let configuration = Arc::new(ConfigurationServer::new(files, env.for_server("imconfserv")));
-            let served = Served { configuration: Some(configuration), ..Served::default() };
-            offer("imconfserv", port("imconfserv"), served);
-        }
-        if self.here.manages {
-            let manager = Arc::new(manager.clone());
-            let served = Served { manager: Some(manager), ..Served::default() };
-            offer("common", own.manager_port(), served);
+        if whole {
+            let env = env.for_server("common");
+            let served = Served { manager: Some(Arc::new(manager.clone())), ..Served::default() };
+            let (run_dir, doors) =
+                (run_folder(&self.site, &env), Doors::of_host(&topology, own.manager_port()));
+            offers.push(Offer { env, doors, run_dir, served, served_here: Served::default() });
         }
         offers
+    }
+
+    /// The roles that a server of this process has for others; `None`: none.
+    fn served(&self, env: &Env, server: &Server) -> Option<Served> {
+        let mut served = Served::default();
+        match server.name {
+            "imdircacheserv" => {
+                let directory = self.here.directory.clone().map(Arc::new)?;
+                served.directory = Some(directory.clone());
+                served.provisioning = Some(directory.clone());
+                served.ownership = Some(directory.clone());
+                served.cache = Some(directory);
+            }
+            "mss" => {
+                self.here.stores.as_ref()?;
+                let store = self.asked.stores.served();
+                served.store = Some(store.clone());
+                served.maintenance = Some(store);
+            }
+            "imqueueserv" => served.queue = Some(self.here.queue.clone().map(Arc::new)?),
+            "imconfserv" => {
+                let files = self.site.configuration_files();
+                served.configuration = Some(Arc::new(ConfigurationServer::new(files, env.clone())));
+            }
+            _ => return None,
+        }
+        Some(served)
     }
 
     /// The server of this name, if it speaks with clients. Its sessions and workers run in `env`.
@@ -309,13 +347,12 @@ fn follow_copy(
     Ok(Some(followed.context("cannot follow the copy of the directory")?))
 }
 
-/// Who has which store, as the directory says: the one of this process, or of other hosts.
+/// Who has which store, as the directory says: the one of this process, or of others.
 fn find_owners(site: &Site, env: &Env, here: &Here, partners: &Partners) -> Arc<Owners> {
-    let directory: Arc<dyn Ownership> = match here.directory.clone() {
-        Some(directory) => Arc::new(directory),
-        None => Arc::new(partners.any("imdircacheserv")),
-    };
-    Owners::new(env.clone(), directory, folder::owners_file(site))
+    match here.directory.clone() {
+        Some(directory) => Owners::new(env.clone(), Arc::new(directory), folder::owners_file(site)),
+        None => Owners::elsewhere(site, env, partners),
+    }
 }
 
 /// A server that speaks with clients.

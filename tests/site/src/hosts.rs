@@ -29,6 +29,8 @@ pub struct Hosts {
     first: String,
     addresses: BTreeMap<String, Ipv4Addr>,
     base: u16,
+    /// How hosts are started.
+    verb: &'static str,
     processes: BTreeMap<String, Child>,
     shows: Shows,
 }
@@ -46,6 +48,18 @@ impl Hosts {
     /// # Errors
     /// With what the program said, where a host cannot be made or does not serve.
     pub fn start(wishes: &[Wish<'_>]) -> Result<Self> {
+        Self::start_as("serve", wishes)
+    }
+
+    /// The same, each host under its manager.
+    ///
+    /// # Errors
+    /// As [`Hosts::start`].
+    pub fn start_managed(wishes: &[Wish<'_>]) -> Result<Self> {
+        Self::start_as("manage", wishes)
+    }
+
+    fn start_as(verb: &'static str, wishes: &[Wish<'_>]) -> Result<Self> {
         let base = free_base().context("no free range of ports")?;
         let first = wishes.first().context("a site has a host")?.0.to_owned();
         let [a, b, c] = network();
@@ -53,7 +67,7 @@ impl Hosts {
             (1..).zip(wishes).map(|(at, (name, ..))| (name.to_string(), Ipv4Addr::new(a, b, c, at)));
         let addresses = addresses.collect();
         let (folder, processes) = (tempfile::tempdir()?, BTreeMap::new());
-        let mut hosts = Self { folder, first, addresses, base, processes, shows: Shows::All };
+        let mut hosts = Self { folder, first, addresses, base, verb, processes, shows: Shows::All };
         for (name, servers, entries) in wishes {
             hosts.make(name, servers, entries)?;
         }
@@ -77,12 +91,12 @@ impl Hosts {
 
     fn make(&self, name: &str, servers: &str, entries: &[&str]) -> Result<()> {
         let (site, address) = (self.path(name).display().to_string(), self.address(name)?.to_string());
-        let mut set: Vec<String> = entries.iter().map(ToString::to_string).collect();
-        set.push("/*/common/defaultDomain=example.test".into());
+        let mut set: Vec<String> = vec!["/*/common/defaultDomain=example.test".into()];
         set.push(format!("/{name}/common/listenAddresses={address}"));
         for (server, key, service) in PORTS {
             set.push(format!("/{name}/{server}/{key}={}", self.port(service)));
         }
+        set.extend(entries.iter().map(ToString::to_string));
         let set: Vec<&str> = set.iter().flat_map(|entry| ["--set", entry]).collect();
         let what = ["--roles", servers, "--address", &address];
         if name == self.first {
@@ -103,7 +117,7 @@ impl Hosts {
         let said = self.folder.path().join(format!("{name}.said"));
         let errors = fs::File::create(&said)?;
         let mut command = Command::new(program()?);
-        command.arg("serve").arg("--site").arg(self.path(name)).env_remove("INTERMAIL");
+        command.arg(self.verb).arg("--site").arg(self.path(name)).env_remove("INTERMAIL");
         let mut child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(errors).spawn()?;
         let ready = self.path(name).join("run/control.sock");
         let begun = until("the host serves", || {
@@ -229,6 +243,11 @@ impl Hosts {
 
 impl Drop for Hosts {
     fn drop(&mut self) {
+        // Servers whose manager is killed would drain for some seconds beside the next test.
+        let managers: Vec<_> = self.processes.keys().filter(|_| self.verb == "manage").cloned().collect();
+        for name in managers {
+            let _ = self.stop(&name);
+        }
         for child in self.processes.values_mut() {
             let _ = child.kill();
             let _ = child.wait();

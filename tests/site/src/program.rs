@@ -144,7 +144,7 @@ impl Wish {
             accounts = [ALICE, BOB].iter().map(|a| format!("{}:{}", a.address, a.password)).collect();
         }
         let descriptors = self.descriptors;
-        let mut site = Site { folder, base: 0, accounts, descriptors, process: None };
+        let mut site = Site { folder, base: 0, accounts, descriptors, process: None, managed: false };
         site.start()?;
         Ok(site)
     }
@@ -157,6 +157,8 @@ pub struct Site {
     accounts: Vec<String>,
     descriptors: Option<String>,
     process: Option<Child>,
+    /// Its process is a manager: its servers are processes of their own.
+    managed: bool,
 }
 
 impl Site {
@@ -176,7 +178,7 @@ impl Site {
         let folder = tempfile::tempdir()?;
         make(&folder.path().join("site"))?;
         let accounts = [ALICE, BOB].iter().map(|a| format!("{}:{}", a.address, a.password)).collect();
-        let mut site = Self { folder, base: 0, accounts, descriptors: None, process: None };
+        let mut site = Self { folder, base: 0, accounts, descriptors: None, process: None, managed: false };
         site.start()?;
         Ok(site)
     }
@@ -228,6 +230,7 @@ impl Site {
         ensure!(self.process.is_none(), "the site serves already");
         let mut command = Command::new(program()?);
         command.arg("manage").arg("--site").arg(self.path());
+        self.managed = true;
         let errors = fs::File::create(self.folder.path().join("stderr"))?;
         let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(errors).spawn()?;
         self.process = Some(child);
@@ -420,7 +423,9 @@ impl Drop for Site {
             // Shown by the test harness only where the test fails.
             println!("{}", self.logs());
         }
-        if let Err(error) = self.kill() {
+        // Servers whose manager is killed would drain for some seconds beside the next test.
+        let ended = if self.managed && self.process.is_some() { self.stop().map(drop) } else { self.kill() };
+        if let Err(error) = ended {
             eprintln!("the program could not be ended: {error}");
         }
     }

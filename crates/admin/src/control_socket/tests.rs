@@ -6,6 +6,7 @@ use crate::output::PIECE;
 use crate::testing::Script;
 use crate::testing::roles::Double;
 use std::os::unix::fs::FileTypeExt as _;
+use std::os::unix::fs::PermissionsExt as _;
 use tempfile::TempDir;
 use tokio::io::AsyncReadExt as _;
 

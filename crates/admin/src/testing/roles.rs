@@ -10,7 +10,7 @@ use mail::message::{Limits, Scanner};
 use mail::search::{Criterion, Place};
 use mail::sequence::NumberSet;
 use mail::time::Timestamp;
-use roles::backup::{Backup, BackupError, Made, Make, Progress, Recover, Recovered};
+use roles::backup::{Backup, BackupError, Join, Made, Make, Progress, Recover, Recovered};
 use roles::configuration::Proposal;
 use roles::directory::cache::{Built, CacheStatus, Compared, Control, DirectoryCache, Fields, Probed};
 use roles::directory::provision::{Provisioning, Reply, Request};
@@ -546,6 +546,10 @@ impl Backup for Double {
         let (generation, taken) = (4, Timestamp::from_secs(1_800_000_000));
         let left_out = vec!["config/x: gone".to_owned()];
         Box::pin(ready(Ok(Made { generation, taken, progress, removed: vec![1], left_out })))
+    }
+
+    fn backup_join<'a>(&'a self, _: &'a Call, join: Join) -> Answer<'a, Progress, BackupError> {
+        Box::pin(ready(Ok(Progress { done: join.rate, total: join.rate, written: 0 })))
     }
 
     fn backup_progress<'a>(&'a self, _: &'a Call) -> Answer<'a, Option<Progress>, BackupError> {

@@ -14,7 +14,7 @@ keys! {
     IMQUEUESERV_RUN: bool = "imqueueserv_run" in ["sysadmin"], Kind::Bool, ["on"], Restart, since "4.0";
     #[doc = "Whether this host runs the MTA."]
     MTA_RUN: bool = "mta_run" in ["sysadmin"], Kind::Bool, ["on"], Restart, since "3.2";
-    #[doc = "Whether imservctrl starts the servers of this host under a manager (immgrserv), which watches their process and begins it again when it dies; off: the process runs alone."]
+    #[doc = "Whether imservctrl starts the servers of this host under a manager (immgrserv), each as a process of its own that is watched and begun again when it dies; off: all servers are one process, which runs alone."]
     IMMGRSERV_RUN: bool = "immgrserv_run" in ["sysadmin"], Kind::Bool, ["off"], Restart, since "3.2";
     #[doc = "Whether this host runs the POP server."]
     POPSERV_RUN: bool = "popserv_run" in ["sysadmin"], Kind::Bool, ["on"], Restart, since "3.2";

@@ -6,7 +6,7 @@ use futures_util::future::join_all;
 use mail::id::TraceId;
 use roles::Call;
 use roles::manager::{ServerState, ServerStatus};
-use roles::probe::Host;
+use roles::probe::{Host, Probe};
 use std::time::Duration;
 
 /// How long a host or a server of it may take to answer.
@@ -29,8 +29,8 @@ pub(super) async fn facts(env: &Env, host: &Host) -> Result<Facts, String> {
 async fn ask(env: &Env, host: &Host) -> Result<Facts, String> {
     let quick = call(env, ANSWER_WITHIN);
     let servers = host.manager.server_list(&quick).await.map_err(|error| error.to_string())?;
+    let reports = join_all(running(host, &servers).map(|process| process.process_report(&quick))).await;
     let servers = join_all(servers.into_iter().map(|status| server(env, host, status))).await;
-    let reports = join_all(host.processes.iter().map(|process| process.process_report(&quick))).await;
     let reports: Result<Vec<_>, _> = reports.into_iter().collect();
     let reports = reports.map_err(|error| error.to_string())?;
     Ok(Facts {
@@ -40,6 +40,18 @@ async fn ask(env: &Env, host: &Host) -> Result<Facts, String> {
         refused: reports.iter().map(|report| report.refused).sum(),
         up: reports.iter().map(|report| report.up).min().unwrap_or_default(),
     })
+}
+
+/// The processes of a host that are there: a server that was stopped has none.
+pub(super) fn running<'a>(
+    host: &'a Host,
+    servers: &'a [ServerStatus],
+) -> impl Iterator<Item = &'a dyn Probe> + 'a {
+    let stopped = |name: &str| {
+        servers.iter().any(|server| server.name == *name && server.state == ServerState::Stopped)
+    };
+    let there = move |of: &Option<String>| !of.as_deref().is_some_and(stopped);
+    host.processes.iter().filter(move |process| there(&process.server)).map(|process| &*process.probe)
 }
 
 /// One server, with its sign of life where it runs.

@@ -11,7 +11,7 @@ mod watch;
 use crate::configuration::{Files, checksums, trial};
 use catalog::events::conf::{ConfPromoted, ConfRolledBack, ConfStaged};
 use env::Env;
-use facts::facts;
+use facts::{facts, running};
 use futures_util::future::join_all;
 use mail::id::HostName;
 use roles::configuration::{Assessed, ConfigurationError, Proposal, Version};
@@ -211,7 +211,9 @@ impl RolloutServer {
         let call = Call { deadline: call.deadline.min(REPORT_WITHIN), ..call.clone() };
         let hosts = self.0.hosts.hosts();
         let reports = hosts.iter().map(|host| async {
-            let asked = host.processes.iter().map(|process| process.process_report(&call));
+            // Where the manager does not say what runs, each process is asked, and those that do not answer are told.
+            let servers = host.manager.server_list(&call).await.unwrap_or_default();
+            let asked = running(host, &servers).map(|process| process.process_report(&call));
             HostReport { host: host.name.clone(), processes: join_all(asked).await }
         });
         let hosts = join_all(reports).await;

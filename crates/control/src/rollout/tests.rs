@@ -6,7 +6,7 @@ use mail::id::TraceId;
 use mail::time::Timestamp;
 use roles::configuration::Wish;
 use roles::manager::{Manager, ManagerError, Reloaded, ServerState, ServerStatus};
-use roles::probe::{ConfigurationReport, Probe, ProbeError, ProcessReport};
+use roles::probe::{ConfigurationReport, Probe, ProbeError, Process, ProcessReport};
 use roles::rollout::Restarts;
 use std::future::ready;
 
@@ -29,13 +29,13 @@ impl Manager for Fragile {
     fn server_list<'a>(&'a self, _: &'a Call) -> Answer<'a, Vec<ServerStatus>, ManagerError> {
         let server = |name: &str| ServerStatus {
             name: name.into(),
-            state: ServerState::Running,
+            state: if name == "popserv" { ServerState::Stopped } else { ServerState::Running },
             pid: Some(1),
             ports: Vec::new(),
             version: "1".into(),
             since: self.begun.elapsed(),
         };
-        Box::pin(ready(Ok(vec![server("mss"), server("mta")])))
+        Box::pin(ready(Ok(vec![server("mss"), server("mta"), server("popserv")])))
     }
 
     fn server_probe<'a>(&'a self, _: &'a Call, name: String) -> Answer<'a, (), ManagerError> {
@@ -72,6 +72,27 @@ impl Probe for Fragile {
         let report = ProcessReport { host, pid: 1, version, up, configuration, errors: 0, refused: 0 };
         Box::pin(ready(Ok(report)))
     }
+
+    fn process_metrics<'a>(&'a self, _: &'a Call) -> Answer<'a, String, ProbeError> {
+        Box::pin(ready(Err(silence())))
+    }
+}
+
+/// The process of a server that was stopped.
+struct Silent;
+
+fn silence() -> ProbeError {
+    ProbeError::Unavailable("nobody is there".into())
+}
+
+impl Probe for Silent {
+    fn process_report<'a>(&'a self, _: &'a Call) -> Answer<'a, ProcessReport, ProbeError> {
+        Box::pin(ready(Err(silence())))
+    }
+
+    fn process_metrics<'a>(&'a self, _: &'a Call) -> Answer<'a, String, ProbeError> {
+        Box::pin(ready(Err(silence())))
+    }
 }
 
 struct House {
@@ -89,7 +110,13 @@ fn house() -> House {
     let env = Env::for_test("imconfserv");
     let begun = env.clock.moment();
     let venus = Arc::new(Fragile { files: files.clone(), begun, restarted: Mutex::default() });
-    let host = Host { name: "venus".into(), manager: venus.clone(), processes: vec![venus.clone()] };
+    // The second one would not answer, and is not asked: its server is stopped.
+    let silent = Arc::new(Silent);
+    let processes = vec![
+        Process { server: Some("mta".into()), probe: venus.clone() },
+        Process { server: Some("popserv".into()), probe: silent },
+    ];
+    let host = Host { name: "venus".into(), manager: venus.clone(), processes };
     let server = RolloutServer::new(files.clone(), Arc::new(vec![host]));
     server.serve(&env);
     House { _folder: folder, files, env, venus, server }

@@ -40,6 +40,10 @@ async fn wait(session: &mut Session<'_>, since: Moment) -> Result<(), End> {
         filled = session.connection.fill(left) => return Ok(filled.map(|_| ())?),
         changed = watch.changed() => changed,
     };
-    changed.map_err(|_| End::StoreGone)?;
+    if changed.is_err() {
+        // The store may have begun anew. What has happened meanwhile is told as after any news.
+        session.watch = None;
+        session.watch().await.map_err(|_| End::StoreGone)?;
+    }
     session.tell_news(May::AskAll).await
 }

@@ -4,7 +4,7 @@ use super::{Remote, garbled};
 use crate::convert::proto as p;
 use crate::pool::Asks as _;
 use crate::pool::Safe::{Once, Repeat};
-use roles::backup::{Backup, BackupError, Made, Make, Progress, Recover, Recovered};
+use roles::backup::{Backup, BackupError, Join, Made, Make, Progress, Recover, Recovered};
 use roles::{Answer, Call};
 
 impl Backup for Remote {
@@ -14,6 +14,15 @@ impl Backup for Remote {
             let message: p::BackupMakeRequest = make.into();
             let made: p::BackupMade = self.peer.ask(call, Once, path, message).await?;
             made.try_into().map_err(garbled)
+        })
+    }
+
+    fn backup_join<'a>(&'a self, call: &'a Call, join: Join) -> Answer<'a, Progress, BackupError> {
+        Box::pin(async move {
+            let path = "/intermail.v1.Backup/BackupJoin";
+            let message: p::BackupJoinRequest = join.into();
+            let done: p::BackupDone = self.peer.ask(call, Once, path, message).await?;
+            Ok(done.into())
         })
     }
 

@@ -12,6 +12,7 @@ mod homes;
 mod maintenance;
 mod manager;
 mod ownership;
+mod probe;
 mod provision;
 mod queue;
 mod queues;

@@ -28,6 +28,18 @@ impl From<p::BackupMakeRequest> for r::Make {
     }
 }
 
+impl From<r::Join> for p::BackupJoinRequest {
+    fn from(join: r::Join) -> Self {
+        Self { folder: join.folder, rate: join.rate }
+    }
+}
+
+impl From<p::BackupJoinRequest> for r::Join {
+    fn from(join: p::BackupJoinRequest) -> Self {
+        Self { folder: join.folder, rate: join.rate }
+    }
+}
+
 impl From<r::Progress> for p::BackupDone {
     fn from(progress: r::Progress) -> Self {
         Self { done: progress.done, total: progress.total, written: progress.written }

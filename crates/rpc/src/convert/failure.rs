@@ -11,6 +11,7 @@ use roles::configuration::ConfigurationError;
 use roles::directory::DirectoryError;
 use roles::maintenance::MaintenanceError;
 use roles::manager::ManagerError;
+use roles::probe::ProbeError;
 use roles::queue::QueueError;
 use roles::store::StoreError;
 use roles::submission::SubmitError;
@@ -260,6 +261,14 @@ fault! {
             Kind::Unavailable => Self::Failed("that host is not available".to_owned()),
         }
     }
+}
+
+fault! {
+    ProbeError {
+        plain: [],
+        text: [Unavailable]
+    }
+    of_kind(_kind, words) { Self::Unavailable(words.to_owned()) }
 }
 
 impl Fault for ConfigurationError {

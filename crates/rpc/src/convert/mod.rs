@@ -13,6 +13,7 @@ mod failure;
 mod maintenance;
 pub(crate) mod manager;
 pub(crate) mod ownership;
+mod probe;
 pub(crate) mod provision;
 pub(crate) mod queue;
 mod search;

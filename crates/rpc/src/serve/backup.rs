@@ -13,6 +13,12 @@ pub(super) async fn serve(inner: &Inner, backup: &dyn Backup, method: &str, requ
             };
             inner.unary(request, ask).await
         }
+        "BackupJoin" => {
+            let ask = |call: Call, m: p::BackupJoinRequest| async move {
+                backup.backup_join(&call, m.into()).await.map(p::BackupDone::from).map_err(failed)
+            };
+            inner.unary(request, ask).await
+        }
         "BackupProgress" => {
             let ask = |call: Call, _: p::Empty| async move {
                 let progress = backup.backup_progress(&call).await.map_err(failed)?;

@@ -13,6 +13,7 @@ mod kept;
 mod maintenance;
 mod manager;
 mod ownership;
+mod probe;
 mod provision;
 mod queue;
 mod store;
@@ -34,6 +35,7 @@ use roles::directory::provision::Provisioning;
 use roles::maintenance::Maintenance;
 use roles::manager::Manager;
 use roles::ownership::Ownership;
+use roles::probe::Probe;
 use roles::queue::MailQueue;
 use roles::store::MessageStore;
 use roles::submission::Submission;
@@ -76,6 +78,8 @@ pub struct Served {
     pub ownership: Option<Arc<dyn Ownership>>,
     /// Backups of this host.
     pub backup: Option<Arc<dyn Backup>>,
+    /// The process itself.
+    pub probe: Option<Arc<dyn Probe>>,
 }
 
 impl Served {
@@ -93,6 +97,7 @@ impl Served {
             ("Maintenance", self.maintenance.is_some()),
             ("Ownership", self.ownership.is_some()),
             ("Backup", self.backup.is_some()),
+            ("Probe", self.probe.is_some()),
         ];
         roles.iter().filter(|(_, served)| *served).map(|(name, _)| (*name).to_owned()).collect()
     }
@@ -181,6 +186,7 @@ impl Inner {
                 let ownership = served.ownership.as_deref()?;
                 Box::pin(ownership::serve(self, ownership, method, request)).await
             }
+            "Probe" => probe::serve(self, served.probe.as_deref()?, method, request).await,
             "Backup" => Box::pin(backup::serve(self, served.backup.as_deref()?, method, request)).await,
             _ => return None,
         })

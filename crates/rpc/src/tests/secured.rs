@@ -4,6 +4,7 @@ use super::{call, said};
 use crate::access::{AccessList, Door, Outgoing};
 use crate::client::Remote;
 use crate::identity::{AUTHORITIES, HOST, Identity};
+use crate::local::{LocalDoor, LocalWay};
 use crate::pool::Peer;
 use crate::serve::{Dispatch, Served};
 use env::Env;
@@ -155,4 +156,40 @@ async fn a_new_authority_takes_over_while_everybody_runs() {
     let (_c, left_behind) = identity("pluto", &old, &both);
     let usage = to(&env, address, "mars", &left_behind).mailbox_usage(&call(1), MailboxId(1)).await;
     assert_eq!(usage, Err(StoreError::Unavailable));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_processes_of_a_host_keep_the_promises_without_certificates_and_find_the_next_one() {
+    let (folder, env) = (tempfile::tempdir().unwrap(), Env::for_test("mss"));
+    let socket = folder.path().join("mss.rme");
+    let way = Arc::new(LocalWay::new(socket.clone()));
+    let remote = Remote::new(Peer::new(env.clone(), HostName::new("mars"), way, 2));
+    let before = remote.mailbox_usage(&call(1), MailboxId(1)).await;
+    assert_eq!(before, Err(StoreError::Unavailable), "nobody is there");
+    assert!(env.log.lines().iter().any(|line| line.contains("mss.rme")), "{:?}", env.log.lines());
+    // The socket outlives who listens on it, as that of a server does under a manager.
+    let held = net::local::bind(&socket).unwrap();
+    let begin = |env: &Env| {
+        let door = LocalDoor::over(env.clone(), held.try_clone().unwrap()).unwrap();
+        let served = Served { store: Some(Arc::new(MemoryStore::new())), ..Served::default() };
+        env.tasks.spawn(door.run(Dispatch::new(env.clone(), std::env::temp_dir(), served)));
+    };
+    let first = Env::for_test("mss");
+    begin(&first);
+    let found = async || loop {
+        // An attempt that failed is repeated when its pause is over.
+        if remote.mailbox_usage(&call(2), MailboxId(1)).await.is_ok() {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    };
+    tokio::time::timeout(Duration::from_secs(20), found()).await.unwrap();
+    testkit::conformance::store::all(&remote, MailboxId(100)).await;
+    assert_eq!(first.tasks.drain(Duration::from_secs(20)).await, 0);
+    let waiting = tokio::spawn({
+        let remote = remote.clone();
+        async move { remote.mailbox_usage(&call(3), MailboxId(1)).await }
+    });
+    begin(&Env::for_test("mss"));
+    assert!(waiting.await.unwrap().is_ok(), "who comes between two processes waits for the next one");
 }

@@ -1,11 +1,13 @@
 //! A site of several hosts: mail goes over the wire, and a host that is away costs its own users only.
 
 use anyhow::{Context as _, Result, ensure};
+use serde_json::Value;
 use site::hosts::{Hosts, Wish};
 use site::imap::Imap;
 use site::program::{ALICE, Account, BOB, Service, now};
 use site::smtp::Smtp;
 use site::tools::until;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// Directory and queue on one host, two stores, and a front end.
@@ -113,5 +115,53 @@ fn a_queue_or_a_directory_that_is_away_loses_nothing() -> Result<()> {
     let subjects = ["before".to_owned(), "after".to_owned()];
     let counted = count(&hosts, ALICE, &subjects).context("after the return")?;
     ensure!(counted == [1, 1], "{counted:?}");
+    Ok(())
+}
+
+/// The process of each server that runs, on all hosts, as a command on one of them is told.
+fn processes(hosts: &Hosts, asked: &str) -> Result<BTreeMap<(String, String), u64>> {
+    let said = hosts.must(asked, &["imservdisplay", "-json", "-host", "allhosts"])?;
+    let all: Vec<Value> = serde_json::from_str(&said)?;
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let running = all
+        .iter()
+        .filter_map(|shown| Some(((text(&shown["host"]), text(&shown["server"])), shown["pid"].as_u64()?)));
+    Ok(running.collect())
+}
+
+#[test]
+fn its_16187_imctrl_acts_on_all_hosts_through_their_managers_and_says_what_is_true() -> Result<()> {
+    let hosts = Hosts::start_managed(&[
+        ("venus", "imconfserv,imdircacheserv,mss,imqueueserv,mta,popserv,imapserv", &[]),
+        ("jove", "mta,popserv,imapserv", &[]),
+    ])?;
+    hosts.account(ALICE, "venus")?;
+    send(&hosts, &[ALICE], "before")?;
+    let before = processes(&hosts, "venus")?;
+    ensure!(before.len() == 10, "{before:?}");
+    let said = hosts.must("venus", &["imctrl", "allhosts", "restart", "mta"])?;
+    for host in ["venus", "jove"] {
+        ensure!(said.contains(&format!("imctrl: mta restarted on {host}")), "{said}");
+    }
+    // The other host sees the same.
+    let after = processes(&hosts, "jove")?;
+    for (key, pid) in &before {
+        ensure!((after.get(key) == Some(pid)) != (key.1 == "mta"), "{key:?}: {before:?} {after:?}");
+    }
+    let said = hosts.must("jove", &["imservping", "-host", "allhosts"])?;
+    ensure!(said.matches(" responded").count() == 10 && said.contains("(Info) mss on venus resp"), "{said}");
+    let said = hosts.must("jove", &["imctrl", "venus", "stop", "popserv"])?;
+    ensure!(said.contains("popserv stopped on venus"), "{said}");
+    let is_there =
+        || anyhow::Ok(processes(&hosts, "jove")?.contains_key(&("venus".into(), "popserv".into())));
+    ensure!(!is_there()?, "popserv still runs on venus");
+    let said = hosts.must("jove", &["imctrl", "venus", "start", "popserv"])?;
+    ensure!(said.contains("popserv started on venus") && is_there()?, "{said}");
+    let failed = hosts.must("jove", &["imctrl", "venus,jove", "restart", "mss"]);
+    let failed = failed.err().map(|error| format!("{error:#}")).unwrap_or_default();
+    ensure!(failed.contains("*** SERVER mss does not run on HOST(S) jove ***"), "{failed}");
+    ensure!(failed.contains("mss restarted on venus"), "{failed}");
+    send(&hosts, &[ALICE], "after")?;
+    ensure!(count(&hosts, ALICE, &["before".into(), "after".into()])? == [1, 1]);
     Ok(())
 }

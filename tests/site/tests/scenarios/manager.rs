@@ -1,5 +1,5 @@
-//! The servers of a host under their manager: what dies comes back, what is restarted refuses nobody, what is stopped
-//! leaves nothing.
+//! The servers of a host under their manager, each a process of its own: what dies comes back and the others go on, what
+//! is restarted refuses nobody, what is stopped leaves nothing, and commands find who can carry them out.
 
 use anyhow::{Context as _, Result, ensure};
 use nix::sys::signal::{Signal, kill};
@@ -7,11 +7,14 @@ use nix::unistd::Pid;
 use serde_json::Value;
 use site::connection::Connection;
 use site::imap::Imap;
-use site::program::{ALICE, Service, Site, now};
+use site::pop3::Pop3;
+use site::program::{ALICE, Service, Site, Wish, now};
 use site::smtp::Smtp;
 use site::tools::{said, until};
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::fs;
+use std::io::{Read as _, Write as _};
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -25,9 +28,17 @@ const STOPPED: Duration = Duration::from_secs(10);
 /// The services whose ports are watched while servers go and come.
 const WATCHED: [Service; 3] = [Service::Smtp, Service::Pop3, Service::Imap];
 
-/// A site under a manager.
+/// The servers in start order.
+const SERVERS: [&str; 7] =
+    ["imconfserv", "imdircacheserv", "mss", "imqueueserv", "mta", "popserv", "imapserv"];
+
+/// A site under a manager. Mail that had to wait comes as soon as it can.
 fn managed() -> Result<Site> {
-    let mut site = Site::fresh()?;
+    managed_as(Wish::default())
+}
+
+fn managed_as(wish: Wish) -> Result<Site> {
+    let mut site = wish.entry("/*/mta/outboundDeferProcessInitialWait: [0]").start()?;
     site.stop()?;
     site.start_managed()?;
     Ok(site)
@@ -130,8 +141,22 @@ fn under_load(site: &Site, work: impl FnOnce() -> Result<()>) -> Result<Load> {
     })
 }
 
-/// Every acknowledged message is in the mailbox once, and no other but those of unknown fate, at most once.
+/// Every acknowledged message comes to be in the mailbox, once, and no other but those of unknown fate, at most once. What
+/// could not be delivered at once comes from the queue.
 fn reconcile(site: &Site, load: &Load) -> Result<()> {
+    until("all that was acknowledged is there", || {
+        let times = mailbox(site)?;
+        Ok(load.acknowledged.iter().all(|number| times.contains_key(number)))
+    })?;
+    for (number, times) in &mailbox(site)? {
+        ensure!(*times == 1, "message {number} is there {times} times");
+        ensure!(load.acknowledged.contains(number) || load.unknown.contains(number), "nobody sent {number}");
+    }
+    Ok(())
+}
+
+/// How often each number is in the mailbox.
+fn mailbox(site: &Site) -> Result<HashMap<usize, usize>> {
     let mut imap = Imap::login(site, ALICE)?;
     imap.select("INBOX")?;
     let mut times: HashMap<usize, usize> = HashMap::new();
@@ -145,30 +170,38 @@ fn reconcile(site: &Site, load: &Load) -> Result<()> {
             }
         }
     }
-    for number in &load.acknowledged {
-        ensure!(times.get(number) == Some(&1), "message {number} is there {:?} times", times.get(number));
-    }
-    for (number, times) in &times {
-        ensure!(*times == 1, "message {number} is there {times} times");
-        ensure!(load.acknowledged.contains(number) || load.unknown.contains(number), "nobody sent {number}");
-    }
-    Ok(())
+    Ok(times)
+}
+
+/// Kills a server, and returns when it serves again as another process.
+fn kill_and_wait(site: &Site, server: &str) -> Result<()> {
+    let before = pid(site, server)?;
+    kill(before, Signal::SIGKILL)?;
+    until("another process", || {
+        let shown = shown(site, server)?;
+        Ok(shown["state"] == "running" && shown["pid"].as_i64() != Some(before.as_raw().into()))
+    })
 }
 
 #[test]
-fn its_8718_a_manager_runs_the_servers_and_excludes_every_other_daemon() -> Result<()> {
+fn its_8718_a_manager_runs_each_server_as_a_process_and_excludes_every_other_daemon() -> Result<()> {
     let mut site = managed()?;
     let manager = site.pid().context("no manager")?;
-    for server in ["imdircacheserv", "mss", "imqueueserv", "mta", "popserv", "imapserv"] {
+    let mut processes = BTreeSet::from([Pid::from_raw(i32::try_from(manager)?)]);
+    for server in SERVERS {
         let shown = shown(&site, server)?;
         ensure!(shown["state"] == "running" && shown["version"] == env!("CARGO_PKG_VERSION"), "{shown}");
-        ensure!(shown["pid"].as_u64() != Some(manager.into()), "{server} runs in the manager");
+        ensure!(processes.insert(pid(&site, server)?), "{server} shares its process");
     }
     let ports = &shown(&site, "imapserv")?["ports"];
     ensure!(ports.to_string().contains(&site.port(Service::Imap).to_string()), "{ports}");
-    // Commands of all kinds: in the manager, in a server, by a server's queue.
+    // From the front end to the store, and back to the other two.
     site::smtp::deliver(&site, ALICE, b"Subject: x\r\n\r\nx\r\n")?;
-    site.must(&["imboxstats", ALICE.address])?;
+    let mut pop = Pop3::login(&site, ALICE)?;
+    ensure!(pop.count()? == 1 && String::from_utf8(pop.lines("RETR 1")?)?.contains("Subject: x"));
+    pop.command("QUIT")?;
+    let mut imap = Imap::login(&site, ALICE)?;
+    ensure!(imap.select("INBOX")? == 1 && String::from_utf8(imap.fetch(1)?)?.contains("Subject: x"));
     ensure!(site.must(&["imservctrl", "status"])?.contains("running"));
     let second = site::program::program()?;
     for verb in ["serve", "manage"] {
@@ -202,16 +235,17 @@ fn its_18571_pid_files_and_sockets_are_private() -> Result<()> {
 }
 
 #[test]
-fn its_16234_a_server_that_is_killed_under_load_comes_back_and_loses_nothing() -> Result<()> {
+fn its_16234_every_server_that_is_killed_under_load_comes_back_and_the_others_go_on() -> Result<()> {
     let site = managed()?;
     let load = under_load(&site, || {
-        for _ in 0..3 {
-            let before = pid(&site, "mta")?;
-            kill(before, Signal::SIGKILL)?;
-            until("another process", || {
-                let shown = shown(&site, "mta")?;
-                Ok(shown["state"] == "running" && shown["pid"].as_i64() != Some(before.as_raw().into()))
-            })?;
+        for server in SERVERS {
+            let others = SERVERS.iter().filter(|other| **other != server);
+            let others: Vec<_> =
+                others.map(|other| Ok((*other, pid(&site, other)?))).collect::<Result<_>>()?;
+            kill_and_wait(&site, server)?;
+            for (other, process) in others {
+                ensure!(pid(&site, other)? == process, "{other} went with {server}");
+            }
         }
         Ok(())
     })?;
@@ -220,7 +254,17 @@ fn its_16234_a_server_that_is_killed_under_load_comes_back_and_loses_nothing() -
     ensure!(load.greeted > 40 && load.acknowledged.len() > 5, "no load");
     reconcile(&site, &load)?;
     let children = children(&site)?;
-    ensure!(!children.is_empty() && children.iter().all(|stat| !stat.contains(") Z ")), "{children:?}");
+    ensure!(children.len() == SERVERS.len() && children.iter().all(|s| !s.contains(") Z ")), "{children:?}");
+    until("each death is in the log", || Ok(site.logged("ProcServerDied")?.len() == SERVERS.len()))?;
+    site.must(&["imservping"]).map(drop)
+}
+
+#[test]
+fn what_a_crash_leaves_is_kept_under_a_name_of_its_own() -> Result<()> {
+    let site = managed()?;
+    for _ in 0..3 {
+        kill_and_wait(&site, "mta")?;
+    }
     let died = site.event("ProcServerDied")?;
     ensure!(died.contains("signal: 9"), "{died}");
     let kept = died.split("kept=").nth(1).and_then(|rest| rest.split(' ').next()).unwrap_or_default();
@@ -238,7 +282,7 @@ fn a_restart_of_every_server_in_turn_refuses_nobody_and_loses_no_mail() -> Resul
     let site = managed()?;
     let mut longest = Duration::ZERO;
     let load = under_load(&site, || {
-        for server in ["imdircacheserv", "mss", "imqueueserv", "mta", "popserv", "imapserv"] {
+        for server in SERVERS {
             let before = pid(&site, server)?;
             let begun = now();
             let said = site.must(&["imservctrl", "restart", server])?;
@@ -248,10 +292,97 @@ fn a_restart_of_every_server_in_turn_refuses_nobody_and_loses_no_mail() -> Resul
         }
         Ok(())
     })?;
-    println!("longest restart {longest:?}, {} greeted, {} messages", load.greeted, load.acknowledged.len());
-    ensure!(load.refused.is_empty(), "{:?}", load.refused);
-    ensure!(load.greeted > 40 && load.acknowledged.len() > 5, "no load");
+    let Load { refused, greeted, acknowledged, unknown } = &load;
+    println!("longest restart {longest:?}, {greeted} greeted");
+    println!("{} messages acknowledged, {} not", acknowledged.len(), unknown.len());
+    ensure!(refused.is_empty(), "{refused:?}");
+    ensure!(*greeted > 40 && acknowledged.len() > 5, "no load");
     reconcile(&site, &load)
+}
+
+/// What the configuration server says of each process; that some are apart is in it.
+fn drift(site: &Site) -> Result<Vec<Value>> {
+    let said = site.command(&["imconfcontrol", "-drift", "-json"])?;
+    let value: Value = serde_json::from_slice(&said.stdout).with_context(|| site::tools::said(&said))?;
+    value["processes"].as_array().cloned().with_context(|| value.to_string())
+}
+
+#[test]
+fn commands_reach_the_process_that_can_carry_them_out() -> Result<()> {
+    let site = managed()?;
+    site::smtp::deliver(&site, ALICE, b"Subject: x\r\n\r\nx\r\n")?;
+    let stats = site.must(&["imboxstats", ALICE.address])?;
+    ensure!(stats.contains("Total Messages Stored: 1"), "{stats}");
+    site.must(&["imdbcontrol", "ca", "carol", "-", "-", "carol", "secret", "clear", "example.test"])?;
+    // What is tried is watched by the configuration server, over all processes of the host.
+    let tried = site.must(&[
+        "imconfcontrol",
+        "-stage",
+        "localhost",
+        "-watch",
+        "2",
+        "-key",
+        "/*/mta/maxMessageSize=7000",
+    ])?;
+    ensure!(tried.contains("localhost stayed well for 2 s"), "{tried}");
+    until("every process has it", || {
+        let processes = drift(&site)?;
+        let pids: BTreeSet<_> = processes.iter().filter_map(|process| process["pid"].as_u64()).collect();
+        ensure!(pids.len() == SERVERS.len(), "{processes:?}");
+        Ok(processes.iter().all(|process| process["current"] == true))
+    })?;
+    // A backup has the parts of three processes.
+    let folder = site.scratch().join("backup").display().to_string();
+    let made = site.must(&["imdbhotbackup", &folder])?;
+    ensure!(made.contains("Generation 1 of "), "{made}");
+    let verified: Value =
+        serde_json::from_str(&site.must(&["imdbhotbackup", "-verify", &folder, "-json"])?)?;
+    ensure!(verified["damaged"] == 0 && verified["shards"].as_u64() >= Some(2), "{verified}");
+    let (mut again, restored) = (0, site.scratch().join("restored"));
+    site.must(&["imdbhotbackup", "-restore", &restored.display().to_string(), &folder])?;
+    for part in ["directory/isd.db", "mss", "imqueueserv", "config/config.db"] {
+        again += usize::from(restored.join(part).exists());
+    }
+    ensure!(again == 4, "parts are missing in the backup");
+    // A server that was stopped is not asked, and is the operator's to start again.
+    site.must(&["imservctrl", "stop", "popserv"])?;
+    let processes = drift(&site)?;
+    ensure!(processes.len() == SERVERS.len() - 1, "{processes:?}");
+    ensure!(Connection::open(site.port(Service::Pop3)).is_err(), "a server that was stopped has its port");
+    site.must(&["imservctrl", "start", "popserv"])?;
+    Pop3::login(&site, ALICE).map(drop)
+}
+
+#[test]
+fn the_metrics_of_all_processes_are_one_page_of_their_host() -> Result<()> {
+    let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
+    let site = managed_as(Wish::default().entry(&format!("/*/common/metricsPort: [{port}]")))?;
+    site::smtp::deliver(&site, ALICE, b"Subject: x\r\n\r\nx\r\n")?;
+    let _imap = Imap::login(&site, ALICE)?;
+    let page = http(port, "/metrics")?;
+    for line in [
+        "intermail_messages_received_total{process=\"mta\"} 1",
+        "intermail_sessions{process=\"imapserv\",server=\"imapserv\"} 1",
+        "intermail_queue_items{process=\"imqueueserv\"} 0",
+    ] {
+        ensure!(page.lines().any(|l| l == line), "{line} is not in\n{page}");
+    }
+    for process in SERVERS.iter().chain(&["immgrserv"]) {
+        ensure!(page.contains(&format!("intermail_build_info{{process=\"{process}\"")), "{process}");
+    }
+    let kinds: Vec<_> = page.lines().filter(|line| line.starts_with("# TYPE ")).collect();
+    ensure!(kinds.len() == kinds.iter().collect::<BTreeSet<_>>().len(), "a family stands twice");
+    Ok(())
+}
+
+/// The answer to a request.
+fn http(port: u16, path: &str) -> Result<String> {
+    let mut connection = TcpStream::connect((Ipv4Addr::LOCALHOST, port))?;
+    connection.set_read_timeout(Some(REPORTED))?;
+    write!(connection, "GET {path} HTTP/1.0\r\n\r\n")?;
+    let mut text = String::new();
+    connection.read_to_string(&mut text)?;
+    Ok(text)
 }
 
 /// A site whose manager was begun by a command, and is no child of the test.
@@ -312,13 +443,13 @@ fn a_start_that_fails_is_told_with_its_reason_and_exit_code() -> Result<()> {
     let file = site.path().join("directory/isd.db");
     let aside = site.path().join("directory/aside.db");
     // What the server stands on is broken while it is away.
-    let before = pid(&site, "mta")?;
+    let before = pid(&site, "imdircacheserv")?;
     fs::rename(&file, &aside)?;
     for rest in ["-wal", "-shm"] {
         let _ = fs::remove_file(site.path().join(format!("directory/isd.db{rest}")));
     }
     fs::create_dir(&file)?;
-    let failed = site.command(&["imservctrl", "restart", "mta"])?;
+    let failed = site.command(&["imservctrl", "restart", "imdircacheserv"])?;
     let told = said(&failed);
     ensure!(!failed.status.success(), "{told}");
     for part in ["did not start", "exit status: 1", "isd.db"] {
@@ -328,8 +459,8 @@ fn a_start_that_fails_is_told_with_its_reason_and_exit_code() -> Result<()> {
     fs::remove_dir(&file)?;
     fs::rename(&aside, &file)?;
     // It comes back by itself.
-    until("it serves again", || Ok(shown(&site, "mta")?["state"] == "running"))?;
-    ensure!(pid(&site, "mta")? != before);
+    until("it serves again", || Ok(shown(&site, "imdircacheserv")?["state"] == "running"))?;
+    ensure!(pid(&site, "imdircacheserv")? != before);
     site.must(&["imservping"]).map(drop)
 }
 
@@ -355,8 +486,7 @@ fn its_15871_a_stop_ends_every_process_in_time_with_sessions_open() -> Result<()
     for service in WATCHED {
         open.push(Connection::open(site.port(service))?);
     }
-    let processes: Vec<Pid> =
-        ["mta", "mss"].iter().map(|server| pid(&site, server)).collect::<Result<_>>()?;
+    let processes: Vec<Pid> = SERVERS.iter().map(|server| pid(&site, server)).collect::<Result<_>>()?;
     let took = site.stop()?;
     ensure!(took < STOPPED, "{took:?}");
     for process in processes {

@@ -2,11 +2,12 @@
 
 use super::status;
 use crate::command::{Command, Count, Example, Exit, Grammar, Group, Outcome, Place, Word};
-use crate::context::{Context, Failure};
+use crate::context::{Context, Failure, NoManager};
 use crate::output::{Column, Format, Layout, Listing};
 use mail::id::HostName;
-use roles::manager::{Manager, ManagerError};
-use std::sync::Arc;
+use roles::Call;
+use roles::manager::ManagerError;
+use std::time::Duration;
 
 /// The row.
 pub const COMMAND: Command = Command {
@@ -42,6 +43,9 @@ pub(super) const COLUMNS: &[Column] = &[
     Column { title: "Failure", key: "failure" },
 ];
 
+/// How long a host may take: its server drains, and the next process recovers what there is to recover.
+const DONE_WITHIN: Duration = Duration::from_secs(90);
+
 /// What is to be done with a server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Verb {
@@ -76,14 +80,7 @@ async fn run(context: &mut Context) -> Outcome {
     let [hosts, verb, servers @ ..] = words else { return Err(Failure::Usage("VERB is missing".into())) };
     let verb = Verb::named(verb).ok_or_else(|| Failure::Usage(format!("there is no verb {verb}")))?;
     let servers: Vec<_> = servers.iter().map(|name| status::known(name)).collect::<Result<_, _>>()?;
-    let own = context.site()?.host().to_string();
-    let hosts: Vec<String> = match hosts.as_str() {
-        "allhosts" => match &context.servers {
-            Some(roles) => roles.hosts.names().iter().map(ToString::to_string).collect(),
-            None => vec![own.clone()],
-        },
-        hosts => hosts.split(',').map(str::to_ascii_lowercase).collect(),
-    };
+    let hosts = context.hosts_named(hosts)?;
     let mut listing = Listing::new(COLUMNS, Layout::Table);
     let mut exit = Exit::OK;
     for host in hosts {
@@ -109,9 +106,12 @@ async fn run(context: &mut Context) -> Outcome {
     Ok(exit)
 }
 
-async fn act(context: &Context, host: &str, verb: Verb, server: &str) -> Result<(), ManagerError> {
-    let manager = manager_of(context, &HostName::new(host), server)?;
-    let call = context.call();
+async fn act(context: &Context, host: &HostName, verb: Verb, server: &str) -> Result<(), ManagerError> {
+    let manager = context.manager_of(host).map_err(|none| match none {
+        NoManager::NoHost => ManagerError::NoServer(server.to_owned()),
+        none => status::no_manager(none),
+    })?;
+    let call = Call { deadline: DONE_WITHIN, ..context.call() };
     let server = server.to_owned();
     match verb {
         Verb::Start => manager.server_start(&call, server).await,
@@ -120,19 +120,9 @@ async fn act(context: &Context, host: &str, verb: Verb, server: &str) -> Result<
     }
 }
 
-/// The manager of a host that is to have this server: here, or over the wire.
-fn manager_of(context: &Context, host: &HostName, server: &str) -> Result<Arc<dyn Manager>, ManagerError> {
-    let not_running = || ManagerError::Failed("the site is not running".to_owned());
-    if context.folder.as_ref().is_some_and(|site| site.host() == host) {
-        return context.manager.clone().ok_or_else(not_running);
-    }
-    let roles = context.servers.as_ref().ok_or_else(not_running)?;
-    roles.hosts.manager(host).ok_or_else(|| ManagerError::NoServer(server.to_owned()))
-}
-
 async fn say(
     context: &mut Context,
-    host: &str,
+    host: &HostName,
     server: &str,
     verb: Verb,
     done: Result<(), ManagerError>,

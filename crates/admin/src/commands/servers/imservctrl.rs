@@ -29,10 +29,10 @@ pub const COMMAND: Command = Command {
             true of each afterwards. Starting waits until they serve, stopping until they have ended. startStop and \
             stopStart mean restart; killStart ends a daemon that does not stop by force and starts it again. status \
             prints a table and exits 0 only where every wanted server runs.\n\n\
-            With immgrserv_run on, the servers run under a manager (immgrserv), which starts their process again when it \
-            dies; restart then refuses no connection, whatever is restarted. The directory, the store and the queue \
-            share the process of the servers that stand on them: they stop with all of it, and restarting one of them \
-            restarts everything.",
+            With immgrserv_run on, each server is a process of its own under a manager (immgrserv), which starts it \
+            again when it dies; every server can be stopped and restarted alone, and restarting refuses no connection. \
+            Without it all servers share one process: the directory, the store and the queue stop with all of it, and \
+            restarting one of them restarts everything.",
     usage: &["[-json] start|stop|restart|startStop|killStart|status [SERVER...]"],
     options: &[],
     words: &[
@@ -148,36 +148,12 @@ async fn manage(site: &Site, verb: Manage, named: &[&'static Server]) -> anyhow:
             daemon::stop(site, Tell::Terminate).await?;
             start(site, &[]).await
         }
-        Manage::Restart if stays => restart_processes(site, named).await,
         Manage::Stop | Manage::Restart => match ask_manager(site, verb, named).await? {
             Some(results) => Ok(results),
             None if verb == Manage::Restart => start(site, named).await,
             None => Ok(named.iter().map(|server| Done::well(server.name, "was not running")).collect()),
         },
     }
-}
-
-/// Restarts servers under a manager, each process once: servers that share one are new together.
-async fn restart_processes(site: &Site, named: &[&'static Server]) -> anyhow::Result<Vec<Done>> {
-    let shown = status::of_daemon(site).await?.unwrap_or_default();
-    let process = |name: &str| shown.iter().find(|status| status.name == name)?.pid;
-    let mut each: Vec<&'static Server> = Vec::new();
-    for server in named {
-        let own = process(server.name);
-        if own.is_none() || each.iter().all(|before| process(before.name) != own) {
-            each.push(server);
-        }
-    }
-    let results =
-        ask_manager(site, Manage::Restart, &each).await?.context("the manager has ended meanwhile")?;
-    let of = |server: &&'static Server| {
-        let own = process(server.name);
-        let same =
-            |done: &&Done| done.server == server.name || (own.is_some() && process(&done.server) == own);
-        let Done { done, failure, .. } = results.iter().find(same)?;
-        Some(Done { server: server.name.to_owned(), done: done.clone(), failure: failure.clone() })
-    };
-    Ok(named.iter().filter_map(of).collect())
 }
 
 /// Starts what does not run yet.
@@ -251,6 +227,6 @@ async fn show(context: &mut Context, site: &Site, named: &[&'static Server]) -> 
     let mut shown: Vec<_> = missing.map(|server| status::stopped(server)).collect();
     // Without names, servers that run without being wanted are worth seeing, too.
     shown.extend(of_daemon.into_iter().filter(|status| named.is_empty() || is_wanted(status)));
-    status::print(&mut context.console, site.host().as_str(), shown).await?;
+    status::print(&mut context.console, [(site.host().clone(), shown)]).await?;
     Ok(all_run)
 }

@@ -10,14 +10,15 @@ pub const COMMAND: Command = Command {
     aliases: &[],
     group: Group::Servers,
     summary: "Shows every server with its state, process, ports and uptime",
-    about: "Prints a line for every server of this host. Where the site is not running, the servers that its \
-            configuration asks for are shown as stopped.",
-    usage: &["[-json]"],
-    options: &[],
+    about: "Prints a line for every server of this host, or of those that -host names, as their managers say. Where the \
+            site is not running, the servers that its configuration asks for are shown as stopped.",
+    usage: &["[-json] [-host HOST]"],
+    options: &[status::HOST],
     words: &[],
     examples: &[
         Example { line: "imservdisplay", does: "Shows all servers" },
         Example { line: "imservdisplay -json", does: "The same for a program" },
+        Example { line: "imservdisplay -host allhosts", does: "Shows the servers of every host of the site" },
     ],
     exits: &[],
     place: Place::Daemon,
@@ -27,8 +28,22 @@ pub const COMMAND: Command = Command {
 };
 
 async fn run(context: &mut Context) -> Outcome {
-    let all = status::servers(context).await?;
-    let site = context.site()?;
-    status::print(&mut context.console, site.host().as_str(), all).await?;
-    Ok(Exit::OK)
+    let Some(hosts) = context.arguments.value("host").map(str::to_owned) else {
+        let all = status::servers(context).await?;
+        let host = context.site()?.host().clone();
+        status::print(&mut context.console, [(host, all)]).await?;
+        return Ok(Exit::OK);
+    };
+    let (mut shown, mut exit) = (Vec::new(), Exit::OK);
+    for host in context.hosts_named(&hosts)? {
+        match status::of_host(context, &host).await {
+            Ok(all) => shown.push((host, all)),
+            Err(why) => {
+                exit = Exit::FAILED;
+                context.console.error(format!("{host}: {why}")).await?;
+            }
+        }
+    }
+    status::print(&mut context.console, shown).await?;
+    Ok(exit)
 }

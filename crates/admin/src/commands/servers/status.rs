@@ -1,14 +1,16 @@
 //! What is known of the servers of this host, with a daemon or without one.
 
+use crate::command::Opt;
 use crate::connect::ask;
-use crate::context::{Context, Failure};
+use crate::context::{Context, Failure, NoManager};
 use crate::output::{Cell, Column, Console, Layout, Listing, Tint};
 use crate::site::Site;
 use anyhow::Context as _;
 use catalog::keys::sysadmin::IMMGRSERV_RUN;
 use catalog::servers::{SERVERS, Server};
 use env::settings::Settings;
-use roles::manager::{ServerState, ServerStatus};
+use mail::id::HostName;
+use roles::manager::{ManagerError, ServerState, ServerStatus};
 use serde::Deserialize;
 use std::time::Duration;
 
@@ -63,13 +65,41 @@ pub(super) fn stopped(server: &Server) -> ServerStatus {
     }
 }
 
+/// Names other hosts.
+pub(super) const HOST: Opt = Opt {
+    name: "host",
+    value: Some("HOST"),
+    help: "These hosts, parted by commas, or allhosts, instead of this one",
+};
+
+/// The servers of a host, as its manager says.
+///
+/// # Errors
+/// Why it cannot be asked, or what it says.
+pub(super) async fn of_host(context: &Context, host: &HostName) -> Result<Vec<ServerStatus>, ManagerError> {
+    let manager = context.manager_of(host).map_err(no_manager)?;
+    manager.server_list(&context.call()).await
+}
+
+/// What is said where there is no manager to ask.
+pub(super) fn no_manager(none: NoManager) -> ManagerError {
+    ManagerError::Failed(match none {
+        NoManager::NotRunning => "the site is not running".to_owned(),
+        NoManager::NoHost => "the site has no such host".to_owned(),
+    })
+}
+
 /// Prints the table.
-pub(super) async fn print(console: &mut Console, host: &str, all: Vec<ServerStatus>) -> Result<(), Failure> {
+pub(super) async fn print(
+    console: &mut Console,
+    hosts: impl IntoIterator<Item = (HostName, Vec<ServerStatus>)>,
+) -> Result<(), Failure> {
     let mut listing = Listing::new(COLUMNS, Layout::Table);
-    for status in all {
+    let each = |(host, all): (HostName, Vec<ServerStatus>)| all.into_iter().map(move |s| (host.clone(), s));
+    for (host, status) in hosts.into_iter().flat_map(each) {
         let runs = status.state != ServerState::Stopped;
         let cells = [
-            host.into(),
+            host.as_str().into(),
             status.name.into(),
             state(status.state),
             status.pid.into(),

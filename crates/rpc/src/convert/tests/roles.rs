@@ -3,13 +3,14 @@
 use super::super::provision::{replies, replies_of, requests};
 use super::super::{Bad, proto as p};
 use super::survives;
-use ::roles::backup::{BackupError, Made, Make, Progress, Recover, What};
+use ::roles::backup::{BackupError, Join, Made, Make, Progress, Recover, What};
 use ::roles::configuration::{Accepted, Change, ConfigurationError, Difference, Proposal, Version, Wish};
 use ::roles::directory::DirectoryError;
 use ::roles::directory::cache::{Built, CacheStatus, Compared, Control, Doing, Probed, Work};
 use ::roles::directory::provision::*;
 use ::roles::maintenance::*;
 use ::roles::manager::{ManagerError, ServerState, ServerStatus};
+use ::roles::probe::{ConfigurationReport, MAX_PAGE, ProbeError, ProcessReport, WaitingKey};
 use ::roles::store::{Quota, Run};
 use ::roles::whole::{Restore, RestoreInto};
 use catalog::account::{DomainKind, Status};
@@ -60,6 +61,27 @@ fn errors_of_administration_survive_the_wire() {
         BackupError::Failed(text()),
         BackupError::Ended,
     ]);
+    survives(vec![ProbeError::Unavailable(text())]);
+}
+
+#[test]
+fn what_a_process_says_of_itself_goes_there_and_back() {
+    let waiting = vec![WaitingKey { server: "mss".into(), key: "numMssPorts".into() }];
+    for by_hand in [None, Some(Timestamp::from_micros(7))] {
+        let (in_force, file) = ("a".into(), "b".into());
+        let configuration = ConfigurationReport { in_force, file, by_hand, waiting: waiting.clone() };
+        returns::<p::ProcessReported, _>(ProcessReport {
+            host: "venus".into(),
+            pid: u32::MAX,
+            version: "5".into(),
+            up: Duration::from_millis(1234),
+            configuration,
+            errors: 1,
+            refused: u64::MAX,
+        });
+    }
+    let long = p::MetricsPage { text: "x".repeat(MAX_PAGE + 1) };
+    assert_eq!(String::try_from(long), Err(Bad("page")));
 }
 
 #[test]
@@ -379,7 +401,9 @@ fn backups_go_there_and_back() {
     for what in [What::Site, What::Messages] {
         returns::<p::BackupMakeRequest, _>(Make { folder: "/b".into(), what, rate: 5, keep: 6 });
     }
+    returns::<p::BackupJoinRequest, _>(Join { folder: "/b/gen.1".into(), rate: 5 });
     let progress = Progress { done: 1, total: 2, written: 3 };
+    returns::<p::BackupDone, _>(progress);
     let taken = Timestamp::from_micros(7);
     let left_out = vec!["x".to_owned()];
     returns::<p::BackupMade, _>(Made { generation: 4, taken, progress, removed: vec![1, 2], left_out });
