@@ -92,6 +92,7 @@ async fn manage(
     env.tasks.spawn(configuration::follow(Arc::clone(&surroundings.configuration), env.clone()));
     identity::of_lone_host(&site, &env.settings)?;
     let partners = Partners::of(&site, &env);
+    partners.catch_up(surroundings).await;
     partners.follow_configuration(&env);
     let unit = |server: &&'static Server| {
         let held = opened.remove(server.name).unwrap_or_default();
