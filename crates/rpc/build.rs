@@ -1,7 +1,7 @@
 //! Makes the message types from `proto/*.proto`, without a compiler outside of the workspace.
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
-    const FILES: [&str; 11] = [
+    const FILES: [&str; 12] = [
         "proto/common.proto",
         "proto/store.proto",
         "proto/directory.proto",
@@ -12,6 +12,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         "proto/cache.proto",
         "proto/maintenance.proto",
         "proto/backup.proto",
+        "proto/ownership.proto",
         "proto/probe.proto",
     ];
     println!("cargo:rerun-if-changed=proto");

@@ -21,6 +21,7 @@ const PROGRAMS: &[(&str, &str)] = &[
     ("smtp-sink", "postfix"),
     ("strace", "strace"),
     ("initdb", "postgresql"),
+    ("ip", "iproute2"),
     ("python3", "python3"),
     ("npm", "npm"),
 ];

@@ -9,6 +9,7 @@ use roles::directory::cache::DirectoryCache as _;
 use std::io::{BufRead as _, BufReader};
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
@@ -31,7 +32,9 @@ pub(crate) async fn run(
     ensure!(said.status.success(), "looking up has failed");
     let said: serde_json::Value = serde_json::from_slice(&said.stdout).context("what it said")?;
     figures.take(said.as_object().context("an object")?.clone());
-    seen(options, load, &place, figures).await
+    seen(options, load, &place, ("seen", figures)).await?;
+    load.server.nudge(vec![Arc::new(keeper.clone())]);
+    seen(options, load, &place, ("told", figures)).await
 }
 
 async fn build(load: &Load, keeper: &DirectoryServer, figures: &mut Figures) -> Result<()> {
@@ -64,25 +67,30 @@ async fn build(load: &Load, keeper: &DirectoryServer, figures: &mut Figures) -> 
 }
 
 /// Accounts that are created one by one, and how long after that a front end has them.
-async fn seen(options: &Options, load: &Load, place: &Path, figures: &mut Figures) -> Result<()> {
-    let mut watcher = child("watch", options, place)?;
+async fn seen(
+    options: &Options,
+    load: &Load,
+    place: &Path,
+    (name, figures): (&str, &mut Figures),
+) -> Result<()> {
+    let mut watcher = child("watch", &Options { names: name.to_owned(), ..options.clone() }, place)?;
     let mut lines = BufReader::new(watcher.stdout.take().context("its output")?).lines();
     ensure!(lines.next().context("it has ended")??.contains("ready"), "it is not ready");
     let mut took = Vec::new();
     for n in 0..options.seen {
         // At any moment between two looks at the log of changes.
         tokio::time::sleep(Duration::from_millis(n * 377 % 1000)).await;
-        load.create_singly(&format!("seen{n}"), 1).await?;
+        load.create_singly(&format!("{name}{n}"), 1).await?;
         let begun = Instant::now();
         // This thread waits for the other process; the keeper works on the others.
         let line = tokio::task::block_in_place(|| lines.next()).context("it has ended")??;
-        ensure!(line == format!("seen{n}.0@{DOMAIN}"), "it has seen {line}");
+        ensure!(line == format!("{name}{n}.0@{DOMAIN}"), "it has seen {line}");
         took.push(begun.elapsed().as_secs_f64() * 1000.0);
     }
     ensure!(watcher.wait()?.success(), "watching has failed");
     took.sort_by(f64::total_cmp);
-    figures.put("seen_p50_ms", took[took.len() / 2].round());
-    figures.put("seen_max_ms", took[took.len() - 1].round());
+    figures.put(&format!("{name}_p50_ms"), took[took.len() / 2].round());
+    figures.put(&format!("{name}_max_ms"), took[took.len() - 1].round());
     Ok(())
 }
 
@@ -91,6 +99,6 @@ fn child(word: &str, options: &Options, place: &Path) -> Result<std::process::Ch
     let mut child = Command::new(std::env::current_exe()?);
     child.arg(word).arg("--folder").arg(place);
     child.args(["--accounts", &options.accounts.to_string(), "--lookups", &options.lookups.to_string()]);
-    child.args(["--seen", &options.seen.to_string()]).stdout(Stdio::piped());
+    child.args(["--seen", &options.seen.to_string(), "--names", &options.names]).stdout(Stdio::piped());
     child.spawn().context("cannot start a front end")
 }

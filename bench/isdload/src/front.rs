@@ -1,6 +1,6 @@
 //! A front end: a process that lives from the copy alone.
 
-use crate::load::{DOMAIN, call, user};
+use crate::load::{DOMAIN, HOME, call, user};
 use crate::{Options, Said, meter};
 use anyhow::{Result, ensure};
 use catalog::tree::Tree;
@@ -10,18 +10,26 @@ use env::random::Random;
 use env::settings::Settings;
 use mail::address::{Address, Domain};
 use roles::directory::{Directory as _, DirectoryError, Route};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use storage::directory::NameKey;
-use storage::replica::{Key, Reader};
+use storage::replica::{Key, Reader, ReplicaError};
 use testkit::directory::{Down, ScriptedDirectory};
 
 /// Accounts that are asked for again and again: what a process has in its memory.
 const FEW: u64 = 10_000;
+/// What a look-up makes of each account.
+const HOME_AND_MAILBOX: u64 = HOME.len() as u64 + 1;
+/// Changes above the tables of a copy that is folded when it should be.
+const FEW_ABOVE: u64 = 100_000;
 /// How often it is looked whether a change is there.
 const LOOK: Duration = Duration::from_millis(2);
 /// How long a change may take.
 const LONGEST: Duration = Duration::from_secs(60);
+
+/// A way to look an account up; what it makes of it.
+type Look<'a> = dyn Fn(&Key) -> Result<Option<u64>, ReplicaError> + 'a;
 
 fn server(options: &Options) -> Result<(Env, DirectoryServer)> {
     let mut env = Env::for_test("imdircacheserv");
@@ -36,6 +44,7 @@ fn server(options: &Options) -> Result<(Env, DirectoryServer)> {
 
 /// Random accounts through the reader, through what the MTA and what administrators call.
 pub(crate) async fn look(options: &Options) -> Result<Said> {
+    settled(&options.folder).await?;
     let (before, random) = (meter::memory(), Random::seeded(options.accounts));
     let (env, server) = server(options)?;
     let reader = Reader::open(&options.folder)?;
@@ -44,17 +53,26 @@ pub(crate) async fn look(options: &Options) -> Result<Said> {
     put("front_memory_opened_bytes", meter::memory().saturating_sub(before) as f64);
     let draw = |below: u64| random.number() % below;
     let login = |n: u64| Key::Login(NameKey { name: user(n), domain: DOMAIN.into() });
+    // As a server that routes mail sees an account, and all of it with its password.
+    let seen = |key: &Key| reader.look(key.as_ref(), |a| a.home.len() as u64 + u64::from(a.mailbox.0 > 0));
+    let whole =
+        |key: &Key| reader.account_of(key).map(|found| found.map(|all| all.row.home.len() as u64 + 1));
     // The first round brings the pages of the copy into memory, as the first minutes of a server do.
-    for _ in 0..2 {
-        let mut found = 0;
+    let ways: [(&str, &Look<'_>); 2] = [("reader_whole", &whole), ("reader", &seen)];
+    for (name, look) in ways.iter().chain(&ways) {
+        let (mut found, mut sum) = (0, 0);
         let begun = (Instant::now(), meter::thread_time());
         for _ in 0..options.lookups {
-            found += u64::from(reader.account_of(&login(draw(options.accounts)))?.is_some());
+            let of = look(&login(draw(options.accounts)))?;
+            (found, sum) = (found + u64::from(of.is_some()), sum + of.unwrap_or_default());
         }
-        ensure!(found == options.lookups, "accounts are missing in the copy");
+        ensure!(
+            found == options.lookups && sum == found * HOME_AND_MAILBOX,
+            "accounts are missing in the copy"
+        );
         let cpu = meter::thread_time().saturating_sub(begun.1);
-        put("reader_per_core_s", options.lookups as f64 / cpu.as_secs_f64());
-        put("reader_per_s", options.lookups as f64 / begun.0.elapsed().as_secs_f64());
+        put(&format!("{name}_per_core_s"), options.lookups as f64 / cpu.as_secs_f64());
+        put(&format!("{name}_per_s"), options.lookups as f64 / begun.0.elapsed().as_secs_f64());
     }
     let call = call(env.random.request_id());
     let domain = Domain::parse(DOMAIN)?;
@@ -81,6 +99,16 @@ pub(crate) async fn look(options: &Options) -> Result<Said> {
     Ok(said)
 }
 
+/// Waits until what was made while the copy was built is in its tables: this process does not follow the copy.
+async fn settled(folder: &Path) -> Result<()> {
+    let begun = Instant::now();
+    while Reader::open(folder)?.size().above > FEW_ABOVE {
+        ensure!(begun.elapsed() < LONGEST, "the changes are not folded");
+        tokio::time::sleep(LONGEST / 60).await;
+    }
+    Ok(())
+}
+
 /// Says of each account that is created when it is there.
 pub(crate) async fn watch(options: &Options) -> Result<Said> {
     let (env, server) = server(options)?;
@@ -88,7 +116,7 @@ pub(crate) async fn watch(options: &Options) -> Result<Said> {
     println!("ready");
     let call = call(env.random.request_id());
     for n in 0..options.seen {
-        let name = format!("seen{n}.0@{DOMAIN}");
+        let name = format!("{}{n}.0@{DOMAIN}", options.names);
         let address = Address::parse(&name)?;
         let begun = Instant::now();
         loop {

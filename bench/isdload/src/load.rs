@@ -17,6 +17,7 @@ use storage::sql::SqlError;
 /// Accounts of one transaction while the table is filled.
 const FILL: u64 = 1_000;
 pub(crate) const DOMAIN: &str = "load.test";
+pub(crate) const HOME: &str = "store1.load.test";
 
 /// The directory under load.
 pub(crate) struct Load {
@@ -47,7 +48,9 @@ impl Load {
         while first < to {
             let last = to.min(first + FILL);
             let all: Vec<_> = (first..last).map(|n| self.row(n)).collect();
-            let add = move |e: &storage::directory::Edit<'_>| e.add_accounts(&all);
+            let add = move |e: &storage::directory::Edit<'_>| {
+                all.iter().try_for_each(|new| e.add_account(new).map(|_| ()))
+            };
             self.tables.write::<(), SqlError, _>(self.env.clock.now(), String::new(), add).await?;
             first = last;
         }
@@ -82,11 +85,12 @@ impl Load {
             name: user(n),
             domain: DOMAIN.into(),
             mailbox: None,
-            home: "store1.load.test".into(),
+            home: HOME.into(),
             password: self.password.expose().to_owned(),
             scram: self.scram.clone(),
             status: Status::Active,
             class: "default".into(),
+            address: Some(user(n)),
         }
     }
 }

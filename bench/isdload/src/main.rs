@@ -23,6 +23,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 const HELP: &str = "isdload knows --accounts N, --singles N, --lookups N, --seen N, --engine postgres|sqlite";
 
 /// What to do.
+#[derive(Clone)]
 pub(crate) struct Options {
     /// Accounts of the largest directory.
     pub(crate) accounts: u64,
@@ -33,7 +34,9 @@ pub(crate) struct Options {
     /// Changes whose way to a front end is timed.
     pub(crate) seen: u64,
     pub(crate) engine: Engine,
-    /// The folder of the copy, in a process that this program has started.
+    /// What the names of those accounts begin with, in a process that this program has started.
+    pub(crate) names: String,
+    /// The folder of the copy, likewise.
     pub(crate) folder: PathBuf,
 }
 
@@ -51,6 +54,7 @@ impl Options {
             lookups: 2_000_000,
             seen: 40,
             engine: Engine::Postgres,
+            names: "seen".to_owned(),
             folder: PathBuf::new(),
         };
         while let Some(word) = words.next() {
@@ -60,6 +64,7 @@ impl Options {
                 ("--singles", n) => options.singles = n.parse()?,
                 ("--lookups", n) => options.lookups = n.parse()?,
                 ("--seen", n) => options.seen = n.parse()?,
+                ("--names", text) => options.names = text.to_owned(),
                 ("--folder", path) => options.folder = path.into(),
                 ("--engine", "sqlite") => options.engine = Engine::Sqlite,
                 ("--engine", "postgres") => options.engine = Engine::Postgres,

@@ -13,6 +13,7 @@ use roles::directory::cache::DirectoryCache;
 use roles::directory::provision::Provisioning;
 use roles::maintenance::Maintenance;
 use roles::manager::Manager;
+use roles::ownership::Ownership;
 use roles::queue::MailQueue;
 use roles::rollout::Rollout;
 use roles::store::MessageStore;
@@ -58,6 +59,8 @@ pub struct Roles {
     pub manager: Arc<dyn Manager>,
     /// Brings changes of the configuration to hosts.
     pub rollout: Arc<dyn Rollout>,
+    /// Who has which store.
+    pub ownership: Arc<dyn Ownership>,
     /// Backups of all of it.
     pub backup: Arc<dyn Backup>,
     /// The other hosts.
@@ -81,8 +84,11 @@ pub trait Hosts: Send + Sync {
     /// Their names, this host first.
     fn names(&self) -> Vec<HostName>;
 
-    /// Whether the mailboxes of this home are in the store of this host.
+    /// Whether the mailboxes of this home are in the store that this host is called by.
     fn is_here(&self, home: &HostName) -> bool;
+
+    /// Whether the store with the mailboxes of this home is open in this process.
+    fn has_open(&self, home: &HostName) -> bool;
 
     /// The store of a host.
     fn store(&self, host: &HostName) -> Arc<dyn MessageStore>;

@@ -17,6 +17,7 @@ pub mod control_socket;
 pub mod frame;
 pub mod output;
 pub mod people;
+mod records;
 pub mod render;
 pub mod retention;
 pub mod site;

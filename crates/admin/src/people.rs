@@ -93,7 +93,11 @@ impl<'a> People<'a> {
     }
 }
 
-async fn ask(roles: &Roles, random: &Random, request: Request) -> Result<Reply, DirectoryError> {
+/// One request.
+///
+/// # Errors
+/// What the directory says.
+pub async fn ask(roles: &Roles, random: &Random, request: Request) -> Result<Reply, DirectoryError> {
     let answers = roles.provisioning.provision(&call(random), vec![request]).await?;
     let missing = || Err(DirectoryError::Broken("the directory gave no answer".into()));
     answers.into_iter().next().unwrap_or_else(missing)

@@ -147,16 +147,17 @@ pub async fn round(
     while let Some(page) = people.next().await? {
         for view in views(roles, random, page.into_iter().map(|line| line.user)).await? {
             let (policy, mailbox) = (Policy::of(&view.attributes), view.line.mailbox);
-            // Each store sees to its own.
-            if !roles.hosts.is_here(&view.line.home)
-                || policy.is_endless()
-                || !is_due(roles, random, mailbox, now, interval).await
-            {
+            // Whoever has a store sees to it.
+            if !roles.hosts.has_open(&view.line.home) || policy.is_endless() {
+                continue;
+            }
+            let roles = roles.at(&view.line.home);
+            if !is_due(&roles, random, mailbox, now, interval).await {
                 continue;
             }
             looked_at += 1;
             let rule = Rule::Class(policy);
-            if let Err(reason) = expire_mailbox(roles, random, mailbox, &rule, now, Run::Real).await {
+            if let Err(reason) = expire_mailbox(&roles, random, mailbox, &rule, now, Run::Real).await {
                 log.emit(&MsExpiryFailed { mailbox, reason });
             }
         }

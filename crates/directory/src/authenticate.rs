@@ -42,7 +42,7 @@ impl Shared {
         let proven = match (&login.proof, &card) {
             (Proof::Password(password), Some(card)) => self.check(&login, card, password).await?,
             (Proof::Password(password), None) => self.hash(&login, self.nobody.clone(), password).await?,
-            (Proof::Scram, card) => card.as_ref().is_some_and(|c| c.scram.is_some()),
+            (Proof::Scram, card) => card.as_ref().is_some_and(|c| c.scram().is_some()),
         };
         let Some(card) = card else {
             self.refused(&login, Refusal::Unknown);
@@ -54,8 +54,8 @@ impl Shared {
         }
         let trust = if rules.trusts(login.origin.local) { Trust::Trusted } else { Trust::Open };
         self.admit(&login, &card, trust)?;
-        if let Proof::Password(password) = login.proof {
-            self.renew(card.row.clone(), password);
+        if let (Proof::Password(password), Some(row)) = (login.proof, card.row()) {
+            self.renew(row, password);
         }
         Ok(card.account())
     }
@@ -78,9 +78,9 @@ impl Shared {
                 return Ok(server.scram_keys(call, name.to_owned(), origin).await?);
             }
         };
-        if let Some(keys) = card.as_ref().and_then(|c| c.scram.as_ref()) {
+        if let Some(keys) = card.as_ref().and_then(|c| c.scram()) {
             return Ok(ScramKeys {
-                salt: keys.salt.clone(),
+                salt: keys.salt,
                 iterations: keys.iterations,
                 stored_key: keys.stored_key.to_vec(),
                 server_key: Secret::new(keys.server_key),
@@ -99,12 +99,12 @@ impl Shared {
 
     /// Whether the password is the account's: as known from lately, else by hashing.
     async fn check(&self, login: &Login, card: &Card, password: &Secret) -> Result<bool, Fault> {
-        let tag = self.proofs.tag(card.row.id, card.row.version, password);
+        let tag = self.proofs.tag(card.id, card.version, password);
         if self.proofs.holds(&tag, self.keys.get().proof_for, self.env.clock.moment()) {
             return Ok(true);
         }
-        let stored = match &card.password {
-            Ok(stored) => stored.clone(),
+        let stored = match card.password() {
+            Ok(stored) => stored,
             Err(reason) => {
                 self.env.log.emit(&AcctPasswordDamaged { user: &card.login, reason });
                 self.nobody.clone()
@@ -132,7 +132,7 @@ impl Shared {
     fn admit(&self, login: &Login, card: &Card, trust: Trust) -> Result<(), Fault> {
         let Origin { protocol, transport, peer, local } = login.origin;
         let user = &card.login;
-        let verdict = access::judge(card.row.status, &card.rights, protocol, transport, trust);
+        let verdict = access::judge(card.status, &card.rights, protocol, transport, trust);
         let word = word(protocol);
         match verdict {
             Verdict::Welcome => {
@@ -141,7 +141,7 @@ impl Shared {
             }
             Verdict::Unknown => self.refused(login, Refusal::Unknown),
             Verdict::Maintenance | Verdict::NotActive => {
-                self.env.log.emit(&AcctNotActive { user, status: card.row.status, protocol: word, peer });
+                self.env.log.emit(&AcctNotActive { user, status: card.status, protocol: word, peer });
             }
             Verdict::NotTrusted => {
                 self.env.log.emit(&AcctNontrustedLogin { user, protocol: word, peer, interface: local });
@@ -190,19 +190,19 @@ impl Shared {
         card: Option<&Card>,
     ) -> Option<Result<Account, Fault>> {
         let Source::Server(server) = &self.source else { return None };
-        if matches!(login.proof, Proof::Scram) || !self.is_to_be_renewed(&card?.row) {
+        if matches!(login.proof, Proof::Scram) || !self.is_to_be_renewed(card?.row()?) {
             return None;
         }
         answered(server.authenticate(call, login.clone()).await)
     }
 
     /// Stores the password in today's form, behind the login's back, unless it is or somebody is faster.
-    fn renew(self: &Arc<Self>, row: AccountRow, password: Secret) {
+    fn renew(self: &Arc<Self>, row: &AccountRow, password: Secret) {
         // While the database is away the hashing would be for nothing.
-        if !self.is_to_be_renewed(&row) || !self.reachable.load(Ordering::Acquire) {
+        if !self.is_to_be_renewed(row) || !self.reachable.load(Ordering::Acquire) {
             return;
         }
-        let server = DirectoryServer { shared: Arc::clone(self) };
+        let (server, row) = (DirectoryServer { shared: Arc::clone(self) }, row.clone());
         self.env.tasks.spawn(async move {
             // A failure costs nothing: the next login tries again.
             let _ = server.shared.store_renewed(row, &password).await;
@@ -225,6 +225,7 @@ impl Shared {
             Ok(true)
         });
         if self.noted(done.await)? {
+            self.nudge.changed();
             self.catch_up().await?;
             self.env.log.emit(&AcctPasswordRehashed { user, form: PasswordType::Argon2id });
         }

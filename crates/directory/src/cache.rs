@@ -2,9 +2,11 @@
 //!
 //! A reader notes the epoch before it reads and takes back what it has put in where the epoch has moved since, so that
 //! a slow reader cannot put an old value in after a change was acknowledged. That something does not exist
-//! is kept apart, for a short time, so that inventing names pushes nothing out.
+//! is kept apart, for a short time, so that inventing names pushes nothing out. Accounts that are in the copy of this host are not
+//! kept: it is as near.
 
 use crate::card::Card;
+use crate::classes::Class;
 use env::clock::Moment;
 use mail::id::AccountId;
 use quick_cache::sync::Cache as Map;
@@ -19,6 +21,8 @@ const CARDS: usize = 65_536;
 const NAMES: usize = 262_144;
 /// Domains kept.
 const DOMAINS: usize = 16_384;
+/// Classes of service kept.
+const CLASSES: usize = 1_024;
 /// Names known to be nobody's.
 const ABSENT: usize = 65_536;
 /// How long a name is known to be nobody's: another process may give it to somebody.
@@ -30,6 +34,7 @@ pub(crate) struct Cache {
     cards: Map<AccountId, Arc<Card>>,
     names: Map<Box<str>, AccountId>,
     domains: Map<Box<str>, Arc<DomainRow>>,
+    classes: Map<Box<str>, Arc<Class>>,
     absent: Map<Box<str>, Moment>,
 }
 
@@ -44,6 +49,7 @@ impl Cache {
             cards: Map::new(CARDS),
             names: Map::new(NAMES),
             domains: Map::new(DOMAINS),
+            classes: Map::new(CLASSES),
             absent: Map::new(ABSENT),
         }
     }
@@ -65,6 +71,10 @@ impl Cache {
         self.domains.get(name)
     }
 
+    pub(crate) fn class(&self, key: &str) -> Option<Arc<Class>> {
+        self.classes.get(key)
+    }
+
     /// Whether a name (by its text, see `names::Name`) or a domain (`d:` before it) was nobody's just now.
     pub(crate) fn is_absent(&self, text: &str, now: Moment) -> bool {
         let since = self.absent.get(text);
@@ -72,7 +82,7 @@ impl Cache {
     }
 
     pub(crate) fn put_card(&self, read_at: Epoch, card: Arc<Card>) {
-        let id = card.row.id;
+        let id = card.id;
         self.cards.insert(id, card);
         if self.epoch() != read_at {
             self.cards.remove(&id);
@@ -91,6 +101,13 @@ impl Cache {
         self.domains.insert(name.as_str().into(), domain);
         if self.epoch() != read_at {
             self.domains.remove(name.as_str());
+        }
+    }
+
+    pub(crate) fn put_class(&self, read_at: Epoch, key: &str, class: Arc<Class>) {
+        self.classes.insert(key.into(), class);
+        if self.epoch() != read_at {
+            self.classes.remove(key);
         }
     }
 
@@ -118,7 +135,10 @@ impl Cache {
                 self.absent.remove(format!("d:{name}").as_str());
             }
             // Any account may be of that class: read again what is needed.
-            Changed::Class(_) | Changed::Attribute(_) => self.cards.clear(),
+            Changed::Class(_) | Changed::Attribute(_) => {
+                self.classes.clear();
+                self.cards.clear();
+            }
         }
     }
 
@@ -128,6 +148,7 @@ impl Cache {
         self.cards.clear();
         self.names.clear();
         self.domains.clear();
+        self.classes.clear();
         self.absent.clear();
     }
 

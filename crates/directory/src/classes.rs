@@ -9,6 +9,29 @@ use roles::store::{Quota, Warning};
 use std::sync::Arc;
 use storage::directory::{AttributeRow, Values};
 
+/// A class of service as accounts need it: its values, and the rights of an account that has none of its own, which nearly all
+/// are.
+#[derive(Debug)]
+pub(crate) struct Class {
+    values: Values,
+    rights: Arc<Rights>,
+}
+
+impl Class {
+    pub(crate) fn new(values: Values) -> Self {
+        Self { rights: Arc::new(Rights::of(&Values::new(), &values)), values }
+    }
+
+    /// The rights of an account of this class with these values of its own.
+    pub(crate) fn rights(&self, account: &Values) -> Arc<Rights> {
+        if account.is_empty() {
+            Arc::clone(&self.rights)
+        } else {
+            Arc::new(Rights::of(account, &self.values))
+        }
+    }
+}
+
 /// An attribute as the rules need it, built-in or defined by the site.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Definition<'a> {

@@ -1,7 +1,7 @@
 //! The directory server: who somebody is, where mail for an address goes, what an account may do.
 //!
 //! Promised: a change through this server is in force for its own answers before it is acknowledged; one made by another
-//! process is seen within `dirCacheUpdatePeriod`. A login costs the same work whether the name exists or not; a
+//! process is seen within `dirCacheUpdatePeriod`, and at once where that process tells this one of it (`nudge`). A login costs the same work whether the name exists or not; a
 //! password that was right lately costs no hashing. A server that has the copy of its host starts and answers while the database is
 //! out of reach, and takes it up again by itself; what it cannot know then is unavailable, never "nobody".
 //!
@@ -21,6 +21,8 @@ mod fault;
 mod homes;
 mod lookup;
 mod names;
+mod nudge;
+mod ownership;
 mod place;
 mod proofs;
 mod provision;

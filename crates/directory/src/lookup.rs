@@ -1,10 +1,11 @@
-//! Finding accounts and domains: in memory, else in the copy on this host, else with whoever has the whole directory.
+//! Finding accounts and domains: in the copy on this host, else in memory, else with whoever has the whole directory.
 //!
 //! What is here is taken from here, for all names that somebody may go by, before anybody else is asked for the first of them:
 //! who is in the copy logs in and gets mail also while the database is out of reach. What is not here is asked for as far
 //! as the keys allow (`cacheDisableReadThrus` and the others). A damaged entry of the copy counts as one that it has not.
 
 use crate::card::Card;
+use crate::classes::Class;
 use crate::fault::Fault;
 use crate::names::Name;
 use crate::server::{Shared, Through};
@@ -14,8 +15,8 @@ use catalog::events::cache::CacheGenericMsg;
 use mail::id::AccountId;
 use roles::directory::{Directory, DirectoryError};
 use std::sync::Arc;
-use storage::directory::{AccountRecord, DomainRow, Rows};
-use storage::replica::{Entry, Key, Reader, ReplicaError};
+use storage::directory::{DomainRow, Rows};
+use storage::replica::{Account, Entry, Key, KeyRef, Reader, ReplicaError};
 use storage::sql::SqlError;
 
 /// What for somebody is looked up.
@@ -23,8 +24,10 @@ use storage::sql::SqlError;
 pub(crate) enum Purpose {
     /// A login: the password is needed.
     Login,
-    /// A question of an administrator, or about a sender.
+    /// A question of an administrator.
     Account,
+    /// A question about a sender: all addresses are needed.
+    Sender,
     /// Mail.
     Mail,
 }
@@ -98,40 +101,74 @@ impl Shared {
         names.iter().for_each(|name| self.cache.put_absent(read_at, &name.text(), now));
     }
 
-    /// The first of the names that memory or the copy has.
+    /// The first of the names that the copy or memory has.
     fn find_here(&self, names: &[Name], purpose: Purpose) -> Result<Option<ByName>, NoCopy> {
         // An account of another realm may be here without its password.
         let serves = |card: &Card| purpose != Purpose::Login || card.can_be_proven();
         let mut copy = Ok(());
         for (at, name) in names.iter().enumerate() {
-            let text = name.text();
-            let known = self.cache.name(&text).and_then(|id| self.cache.card(id));
-            if let Some(card) = known.filter(|card| serves(card)) {
-                return Ok(Some(ByName { at, card }));
-            }
             let key = match name {
-                Name::Login(key) => Key::Login(key.clone()),
-                Name::Address(key) => Key::Address(key.clone()),
+                Name::Login(key) => Some(KeyRef::Login(&key.name, &key.domain)),
+                Name::Address(key) => Some(KeyRef::Address(&key.name, &key.domain)),
                 // In whatever domain: the copy does not know that.
-                Name::Bare(_) => continue,
+                Name::Bare(_) => None,
             };
-            let read_at = self.cache.epoch();
-            match self.copied(|copy| copy.account_of(&key)?.map(|r| card_of(copy, r)).transpose()) {
-                Ok(Some(card)) if serves(&card) => {
-                    let card = Arc::new(card);
-                    self.keep(name, &card, read_at);
-                    return Ok(Some(ByName { at, card }));
+            match key.map(|key| self.card_of(key, purpose)) {
+                Some(Ok(Some(card))) if serves(&card) => {
+                    return Ok(Some(ByName { at, card: Arc::new(card) }));
                 }
-                Ok(_) => {}
-                Err(NoCopy) => copy = Err(NoCopy),
+                Some(Err(NoCopy)) => copy = Err(NoCopy),
+                _ => {}
+            }
+            if let Some(card) = self.kept_card(name).filter(|card| serves(card)) {
+                return Ok(Some(ByName { at, card }));
             }
         }
         copy.map(|()| None)
     }
 
+    fn kept_card(&self, name: &Name) -> Option<Arc<Card>> {
+        self.cache.name(&name.text()).and_then(|id| self.cache.card(id))
+    }
+
+    /// An account of the copy; not more of it is read than is needed.
+    fn card_of(&self, key: KeyRef<'_>, purpose: Purpose) -> Result<Option<Card>, NoCopy> {
+        let card = self.copied(|copy| {
+            let class = |account: &Account<'_>| self.class_of(copy, account.class);
+            let made = copy.look(key, |account| match purpose {
+                Purpose::Mail | Purpose::Account => Ok(Card::for_mail(account, &*class(account)?)),
+                Purpose::Login | Purpose::Sender => {
+                    let Some(record) = account.record() else { return Ok(None) };
+                    Ok(Some(Card::of(record, &*class(account)?)))
+                }
+            })?;
+            let damaged = || ReplicaError::Damaged("an account is not of this format".into());
+            made.map(|card: Result<_, ReplicaError>| card?.ok_or_else(damaged)).transpose()
+        })?;
+        if let Some(card) = &card {
+            self.log_bad_forwards(card);
+        }
+        Ok(card)
+    }
+
+    /// A class of the copy; one that it has not sets no values (ITS 20488).
+    fn class_of(&self, copy: &Reader, key: &str) -> Result<Arc<Class>, ReplicaError> {
+        if let Some(class) = self.cache.class(key) {
+            return Ok(class);
+        }
+        let read_at = self.cache.epoch();
+        let values = match copy.get(&Key::Class(key.to_owned()))? {
+            Some(Entry::Class(_, values)) => values,
+            _ => Vec::new(),
+        };
+        let class = Arc::new(Class::new(values));
+        self.cache.put_class(read_at, key, Arc::clone(&class));
+        Ok(class)
+    }
+
     fn keep(&self, name: &Name, card: &Arc<Card>, read_at: crate::cache::Epoch) {
         self.log_bad_forwards(card);
-        self.cache.put_name(read_at, &name.text(), card.row.id);
+        self.cache.put_name(read_at, &name.text(), card.id);
         self.cache.put_card(read_at, Arc::clone(card));
     }
 
@@ -152,12 +189,13 @@ impl Shared {
     pub(crate) async fn card(&self, id: AccountId) -> Result<Found<Arc<Card>>, Fault> {
         let through = self.keys.get().through;
         let read_at = self.cache.epoch();
-        let here = |shared: &Self| match shared.cache.card(id) {
-            Some(card) => Ok(Some(card)),
-            None => {
-                let found = shared.copied(|copy| copy.account(id)?.map(|r| card_of(copy, r)).transpose());
-                found.map(|card| card.map(Arc::new))
-            }
+        let here = |shared: &Self| match (
+            shared.card_of(KeyRef::Account(id), Purpose::Sender),
+            shared.cache.card(id),
+        ) {
+            (Ok(Some(card)), _) => Ok(Some(Arc::new(card))),
+            (_, Some(card)) => Ok(Some(card)),
+            (copied, None) => copied.map(|_| None),
         };
         let in_tables = self.read(move |rows| Ok(Card::read(rows, id)?));
         let found = match (through, here(self), &self.source) {
@@ -165,7 +203,7 @@ impl Shared {
                 Err(Fault(DirectoryError::Unavailable)) if self.has_copy() => here(self).ok().flatten(),
                 done => self.noted(done)?.map(Arc::new),
             },
-            (_, Ok(Some(card)), _) => Some(card),
+            (_, Ok(Some(card)), _) => return Ok(Found::Here(card)),
             (Through::Never, Ok(None), _) => None,
             (_, _, Source::Server(server)) => return Ok(Found::Elsewhere(Arc::clone(server))),
             (_, _, Source::Tables(_)) => self.noted(in_tables.await)?.map(Arc::new),
@@ -177,12 +215,12 @@ impl Shared {
 
     /// A domain of the site by its name in lower case.
     pub(crate) async fn domain(&self, name: &str) -> Result<Found<Arc<DomainRow>>, Fault> {
-        let text = format!("d:{name}");
         let known = |found: Option<Arc<DomainRow>>| found.map_or(Found::Nobody, Found::Here);
         let always = self.keys.get().through == Through::Always;
         if !always && let Some(domain) = self.cache.domain(name) {
             return Ok(Found::Here(domain));
         }
+        let text = format!("d:{name}");
         if self.cache.is_absent(&text, self.env.clock.moment()) {
             return Ok(Found::Nobody);
         }
@@ -250,13 +288,4 @@ fn id_of(rows: &Rows<'_>, name: &Name) -> Result<Option<AccountId>, SqlError> {
             _ => None,
         }),
     }
-}
-
-/// An account of the copy with the values of its class; a class that the copy has not sets none (ITS 20488).
-fn card_of(copy: &Reader, record: AccountRecord) -> Result<Card, ReplicaError> {
-    let class = match copy.get(&Key::Class(record.row.class.clone()))? {
-        Some(Entry::Class(_, values)) => values,
-        _ => Vec::new(),
-    };
-    Ok(Card::of(record, &class))
 }

@@ -148,11 +148,11 @@ impl Shared {
 
 /// What an account does with its mail. Pure.
 fn arrive(card: &Card, detail: Option<String>) -> Route {
-    match card.row.status {
+    match card.status {
         Status::Maintenance => return Route::Deferred,
         Status::Locked => return Route::Disabled,
         Status::Deleted => return Route::Unknown,
-        Status::Proxied => return Route::Relay(Some((card.row.home.clone(), SMTP_PORT))),
+        Status::Proxied => return Route::Relay(Some((card.home.to_string(), SMTP_PORT))),
         Status::Active | Status::Suspended => {}
     }
     let follow = card.rights.forwarding == Permission::Yes;

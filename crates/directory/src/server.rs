@@ -6,6 +6,7 @@ use crate::fault::Fault;
 use crate::homes;
 use crate::lookup::{ByName, Found, Purpose};
 use crate::names::{LoginRules, Name};
+use crate::nudge::Nudge;
 use crate::place;
 use crate::proofs::Proofs;
 use crate::realms::Realms;
@@ -65,6 +66,7 @@ pub(crate) struct Shared {
     /// The hosts for new mailboxes, at least one.
     pub(crate) homes: Live<Vec<HostName>>,
     pub(crate) realms: Realms,
+    pub(crate) nudge: Nudge,
     /// The last change that the caches have heard of.
     pub(crate) heard: AtomicI64,
     logins: [Live<LoginRules>; 4],
@@ -212,6 +214,7 @@ impl DirectoryServer {
             routing: env.settings.live(RouteRules::read),
             homes: env.settings.live(|s| homes::for_new_mailboxes(&s.tree(), s.host())),
             realms: Realms::read(&env.settings),
+            nudge: Nudge::new(),
             heard: AtomicI64::new(0),
             site_key: OnceLock::new(),
             logins,
@@ -353,7 +356,7 @@ impl Shared {
             return answer;
         }
         let key = NameKey::new(sender.local(), sender.domain().as_str());
-        if let Some(realm) = self.other_realm(&[Name::Address(key.clone())], Purpose::Account) {
+        if let Some(realm) = self.other_realm(&[Name::Address(key.clone())], Purpose::Sender) {
             return Ok(realm.sender_allowed(call, account, sender.clone()).await?);
         }
         let card = match self.card(account).await? {
@@ -363,7 +366,7 @@ impl Shared {
                 return Ok(server.sender_allowed(call, account, sender.clone()).await?);
             }
         };
-        let own = |key: &NameKey| card.addresses.contains(key);
+        let own = |key: &NameKey| card.has_address(key);
         let detail = || {
             let (name, _) = self.routing.get().split_detail(&key.name)?;
             Some(NameKey::new(name, &key.domain))

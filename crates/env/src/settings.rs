@@ -38,6 +38,12 @@ impl Settings {
         Self { server, ..self.clone() }
     }
 
+    /// The same tree, as it holds for another host: this process does that host's work.
+    #[must_use]
+    pub fn for_host(&self, host: &str) -> Self {
+        Self { host: host.into(), ..self.clone() }
+    }
+
     /// The value that holds now. Costs four look-ups: read it once a session, or through [`Settings::live`].
     pub fn get<T: Value>(&self, key: Key<T>) -> T {
         self.shared.tree.load().value(&self.host, self.server, key)

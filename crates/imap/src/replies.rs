@@ -92,7 +92,9 @@ fn store_failed(tag: &Tag, why: &StoreError) -> Reply {
         StoreError::Locked => (Some(Code::InUse), "the mailbox is in use by another session"),
         StoreError::Busy => (Some(Code::Unavailable), "busy, try again"),
         StoreError::NoSpace => (Some(Code::Unavailable), "no space left, try again later"),
-        StoreError::Unavailable => (Some(Code::Unavailable), "not available, try again later"),
+        StoreError::Unavailable | StoreError::Elsewhere => {
+            (Some(Code::Unavailable), "not available, try again later")
+        }
         // What is broken was logged where it was found.
         StoreError::Broken(_) => (Some(Code::ServerBug), "internal error"),
     };

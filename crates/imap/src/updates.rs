@@ -55,7 +55,9 @@ pub(crate) async fn tell(session: &mut Session<'_>, may: May) -> Result<(), End>
     while ask {
         let (news, more) = match learn(session).await {
             Ok(learned) => learned,
-            Err(StoreError::Busy | StoreError::Unavailable | StoreError::NoSpace) if !grown => {
+            Err(StoreError::Busy | StoreError::Unavailable | StoreError::Elsewhere | StoreError::NoSpace)
+                if !grown =>
+            {
                 session.selected()?.behind = true;
                 break;
             }

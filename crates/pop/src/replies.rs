@@ -110,6 +110,7 @@ pub(crate) fn store_failed(out: &mut BytesMut, why: &StoreError) {
         | StoreError::Busy
         | StoreError::NoSpace
         | StoreError::Unavailable
+        | StoreError::Elsewhere
         | StoreError::Broken(_) => {
             err_code(out, Code::SysTemp, "the mailbox is not available at this moment, try again later");
         }

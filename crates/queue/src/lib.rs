@@ -141,9 +141,11 @@ impl Shared {
         }
         self.env.log.emit(&QsrvOperationFailed { op, item, reason: &error });
         match error {
-            ShardError::Io(_) | ShardError::Closed | ShardError::Locked | ShardError::Unavailable => {
-                QueueError::Unavailable
-            }
+            ShardError::Io(_)
+            | ShardError::Closed
+            | ShardError::Fenced(_)
+            | ShardError::Locked
+            | ShardError::Unavailable => QueueError::Unavailable,
             other => QueueError::Broken(other.to_string()),
         }
     }

@@ -1,6 +1,6 @@
 //! What every request carries besides its own values, and what every answer looks like.
 
-use mail::id::{RequestId, TraceId};
+use mail::id::{HostName, RequestId, TraceId};
 use std::future::Future;
 use std::pin::Pin;
 use std::time::Duration;
@@ -14,6 +14,8 @@ pub struct Call {
     pub trace: TraceId,
     /// How long the caller will wait; an implementation may give up earlier, never later.
     pub deadline: Duration,
+    /// Which store it is for, where the host that is asked has several; `None`: that host's own.
+    pub store: Option<HostName>,
 }
 
 /// The longest deadline: a day. A wire believes no longer one, and gives it to a call that has none.
@@ -29,7 +31,7 @@ impl Call {
 
     /// A call with the usual deadline of 60 seconds (`rmeTimeout`).
     pub fn new(request: RequestId, trace: TraceId) -> Self {
-        Self { request, trace, deadline: Duration::from_secs(60) }
+        Self { request, trace, deadline: Duration::from_secs(60), store: None }
     }
 }
 

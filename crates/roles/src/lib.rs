@@ -11,6 +11,7 @@ pub mod configuration;
 pub mod directory;
 pub mod maintenance;
 pub mod manager;
+pub mod ownership;
 pub mod probe;
 pub mod queue;
 pub mod rollout;

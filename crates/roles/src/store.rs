@@ -61,6 +61,9 @@ pub enum StoreError {
     /// Out of reach. The effect may have happened: repeat with the same request id.
     #[error("the store is not available")]
     Unavailable,
+    /// The store is not at the host that was asked, or not any more. Nothing has happened: ask the host that has it.
+    #[error("the store is at another host")]
+    Elsewhere,
     /// Damage or a bug; already logged.
     #[error("the store is broken: {0}")]
     Broken(String),
@@ -75,7 +78,7 @@ impl StoreError {
             Self::Refused(_) => Kind::Refused,
             Self::OverQuota | Self::Limit(_) => Kind::OverLimit,
             Self::Busy => Kind::Busy(Duration::from_secs(1)),
-            Self::NoSpace | Self::Unavailable => Kind::Unavailable,
+            Self::NoSpace | Self::Unavailable | Self::Elsewhere => Kind::Unavailable,
             Self::Broken(_) => Kind::Broken,
         }
     }

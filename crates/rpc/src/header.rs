@@ -1,9 +1,9 @@
-//! What every call carries beside its message: protocol number, request, trace, deadline.
+//! What every call carries beside its message: protocol number, request, trace, deadline, and the store it is for.
 //!
 //! They travel as gRPC metadata; the deadline is gRPC's own `grpc-timeout`. A number older than [`OLDEST`] is refused; a
 //! newer one than ours is served, as fields and methods are only ever added.
 
-use mail::id::{RequestId, TraceId};
+use mail::id::{HostName, RequestId, TraceId};
 use roles::Call;
 use roles::call::LONGEST;
 use std::time::Duration;
@@ -18,6 +18,9 @@ pub const OLDEST: u32 = 1;
 const NUMBER: &str = "im-protocol";
 const REQUEST: &str = "im-request";
 const TRACE: &str = "im-trace";
+const STORE: &str = "im-store";
+/// A longer name is none.
+const LONGEST_STORE: usize = 255;
 
 /// Puts the circumstances of a call on its way.
 pub(crate) fn put<M>(call: &Call, message: M) -> Request<M> {
@@ -26,8 +29,9 @@ pub(crate) fn put<M>(call: &Call, message: M) -> Request<M> {
     let map = request.metadata_mut();
     map.insert(NUMBER, MetadataValue::from(PROTOCOL));
     let texts = [(REQUEST, format!("{:032x}", call.request.0)), (TRACE, call.trace.as_str().to_owned())];
-    for (name, text) in texts {
-        // Both are letters, digits, dots and dashes by their types.
+    let store = call.store.as_ref().map(|store| (STORE, store.as_str().to_owned()));
+    for (name, text) in texts.into_iter().chain(store) {
+        // All are letters, digits, dots and dashes by their types.
         if let Ok(value) = MetadataValue::<Ascii>::try_from(text) {
             map.insert(name, value);
         }
@@ -59,6 +63,7 @@ pub(crate) fn read(map: &MetadataMap) -> Result<Call, Status> {
     let id = text(REQUEST).filter(|t| t.len() <= 32).and_then(|t| u128::from_str_radix(t, 16).ok());
     let id = id.ok_or_else(|| Status::invalid_argument("the call has no request id"))?;
     let mut call = Call::new(RequestId(id), TraceId::new(text(TRACE).unwrap_or_default()));
+    call.store = text(STORE).filter(|t| t.len() <= LONGEST_STORE).map(HostName::new);
     call.deadline = text("grpc-timeout").and_then(timeout).unwrap_or(LONGEST).min(LONGEST);
     Ok(call)
 }
@@ -86,9 +91,10 @@ mod tests {
     fn a_call_comes_as_it_went() {
         let mut call = Call::new(RequestId(u128::MAX - 7), TraceId::new("2026.AB-1"));
         call.deadline = Duration::from_millis(1500);
+        call.store = Some(HostName::new("mars"));
         let there = read(put(&call, ()).metadata()).unwrap();
         assert_eq!((there.request, there.trace.as_str()), (call.request, "2026.AB-1"));
-        assert_eq!(there.deadline, call.deadline);
+        assert_eq!((there.deadline, there.store), (call.deadline, call.store));
     }
 
     #[test]

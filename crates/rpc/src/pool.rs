@@ -458,7 +458,7 @@ impl Peer {
         let mut grpc = Grpc::new(channel.clone());
         grpc.ready().await.map_err(|e| chain(&e))?;
         let id: RequestId = self.env.random.request_id();
-        let call = Call { request: id, trace: TraceId::new("hello"), deadline: CONNECT };
+        let call = Call { deadline: CONNECT, ..Call::new(id, TraceId::new("hello")) };
         let asked = grpc.unary(header::put(&call, request), PathAndQuery::from_static(HELLO), codec).await;
         match asked {
             Ok(answer) => self.agree(answer.into_inner()).map_err(|e| e.to_string())?,

@@ -106,7 +106,7 @@ impl Inner {
 
     /// Adds what a server of this process has.
     async fn add_own(&self, server: &str, folder: &Path, work: &Work) -> Result<(), backup::BackupError> {
-        let Here { directory, store, queue, .. } = &self.here;
+        let (Here { directory, queue, .. }, store) = (&self.here, self.here.store());
         match (server, queue, store, directory) {
             (servers::QUEUE, Some(queue), ..) => queue.back_up(folder, work).await,
             (servers::STORE, _, Some(store), _) => store.back_up(folder, work).await,
@@ -171,7 +171,7 @@ impl Backup for SiteBackup {
 
     fn mailbox_recover<'a>(&'a self, call: &'a Call, recover: Recover) -> Answer<'a, Recovered, BackupError> {
         Box::pin(async move {
-            match (&self.0.here.store, self.0.elsewhere(servers::STORE)) {
+            match (self.0.here.store(), self.0.elsewhere(servers::STORE)) {
                 (Some(store), _) => store.recover(call, recover).await,
                 (None, Some(other)) => other.mailbox_recover(call, recover).await,
                 (None, None) => Err(BackupError::Refused("this host has no message store".into())),

@@ -68,6 +68,11 @@ pub(crate) fn directory_file(site: &Site) -> PathBuf {
     site.folder().join("directory/isd.db")
 }
 
+/// What was last known of who has which store.
+pub(crate) fn owners_file(site: &Site) -> PathBuf {
+    site.folder().join("run/stores")
+}
+
 /// Where the shard of the queue is.
 pub(crate) fn queue_folder(site: &Site) -> PathBuf {
     site.folder().join("imqueueserv")

@@ -1,6 +1,8 @@
-//! What this process has itself of directory, store and queue: opened in order, closed in the opposite one.
+//! What this process has itself of directory, stores and queue: opened in order, closed in the opposite one.
 
 use crate::folder;
+use crate::keeper::Keeper;
+use crate::owners::Owners;
 use crate::partners::MANAGER;
 use admin::site::Site;
 use anyhow::Context as _;
@@ -11,10 +13,12 @@ use catalog::servers::SERVERS;
 use directory::DirectoryServer;
 use env::Env;
 use env::settings::Settings;
+use mail::id::HostName;
 use queue::Queue;
 use std::num::NonZeroU32;
-use std::path::PathBuf;
-use storage::shard::ShardOptions;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use storage::shard::{Holder, ShardOptions};
 use store::Store;
 
 /// How much of its host a process is.
@@ -70,14 +74,15 @@ impl Parts {
 #[derive(Clone)]
 pub(crate) struct Here {
     pub(crate) directory: Option<DirectoryServer>,
-    pub(crate) store: Option<Store>,
+    /// The stores that are this host's.
+    pub(crate) stores: Option<Arc<Keeper>>,
     pub(crate) queue: Option<Queue>,
     /// What this process is.
     pub(crate) parts: Parts,
 }
 
 impl Here {
-    /// Opens these parts.
+    /// Opens these parts, but for the stores: for those the directory is asked, wherever it is.
     ///
     /// # Errors
     /// Names what could not be opened and why.
@@ -86,7 +91,6 @@ impl Here {
             true => Some(open_directory(site, &env.for_server("imdircacheserv")).await?),
             false => None,
         };
-        let store = parts.has("mss").then(|| open_store(site, &env.for_server("mss"))).transpose()?;
         let queue = match parts.has("imqueueserv") {
             true => {
                 let folder = folder::queue_folder(site);
@@ -95,7 +99,29 @@ impl Here {
             }
             false => None,
         };
-        Ok(Self { directory, store, queue, parts })
+        Ok(Self { directory, stores: None, queue, parts })
+    }
+
+    /// Opens the stores of this host, as the directory says which they are.
+    ///
+    /// # Errors
+    /// Says why this host's own store cannot be opened.
+    pub(crate) async fn open_stores(
+        &mut self,
+        site: &Site,
+        env: &Env,
+        owners: &Arc<Owners>,
+    ) -> anyhow::Result<()> {
+        let (own, folder, env) = (site.host().clone(), site.store_folder(), env.for_server("mss"));
+        let keeper = Keeper::new(own, folder, env, Arc::clone(owners), Arc::new(open_store));
+        keeper.begin().await?;
+        self.stores = Some(keeper);
+        Ok(())
+    }
+
+    /// This host's own store, where it is open in this process.
+    pub(crate) fn store(&self) -> Option<Arc<Store>> {
+        self.stores.as_ref()?.own()
     }
 
     /// Whether this process is the whole of its host.
@@ -108,8 +134,8 @@ impl Here {
         if let Some(queue) = &self.queue {
             queue.close().await;
         }
-        if let Some(store) = &self.store {
-            store.close().await;
+        if let Some(stores) = &self.stores {
+            stores.close().await;
         }
     }
 }
@@ -133,12 +159,12 @@ pub(crate) fn copy_folder(site: &Site, env: &Env) -> Option<PathBuf> {
     wanted.then(|| site.folder().join(env.settings.get(DIR_CACHE_DB)))
 }
 
-fn open_store(site: &Site, env: &Env) -> anyhow::Result<Store> {
-    let folder = site.store_folder();
+pub(crate) fn open_store(name: &HostName, folder: &Path, holder: Holder, env: &Env) -> anyhow::Result<Store> {
     let shards = u32::try_from(env.settings.get(NUM_MSS_PORTS)).ok().and_then(NonZeroU32::new);
     let shards = shards.unwrap_or(NonZeroU32::MIN);
-    let store = Store::open(&folder, shards, &ShardOptions::default(), env);
-    store.with_context(|| format!("cannot open the message store {}", folder.display()))
+    let options = ShardOptions { holder: Some(holder), ..ShardOptions::default() };
+    let store = Store::open(folder, shards, &options, env);
+    store.with_context(|| format!("cannot open the message store {name} in {}", folder.display()))
 }
 
 #[cfg(test)]

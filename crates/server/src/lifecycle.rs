@@ -218,7 +218,7 @@ async fn begin_duties(site: &Arc<Site>, env: &Env, servers: &Servers, roles: &Ro
     if here.parts.share != Share::Managed {
         monitor::show(env, servers.page(env)).await;
     }
-    if here.store.is_some() {
+    if here.stores.is_some() {
         retention::start(env.for_server("mss"), roles.clone());
     }
     let topology = servers.partners().topology();

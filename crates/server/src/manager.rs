@@ -218,11 +218,16 @@ impl SiteManager {
     async fn probe_inside(&self, call: &Call, name: &str) -> Result<(), ManagerError> {
         let failed = |error: String| ManagerError::Failed(error);
         let here = self.0.servers.here();
-        match (name, &here.store, &here.queue, &here.directory) {
-            ("mss", Some(store), ..) => {
-                let usage = store.mailbox_usage(call, MailboxId(0)).await;
-                usage.map(|_| ()).map_err(|e| failed(e.to_string()))
-            }
+        match (name, &here.stores, &here.queue, &here.directory) {
+            // A store that is another host's now does not make this server sick.
+            ("mss", Some(stores), ..) => match (stores.own(), stores.trouble_with_own()) {
+                (Some(store), _) => {
+                    let usage = store.mailbox_usage(call, MailboxId(0)).await;
+                    usage.map(|_| ()).map_err(|e| failed(e.to_string()))
+                }
+                (None, Some(reason)) => Err(failed(reason)),
+                (None, None) => Ok(()),
+            },
             ("imqueueserv", _, Some(queue), _) => {
                 queue.counts(call).await.map(|_| ()).map_err(|e| failed(e.to_string()))
             }

@@ -6,6 +6,7 @@
 //! is `Unavailable`, which the log says once.
 
 use crate::folder;
+use crate::surroundings::Surroundings;
 use admin::site::Site;
 use catalog::events::rme::RmeNoIdentity;
 use catalog::servers::{self, SERVERS, Server};
@@ -22,10 +23,13 @@ use rpc::pool::{CONNECTIONS, Dial, Dialling, Peer};
 use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 /// Who asks whom, and where.
 type Way = (&'static str, HostName, String, u16);
 
+/// How long a start waits for the configuration server.
+const CATCH_UP: Duration = Duration::from_secs(2);
 /// Where the manager of a host is asked by the servers of its host.
 pub(crate) const MANAGER: &str = "immgrserv";
 
@@ -147,13 +151,30 @@ impl Partners {
     /// On a host without the configuration server: follows the one that has it, and works on with its copy while that is
     /// away.
     pub(crate) fn follow_configuration(&self, env: &Env) {
+        if let Some(mirror) = self.mirror(env) {
+            env.tasks.spawn(mirror.run());
+        }
+    }
+
+    /// Puts in force what the configuration server says now, before anything begins by a copy that may be old: who has the
+    /// queue is settled at the start. A server that does not answer at once is not waited for.
+    pub(crate) async fn catch_up(&self, surroundings: &Surroundings) {
+        let Some(mirror) = self.mirror(&surroundings.env) else { return };
+        if mirror.catch_up(CATCH_UP).await {
+            let configuration = Arc::clone(&surroundings.configuration);
+            // One that cannot be used has been reported: the copy of before holds.
+            let _ = surroundings.env.compute.run(move || configuration.reload()).await;
+        }
+    }
+
+    fn mirror(&self, env: &Env) -> Option<Mirror> {
         let topology = self.topology();
         let elsewhere = topology.running("imconfserv").all(|host| host.name != *self.site.host());
-        if elsewhere && !topology.is_alone() {
-            let server = Arc::new(self.any("imconfserv"));
-            let (files, env) = (self.site.configuration_files(), env.for_server("imconfserv"));
-            env.tasks.clone().spawn(Mirror { server, files, env }.run());
-        }
+        (elsewhere && !topology.is_alone()).then(|| Mirror {
+            server: Arc::new(self.any("imconfserv")),
+            files: self.site.configuration_files(),
+            env: env.for_server("imconfserv"),
+        })
     }
 
     fn nobody(&self, name: &HostName) -> Remote {

@@ -13,12 +13,13 @@ use crate::host_manager::HostManager;
 use crate::identity;
 use crate::lifecycle::{self, Plan, Signals, best_for_commands};
 use crate::notify::{self, State};
+use crate::owners::Owners;
 use crate::partners::{MANAGER, Partners};
 use crate::ports::{Doors, Held};
 use crate::process::Process;
 use crate::rights;
+use crate::sites::SiteHosts;
 use crate::surroundings::Surroundings;
-use crate::wiring::SiteHosts;
 use admin::command::{Command, Group};
 use admin::control_socket::{self, Behind, Served};
 use admin::site::Site;
@@ -113,7 +114,10 @@ async fn manage(
         monitor::show(&env, page(&env, &partners, &manager)).await;
         let socket =
             control_socket::bind(&site.control_socket()).context("cannot make the control socket")?;
-        let roles = behind(&site, &manager, SiteHosts::elsewhere(&site, &env, &partners));
+        let owners = Owners::elsewhere(&site, &env, &partners);
+        Arc::clone(&owners).follow();
+        let hosts = SiteHosts::new(site.host().clone(), None, &owners, &partners, &env);
+        let roles = behind(&site, &manager, hosts);
         let (site, commands, tasks) = (Arc::clone(&site), admin::commands::ALL, env.tasks.clone());
         env.tasks.spawn(control_socket::serve(socket, Served { site, roles, commands, tasks }));
         notify::tell(State::Ready);

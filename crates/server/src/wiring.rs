@@ -8,11 +8,13 @@ use crate::doors::Offer;
 use crate::folder;
 use crate::here::{self, Here, Parts, Share};
 use crate::manager::SiteManager;
+use crate::owners::Owners;
 use crate::partners::Partners;
 use crate::ports::Doors;
 use crate::queues;
+use crate::sites::SiteHosts;
 use crate::surroundings::Surroundings;
-use admin::context::{Hosts, Roles};
+use admin::context::{Hosts as _, Roles};
 use admin::site::Site;
 use anyhow::Context as _;
 use catalog::events::proc::{ProcNoRunDir, ProcStartFailed};
@@ -20,7 +22,8 @@ use catalog::keys::common::RUN_DIR;
 use catalog::servers::{SERVERS, Server, Service};
 use control::configuration::ConfigurationServer;
 use control::monitor::{Pages, Sources};
-use directory::DirectoryServer;
+use control::topology::Host;
+use directory::{DirectoryServer, Peer};
 use env::Env;
 use imap::Imap;
 use mail::id::HostName;
@@ -36,12 +39,12 @@ use pop::Pop;
 use roles::directory::Directory;
 use roles::directory::cache::DirectoryCache;
 use roles::directory::provision::Provisioning;
-use roles::maintenance::Maintenance;
 use roles::manager::Manager;
 use roles::queue::MailQueue;
-use roles::store::{MessageStore, Stores};
-use rpc::client::{Failover, Remote};
+use roles::store::Stores as _;
+use rpc::client::Failover;
 use rpc::serve::Served;
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -50,6 +53,7 @@ pub(crate) struct Servers {
     site: Arc<Site>,
     here: Here,
     partners: Arc<Partners>,
+    owners: Arc<Owners>,
     asked: Asked,
     dns: Arc<dyn Dns>,
     /// Takes mail of the house itself; the MTA of the ports is made with them.
@@ -70,9 +74,14 @@ struct Asked {
 }
 
 impl Asked {
-    fn choose(site: &Site, env: &Env, here: &Here, partners: &Arc<Partners>) -> anyhow::Result<Self> {
-        let here_store = here.store.clone().map(Arc::new);
-        let stores = SiteHosts { here: here_store, ..SiteHosts::elsewhere(site, env, partners) };
+    fn choose(
+        site: &Site,
+        env: &Env,
+        here: &Here,
+        partners: &Arc<Partners>,
+        owners: &Arc<Owners>,
+    ) -> anyhow::Result<Self> {
+        let stores = SiteHosts::new(site.host().clone(), here.stores.clone(), owners, partners, env);
         let queue = queues::choose(&env.for_server("mta"), site.host(), here.queue.as_ref(), partners)?;
         if let Some(own) = here.directory.clone().map(Arc::new) {
             let (directory, provisioning, cache) = (own.clone(), own.clone(), own);
@@ -115,16 +124,23 @@ impl Servers {
         parts: Parts,
     ) -> anyhow::Result<Self> {
         let env = &surroundings.env;
-        let here = Here::open(site, env, parts).await?;
         let partners = Partners::of(site, env);
-        let asked = Asked::choose(site, env, &here, &partners)?;
+        if parts.share == Share::All {
+            partners.catch_up(surroundings).await;
+        }
+        let mut here = Here::open(site, env, parts).await?;
+        let owners = find_owners(site, env, &here, &partners);
+        if here.parts.has("mss") {
+            here.open_stores(site, env, &owners).await?;
+        }
+        let asked = Asked::choose(site, env, &here, &partners, &owners)?;
         // Without resolv.conf every look-up is a temporary failure: mail for other hosts waits.
         let dns = SystemDns::of_host().or_else(|_| SystemDns::of_servers(&[])).context("no name service")?;
         let dns: Arc<dyn Dns> = Arc::new(dns);
         let of_mta = env.for_server("mta");
         let own = Mta::new(of_mta.clone(), asked.of_mta(site, &of_mta, &dns, None));
         let backup = SiteBackup::new(env.clone(), Arc::clone(site), here.clone(), Arc::clone(&partners));
-        Ok(Self { site: Arc::clone(site), here, partners, asked, dns, own, backup })
+        Ok(Self { site: Arc::clone(site), here, partners, owners, asked, dns, own, backup })
     }
 
     /// What this process counts. The queue is counted by the process that has it; all of a host asks for it, wherever it is.
@@ -148,13 +164,44 @@ impl Servers {
     }
 
     /// Starts what goes on beside requests: the directory hears of changes by other processes and keeps its log short.
+    /// Stores are opened and closed as the directory says whose they are.
     pub(crate) fn follow(&self, env: &Env) {
+        match &self.here.stores {
+            Some(keeper) => Arc::clone(keeper).run(),
+            None => Arc::clone(&self.owners).follow(),
+        }
+        let topology = self.partners.topology();
         if self.here.is_whole() {
             self.partners.follow_configuration(env);
         }
         if let Some(directory) = self.here.directory.as_ref().or(self.asked.follower.as_ref()) {
+            self.reach_realms(env, directory);
             directory.follow_changes();
         }
+        if let Some(directory) = &self.here.directory {
+            let others = topology.running("imdircacheserv").filter(|host| host.name != *self.site.host());
+            let copy = |host: &Host| {
+                let copy = self.partners.of_host(env, &host.name, "imdircacheserv");
+                Arc::new(copy) as Arc<dyn DirectoryCache>
+            };
+            directory.nudge(others.map(copy).collect());
+        }
+    }
+
+    /// What is of other realms is asked of their hosts.
+    fn reach_realms(&self, env: &Env, directory: &DirectoryServer) {
+        let env = env.for_server("imdircacheserv");
+        let realms = directory::realms(&env.settings);
+        if realms.is_empty() {
+            return;
+        }
+        let names: BTreeSet<&str> =
+            realms.iter().flat_map(|r| &r.hosts).map(|(host, _)| host.as_str()).collect();
+        let peer = |host: &str| {
+            let server = self.partners.of_host(&env, &HostName::new(host), "imdircacheserv");
+            Peer { host: host.to_owned(), directory: Arc::new(server) }
+        };
+        directory.reach_realms(&names.into_iter().map(peer).collect::<Vec<_>>());
     }
 
     /// The servers as commands see them.
@@ -176,6 +223,7 @@ impl Servers {
             maintenance: self.asked.stores.maintenance(own),
             manager,
             backup: Arc::new(self.backup.clone()),
+            ownership: Arc::clone(self.owners.directory()),
             hosts: Arc::new(self.asked.stores.clone()),
         }
     }
@@ -229,10 +277,12 @@ impl Servers {
                 let directory = self.here.directory.clone().map(Arc::new)?;
                 served.directory = Some(directory.clone());
                 served.provisioning = Some(directory.clone());
+                served.ownership = Some(directory.clone());
                 served.cache = Some(directory);
             }
             "mss" => {
-                let store = self.here.store.clone().map(Arc::new)?;
+                self.here.stores.as_ref()?;
+                let store = self.asked.stores.served();
                 served.store = Some(store.clone());
                 served.maintenance = Some(store);
             }
@@ -297,74 +347,11 @@ fn follow_copy(
     Ok(Some(followed.context("cannot follow the copy of the directory")?))
 }
 
-/// The stores of all hosts, and their managers. Cloning shares the connections.
-#[derive(Clone)]
-pub(crate) struct SiteHosts {
-    own: HostName,
-    /// The store of this process.
-    here: Option<Arc<store::Store>>,
-    partners: Arc<Partners>,
-    /// The surroundings of the server that asks.
-    asking: Env,
-}
-
-impl SiteHosts {
-    /// As a process without a store sees them.
-    pub(crate) fn elsewhere(site: &Site, env: &Env, partners: &Arc<Partners>) -> Self {
-        Self { own: site.host().clone(), here: None, partners: Arc::clone(partners), asking: env.clone() }
-    }
-
-    /// The same, asked by this server: its limits hold.
-    fn asked_by(&self, env: &Env) -> Self {
-        Self { asking: env.clone(), ..self.clone() }
-    }
-
-    /// The server `mss` that has the mailboxes of this home, over the wire.
-    fn far(&self, home: &HostName) -> Remote {
-        let host = if self.is_here(home) { &self.own } else { home };
-        self.partners.of_host(&self.asking, host, "mss")
-    }
-}
-
-impl Stores for SiteHosts {
-    fn of(&self, home: &HostName) -> Arc<dyn MessageStore> {
-        match &self.here {
-            Some(store) if self.is_here(home) => store.clone(),
-            _ => Arc::new(self.far(home)),
-        }
-    }
-}
-
-impl Hosts for SiteHosts {
-    fn names(&self) -> Vec<HostName> {
-        self.partners.topology().hosts().iter().map(|host| host.name.clone()).collect()
-    }
-
-    /// Where this host has the only store, it has every mailbox, whatever host an account names.
-    fn is_here(&self, home: &HostName) -> bool {
-        if *home == self.own {
-            return true;
-        }
-        let topology = self.partners.topology();
-        let has_one = self.here.is_some() || topology.own().runs("mss");
-        has_one && topology.running("mss").all(|host| host.name == self.own)
-    }
-
-    fn store(&self, host: &HostName) -> Arc<dyn MessageStore> {
-        self.of(host)
-    }
-
-    fn maintenance(&self, host: &HostName) -> Arc<dyn Maintenance> {
-        match &self.here {
-            Some(store) if self.is_here(host) => store.clone(),
-            _ => Arc::new(self.far(host)),
-        }
-    }
-
-    fn manager(&self, host: &HostName) -> Option<Arc<dyn Manager>> {
-        let topology = self.partners.topology();
-        let manager = self.partners.manager(topology.host(host.as_str())?)?;
-        Some(Arc::new(manager))
+/// Who has which store, as the directory says: the one of this process, or of others.
+fn find_owners(site: &Site, env: &Env, here: &Here, partners: &Partners) -> Arc<Owners> {
+    match here.directory.clone() {
+        Some(directory) => Owners::new(env.clone(), Arc::new(directory), folder::owners_file(site)),
+        None => Owners::elsewhere(site, env, partners),
     }
 }
 

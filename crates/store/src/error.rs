@@ -50,9 +50,10 @@ fn tell(error: ShardError, env: &Env) -> StoreError {
         ShardError::Broken(_)
         | ShardError::Unavailable
         | ShardError::Locked
-        | ShardError::Closed
         | ShardError::Source(_)
         | ShardError::Io(_) => StoreError::Unavailable,
+        // Not begun: whoever has the store now, or has it open again, may be asked.
+        ShardError::Closed | ShardError::Fenced(_) => StoreError::Elsewhere,
         ShardError::Corrupt(_) | ShardError::Panicked => {
             env.log.emit(&ms::MsDamaged { what: &error });
             StoreError::Broken(error.to_string())

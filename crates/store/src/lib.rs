@@ -25,6 +25,7 @@ mod mailbox;
 mod maintenance;
 mod moving;
 mod open;
+mod ownership;
 mod placement;
 mod quota;
 mod read;
@@ -40,6 +41,7 @@ mod upkeep;
 mod watchers;
 
 pub use open::{OpenError, Store};
+pub use ownership::{fence, is_made, set_fence};
 
 /// Most messages that one commit changes: larger requests are done in pieces, so that others get their turn.
 const MAX_CHANGE: usize = 4000;

@@ -210,7 +210,12 @@ impl Store {
         env: &Env,
     ) -> Result<Self, OpenError> {
         let (shards, placement) = opened.inspect_err(|error| {
-            env.log.emit(&ms::MsInitFailure { step: "open", error: chain(error) });
+            // Whoever waits for another to let go of the files says so itself, once.
+            let waits =
+                matches!(error, OpenError::Shard { source: ShardError::Locked | ShardError::Fenced(_), .. });
+            if !waits {
+                env.log.emit(&ms::MsInitFailure { step: "open", error: chain(error) });
+            }
         })?;
         let switches = env.settings.live(Switches::read);
         let notices = Notices::start(env, &shards);
@@ -236,11 +241,12 @@ impl Store {
         Ok(store)
     }
 
-    /// Finishes what waits and closes all shards; later calls get [`StoreError::Unavailable`].
+    /// Finishes what waits and closes all shards; later calls get [`StoreError::Elsewhere`], and watches end.
     pub async fn close(&self) {
         for shard in &self.0.shards {
             shard.close().await;
         }
+        self.0.watchers.close();
     }
 
     pub(crate) fn inner(&self) -> &Inner {

@@ -74,8 +74,12 @@ impl MessageStore for Store {
     }
 
     fn mailbox_watch<'a>(&'a self, _: &'a Call, mailbox: MailboxId) -> Of<'a, Box<dyn Watch>> {
-        let watcher: Box<dyn Watch> = Box::new(self.inner().watchers.watch(mailbox));
-        Box::pin(std::future::ready(Ok(watcher)))
+        let watchers = &self.inner().watchers;
+        let watcher = match watchers.is_closed() {
+            true => Err(StoreError::Elsewhere),
+            false => Ok(Box::new(watchers.watch(mailbox)) as Box<dyn Watch>),
+        };
+        Box::pin(std::future::ready(watcher))
     }
 
     fn mailbox_lock<'a>(&'a self, call: &'a Call, mailbox: MailboxId) -> Of<'a, ()> {

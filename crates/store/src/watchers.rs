@@ -9,7 +9,7 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use tokio::sync::Notify;
 
@@ -18,7 +18,11 @@ const SPREAD: usize = 16;
 
 /// All bells.
 #[derive(Default)]
-pub(crate) struct Watchers([Mutex<Bells>; SPREAD]);
+pub(crate) struct Watchers {
+    bells: [Mutex<Bells>; SPREAD],
+    /// Whether the store has been closed.
+    closed: AtomicBool,
+}
 
 type Bells = HashMap<MailboxId, Weak<Bell>>;
 
@@ -58,9 +62,27 @@ impl Watchers {
         }
     }
 
+    /// Whether the store has gone.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::Acquire)
+    }
+
+    /// Tells all watchers that the store has gone.
+    pub(crate) fn close(&self) {
+        self.closed.store(true, Ordering::Release);
+        for bells in &self.bells {
+            let bells: Vec<_> =
+                bells.lock().unwrap_or_else(PoisonError::into_inner).values().cloned().collect();
+            for bell in bells.iter().filter_map(Weak::upgrade) {
+                bell.rung.fetch_add(1, Ordering::AcqRel);
+                bell.sleepers.notify_waiters();
+            }
+        }
+    }
+
     fn bells(&self, mailbox: MailboxId) -> MutexGuard<'_, Bells> {
         let place = (mailbox.0.cast_unsigned() % SPREAD as u64) as usize;
-        self.0[place].lock().unwrap_or_else(PoisonError::into_inner)
+        self.bells[place].lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -78,6 +100,9 @@ impl Watcher {
             // Taken before the counter is looked at: a ring between the two is not missed.
             let sleep = self.bell.sleepers.notified();
             let rung = self.bell.rung.load(Ordering::Acquire);
+            if self.all.is_closed() {
+                return Err(StoreError::Unavailable);
+            }
             if rung != self.seen {
                 self.seen = rung;
                 return Ok(());
@@ -122,6 +147,20 @@ mod tests {
         b.changed().await.unwrap();
         assert!(waits(a.changed()).await);
         assert!(waits(other.changed()).await);
+    }
+
+    #[tokio::test]
+    async fn who_watches_hears_that_the_store_has_gone() {
+        let all = Arc::new(Watchers::default());
+        let mut watcher = all.watch(MailboxId(1));
+        let mut other = all.watch(MailboxId(2));
+        let close = async { all.close() };
+        let (heard, ()) = tokio::join!(watcher.changed(), close);
+        assert_eq!(
+            (heard, other.changed().await),
+            (Err(StoreError::Unavailable), Err(StoreError::Unavailable))
+        );
+        assert!(all.watch(MailboxId(3)).changed().await.is_err());
     }
 
     #[test]

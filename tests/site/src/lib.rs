@@ -7,6 +7,7 @@ pub mod connection;
 pub mod corpus;
 pub mod hosts;
 pub mod imap;
+pub mod namespaces;
 pub mod pop3;
 pub mod program;
 pub mod smtp;

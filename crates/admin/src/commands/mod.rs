@@ -29,6 +29,9 @@ pub const ALL: &[&Command] = &[
     &accounts::impwdhash::COMMAND,
     &accounts::cosupgrade::COMMAND,
     &accounts::imaccountquery::COMMAND,
+    &accounts::imbatchextract::COMMAND,
+    &accounts::imbatchload::COMMAND,
+    &accounts::imintegcheck::COMMAND,
     &cache::imdirsync::COMMAND,
     &cache::imcachecheck::COMMAND,
     &cache::imcacheread::COMMAND,
@@ -50,6 +53,7 @@ pub const ALL: &[&Command] = &[
     &mailboxes::imboxmove::COMMAND,
     &mailboxes::imimapboxcopy::COMMAND,
     &mailboxes::imboxrestore::COMMAND,
+    &store::immssshare::COMMAND,
     &store::immssgc::COMMAND,
     &store::immsgverify::COMMAND,
     &store::imorphanrm::COMMAND,
@@ -98,6 +102,7 @@ pub(crate) fn input_file<'a>(row: &Command, arguments: &'a Arguments) -> Option<
             Some(InputFile { path, then: Then::Nothing })
         }
         name if name == accounts::cosupgrade::COMMAND.name
+            || name == accounts::imbatchload::COMMAND.name
             || name == configuration::imconfformput::COMMAND.name =>
         {
             let path = arguments.words().first().filter(|path| *path != "-")?;

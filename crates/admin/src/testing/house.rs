@@ -43,6 +43,7 @@ impl House {
         Roles {
             provisioning: directory.clone(),
             cache: directory.clone(),
+            ownership: directory.clone(),
             directory,
             store: self.store.clone(),
             ..self.double.roles()

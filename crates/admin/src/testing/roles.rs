@@ -20,6 +20,7 @@ use roles::maintenance::{
     TaskId, TaskState, TaskStatus, Unit,
 };
 use roles::manager::{Manager, ManagerError, Reloaded, ServerState, ServerStatus};
+use roles::ownership::{self, Claim, Owned, Ownership};
 use roles::queue::{
     Claimed, Handling, Listed, MailQueue, NewItem, Outcome, QueueCounts, QueueError, Settled,
 };
@@ -132,6 +133,7 @@ impl Double {
             maintenance: Arc::new(self.clone()),
             manager: Arc::new(self.clone()),
             rollout: Arc::new(self.clone()),
+            ownership: Arc::new(self.clone()),
             backup: Arc::new(self.clone()),
             hosts: Arc::new(self.clone()),
         }
@@ -560,6 +562,30 @@ impl Backup for Double {
     }
 }
 
+/// A directory that does not answer: commands that need one have a real one.
+impl Ownership for Double {
+    fn store_list<'a>(&'a self, _: &'a Call) -> Answer<'a, Vec<Owned>, DirectoryError> {
+        Box::pin(ready(Err(DirectoryError::Unavailable)))
+    }
+
+    fn store_claim<'a>(&'a self, _: &'a Call, _: Claim) -> Answer<'a, Owned, DirectoryError> {
+        Box::pin(ready(Err(DirectoryError::Unavailable)))
+    }
+
+    fn store_release<'a>(&'a self, _: &'a Call, _: Claim) -> Answer<'a, Owned, DirectoryError> {
+        Box::pin(ready(Err(DirectoryError::Unavailable)))
+    }
+
+    fn store_order<'a>(
+        &'a self,
+        _: &'a Call,
+        _: HostName,
+        _: ownership::Order,
+    ) -> Answer<'a, Owned, DirectoryError> {
+        Box::pin(ready(Err(DirectoryError::Unavailable)))
+    }
+}
+
 /// One host, which has everything.
 impl Hosts for Double {
     fn names(&self) -> Vec<HostName> {
@@ -567,6 +593,10 @@ impl Hosts for Double {
     }
 
     fn is_here(&self, _: &HostName) -> bool {
+        true
+    }
+
+    fn has_open(&self, _: &HostName) -> bool {
         true
     }
 

@@ -47,6 +47,23 @@ events! {
     MsInitFailure: Fatl { step, error }
         cause "A shard cannot be opened: another process owns it, or its files are damaged."
         action "See the error; run the store's check on the shard before starting again.";
+    #[doc = "A shard that this process has, or was to open, is another host's: nothing more is written to it here. The epoch is the one by which it was held."]
+    MsLoadedByOtherMSS: Warn { path, owner, epoch }
+        cause "An operator has given the store to that host (immssshare), perhaps while this one was away."
+        action "None, if that was meant. See immssshare for who has which store.";
+    #[doc = "An operator has said what is to become of a store."]
+    MsStoreOrdered: Note { store, order, to, trace }
+        cause "immssshare." action "None.";
+    #[doc = "A store that this host has cannot be opened now. It is tried again every few seconds; its mail waits in the queues."]
+    MsStoreNotOpened: Erro { store, reason }
+        cause "Its storage is not there, another process still has the files open, or the directory is away and the store has never been opened here."
+        action "See the reason; immssshare shows who has which store.";
+    #[doc = "A store was opened by its epoch."]
+    MsStoreOpened: Note { store, folder, epoch }
+        cause "At a start, or because it was given to this host." action "None.";
+    #[doc = "A store was closed: no process of this host has it any more."]
+    MsStoreClosed: Note { store, to }
+        cause "It is another host's, to, or the server ends." action "None.";
     #[doc = "A mailbox was made at its first use."]
     MsMailboxCreated: Note { mailbox, by }
         cause "First mail or first login of an account, with createMboxes on." action "None.";

@@ -95,6 +95,13 @@ impl Mirror {
         }
     }
 
+    /// Takes over what holds now, before anything begins by an old copy; waits for the server this long at most, and says
+    /// whether it answered. One that does not is the matter of [`Mirror::run`].
+    pub async fn catch_up(&self, patience: Duration) -> bool {
+        let asked = tokio::time::timeout(patience, self.next(None)).await;
+        asked.is_ok_and(|done| done.is_ok())
+    }
+
     /// Takes over what holds, as soon as it is another version than the one that the server was last known to have.
     async fn next(&self, known: Option<Version>) -> Result<Version, ConfigurationError> {
         let request = self.env.random.request_id();
@@ -242,6 +249,9 @@ mod tests {
         let (_copy, copy) = site("");
         let env = Env::for_test("immgrserv");
         let mirror = Mirror { server: far.clone(), files: copy.clone(), env: env.clone() };
+        assert!(
+            mirror.catch_up(Duration::from_secs(20)).await && text(&copy.current).unwrap().contains("[7]")
+        );
         env.tasks.spawn(mirror.run());
         let processes: Vec<_> = (0..20).map(|_| process(&copy)).collect();
         for (settings, _) in &processes {
@@ -252,6 +262,8 @@ mod tests {
             holds(settings, 8).await;
         }
         far.down.store(true, Ordering::Relaxed);
+        let late = Mirror { server: far.clone(), files: copy.clone(), env: env.clone() };
+        assert!(!late.catch_up(Duration::from_secs(20)).await);
         while !env.log.lines().iter().any(|line| line.contains("ConfServerDown")) {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }

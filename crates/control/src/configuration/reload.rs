@@ -88,10 +88,14 @@ impl InForce {
         let loaded = self.read().inspect_err(|error| refuse(&self.log, error))?;
         self.now().checksum.clone_from(&loaded.checksum);
         report(&loaded, self.settings.host(), &self.log);
-        let done = compare(&self.settings.tree(), &loaded.tree, self.settings.host());
+        let before = self.settings.tree();
+        let done = compare(&before, &loaded.tree, self.settings.host());
+        // Also what changed for other hosts: who they are and what they run is read from the same tree.
+        if *before != loaded.tree {
+            self.settings.replace(loaded.tree);
+        }
         if done != Reloaded::default() {
             let (keys, restart) = (done.applied.join(","), done.at_restart.join(","));
-            self.settings.replace(loaded.tree);
             self.log.emit(&ConfChanged { keys, restart });
         }
         Ok(done)
@@ -206,6 +210,16 @@ mod tests {
         assert_eq!(in_force.report().waiting.len(), 1);
         in_force.ended("mss");
         assert_eq!(in_force.report().waiting, []);
+    }
+
+    #[test]
+    fn what_changes_for_another_host_alone_is_known_here_too() {
+        let own = "/venus/sysadmin/mss_run: [off]\n";
+        let (_folder, files, settings, log, in_force) = running(own);
+        std::fs::write(&files.current, format!("{own}/mars/sysadmin/mss_run: [on]\n")).unwrap();
+        assert_eq!(in_force.reload().unwrap(), Reloaded::default());
+        assert_eq!(settings.tree().hosts().into_iter().collect::<Vec<_>>(), ["mars", "venus"]);
+        assert!(log.lines().is_empty(), "nothing changed for this host");
     }
 
     #[test]

@@ -57,6 +57,9 @@ impl Shared {
         let copy = self.copy.get().ok_or_else(none)?;
         let built = self.build_copy(copy).await?;
         self.catch_up().await?;
+        while copy.is_behind() && !copy.paused().load(Ordering::Acquire) {
+            self.catch_up().await?;
+        }
         Ok(built)
     }
 
@@ -169,6 +172,10 @@ impl Shared {
     }
 
     async fn cache_control(&self, control: Control) -> Result<(), Fault> {
+        if control == Control::Update && self.copy.get().is_none() {
+            // What is in memory is a copy, too.
+            return self.catch_up().await;
+        }
         let (copy, reader) = self.copy_here()?;
         match control {
             Control::Pause => copy.paused().store(true, Ordering::Release),

@@ -30,6 +30,9 @@ use storage::replica::{Entry, Keeper, Key, Reader, ReplicaError};
 /// How often a process that does not write the copy looks for what is new in it.
 const FOLLOW_EVERY: Duration = Duration::from_millis(100);
 
+/// How long others have the database for themselves between rounds of a copy that is far behind.
+const BETWEEN_ROUNDS: Duration = Duration::from_millis(20);
+
 /// The copy as this process has it.
 pub(crate) struct Copy {
     folder: PathBuf,
@@ -42,6 +45,8 @@ pub(crate) struct Copy {
     doing: Mutex<Option<Doing>>,
     /// No round runs while this is set.
     paused: AtomicBool,
+    /// Whether the last round has left something for the next one, which then does not wait for its period.
+    behind: AtomicBool,
 }
 
 enum Held {
@@ -88,6 +93,10 @@ impl Copy {
     /// The right to bring it up to date.
     async fn turn(&self) -> tokio::sync::MutexGuard<'_, ()> {
         self.turn.lock().await
+    }
+
+    pub(crate) fn is_behind(&self) -> bool {
+        self.behind.load(Ordering::Acquire)
     }
 
     pub(crate) fn paused(&self) -> &AtomicBool {
@@ -139,6 +148,7 @@ impl Copy {
             turn: tokio::sync::Mutex::default(),
             doing: Mutex::default(),
             paused: AtomicBool::new(false),
+            behind: AtomicBool::new(false),
         }
     }
 
@@ -168,8 +178,9 @@ impl DirectoryServer {
 impl Shared {
     /// How often the copy, or what is in memory, is brought up to date.
     pub(crate) fn period(&self, configured: Duration) -> Duration {
-        match self.copy.get().map(|copy| &copy.held) {
-            Some(Held::Followed(_)) => FOLLOW_EVERY,
+        match self.copy.get() {
+            Some(Copy { held: Held::Followed(_), .. }) => FOLLOW_EVERY,
+            Some(copy) if copy.is_behind() => BETWEEN_ROUNDS,
             _ => configured,
         }
     }
@@ -183,6 +194,8 @@ impl Shared {
         if copy.paused.load(Ordering::Acquire) {
             return Ok(());
         }
+        // Said again where it is so: what fails waits for its period.
+        copy.behind.store(false, Ordering::Release);
         let Some(reader) = keeper.reader() else { return self.build_alone(copy).await };
         if let Some(other) = self.other_division(&reader) {
             self.log_other_division(&other);
@@ -192,9 +205,12 @@ impl Shared {
         let mut left = self.env.settings.get(MAX_LOG_UPDATES).div_ceil(u64::from(MAX_PAGE)).max(1);
         loop {
             match self.round(keeper, &reader).await? {
-                Round::UpToDate => return Ok(()),
                 Round::More if left > 1 => left -= 1,
-                Round::More => return Ok(()),
+                Round::UpToDate => return Ok(()),
+                Round::More => {
+                    copy.behind.store(true, Ordering::Release);
+                    return Ok(());
+                }
                 Round::Lost { oldest } => {
                     drop(turn);
                     let (position, oldest) = (reader.position(), oldest.unwrap_or_default());

@@ -7,57 +7,69 @@ use crate::server::MissingDomains;
 use catalog::account::DomainKind;
 use catalog::cos::MAX_NAME;
 use mail::address::{Address, Domain};
+use mail::id::AccountId;
 use mail::password::StoredPassword;
 use roles::directory::DirectoryError;
 use roles::directory::provision::{
-    AccountChange, AccountView, Forwarding, NewAccount, PAGE, Place, Reply, User,
+    AccountChange, AccountLine, AccountView, Forwarding, NewAccount, PAGE, Place, Reply, User,
 };
-use storage::directory::{
-    self as tables, AccountRow, AddressRow, DomainRow, Edit, ForwardPlace, NameKey, Rank, Rows,
-};
+use storage::directory::{self as tables, AccountRow, DomainRow, Edit, ForwardPlace, NameKey, Rows};
 
 /// The class that an account gets where none is named (ITS 21672).
 const DEFAULT_CLASS: &str = "default";
 
-pub(super) fn create(e: &Edit<'_>, site: &Site, new: &NewAccount, stored: Stored) -> Outcome {
+/// Makes an account, unless the request of this id has done so before. One question and one bundle of changes, so that a
+/// creation costs two round trips to the database, and one more where the domain is made for it.
+pub(super) fn create(e: &Edit<'_>, site: &Site, new: &NewAccount, stored: Stored, request: &str) -> Outcome {
     let name = check::login_name(&new.user.name)?;
     let local_part = check::local_part(&new.local_part)?;
     let domain = check::domain(&new.user.domain)?;
-    let class = class_key(e, new.cos.as_deref().unwrap_or(DEFAULT_CLASS))?;
+    let (class, written) = class_words(new.cos.as_deref().unwrap_or(DEFAULT_CLASS));
     let mailbox = new.mailbox.map(check::mailbox).transpose()?;
-    let made = ensure_domain(e, site, &new.user.domain)?;
-    free_login(e, &NameKey::new(name, domain))?;
-    free_address(e, &NameKey::new(local_part, domain))?;
-    if let Some(id) = mailbox
-        && let Some(other) = e.account_of_mailbox(id)?
-    {
+    let login = NameKey::new(name, domain);
+    let address = NameKey::new(local_part, domain);
+    let found = e.in_the_way(request, &class, &login, &address.name, mailbox)?;
+    if found.done {
+        return Ok(Reply::Created(line(e, &find(e, &new.user)?)?, None));
+    }
+    let cos = found.class.ok_or_else(|| no_class(written))?;
+    let made = ensure_domain(e, site, &new.user.domain, found.domain)?;
+    login_is_free(e, &login, found.login)?;
+    address_is_free(e, &address, found.address)?;
+    if let (Some(id), Some(other)) = (mailbox, found.mailbox) {
         let reason = format!(
             "the mailbox {id} belongs to {}: choose another, or - for the next free one",
-            other.key()
+            owner(e, other)?
         );
         return Err(conflict(reason));
     }
+    let home = new.home.as_ref().unwrap_or(&site.home);
     let account = tables::NewAccount {
         name: name.to_owned(),
         domain: domain.to_owned(),
         mailbox,
-        home: new.home.as_ref().unwrap_or(&site.home).as_str().to_owned(),
+        home: home.as_str().to_owned(),
         password: stored.password,
         scram: stored.scram,
         status: new.status,
         class,
+        address: Some(local_part.to_owned()),
     };
-    let (id, _) = e.add_account(&account)?;
-    let address =
-        AddressRow { local_part: local_part.to_owned(), domain: domain.to_owned(), rank: Rank::Primary };
-    e.add_address(id, &address)?;
-    Ok(Reply::Created(line(e, &find(e, &new.user)?)?, made))
+    let (id, mailbox) = e.add_account(&account)?;
+    let user = User { name: name.to_owned(), domain: new.user.domain.clone() };
+    let line = AccountLine { id, user, mailbox, home: home.clone(), status: new.status, cos };
+    Ok(Reply::Created(line, made))
 }
 
 /// Makes the domain where it is not there and that is allowed; returns it if so.
-fn ensure_domain(e: &Edit<'_>, site: &Site, domain: &Domain) -> Result<Option<Domain>, Fault> {
+fn ensure_domain(
+    e: &Edit<'_>,
+    site: &Site,
+    domain: &Domain,
+    found: Option<DomainKind>,
+) -> Result<Option<Domain>, Fault> {
     let name = domain.as_str();
-    match e.domain(name)?.map(|d| d.kind) {
+    match found {
         Some(DomainKind::Local | DomainKind::NonAuthoritative) => Ok(None),
         Some(kind) => Err(conflict(format!(
             "the domain {name} is a {kind} domain, its mail is not kept here: make it local first (ChangeDomain {name} local)"
@@ -74,31 +86,46 @@ fn ensure_domain(e: &Edit<'_>, site: &Site, domain: &Domain) -> Result<Option<Do
     }
 }
 
-/// The key of a class that exists; an unknown one is named (ITS 14144).
+/// The key of a class by its name, and the name without blanks around it.
+fn class_words(name: &str) -> (String, &str) {
+    let name = name.trim();
+    (name.to_lowercase(), name)
+}
+
+/// The key of a class that exists.
 fn class_key(rows: &Rows<'_>, name: &str) -> Result<String, Fault> {
-    let key = name.trim().to_lowercase();
+    let (key, written) = class_words(name);
     let known = key.len() <= MAX_NAME && rows.class(&key)?.is_some();
-    let reason = || format!("there is no class of service {:?}: create it first (CreateCos)", name.trim());
-    if known { Ok(key) } else { Err(DirectoryError::Missing(reason()).into()) }
+    if known { Ok(key) } else { Err(no_class(written)) }
+}
+
+/// An unknown class is named (ITS 14144).
+fn no_class(written: &str) -> Fault {
+    let reason = format!("there is no class of service {written:?}: create it first (CreateCos)");
+    DirectoryError::Missing(reason).into()
 }
 
 /// Refuses a login name that somebody has, in whatever case (ITS 25760).
 pub(super) fn free_login(rows: &Rows<'_>, key: &NameKey) -> Result<(), Fault> {
-    match rows.login(key)? {
-        Some(id) => Err(conflict(format!("the login name {key} is taken by {}", owner(rows, id)?))),
-        None => Ok(()),
-    }
+    login_is_free(rows, key, rows.login(key)?)
 }
 
 /// Refuses an address that somebody has.
 pub(super) fn free_address(rows: &Rows<'_>, key: &NameKey) -> Result<(), Fault> {
-    match rows.address(key)? {
-        Some(id) => Err(conflict(format!("the address {key} belongs to {} already", owner(rows, id)?))),
-        None => Ok(()),
-    }
+    address_is_free(rows, key, rows.address(key)?)
 }
 
-fn owner(rows: &Rows<'_>, id: mail::id::AccountId) -> Result<String, Fault> {
+fn login_is_free(rows: &Rows<'_>, key: &NameKey, by: Option<AccountId>) -> Result<(), Fault> {
+    let Some(id) = by else { return Ok(()) };
+    Err(conflict(format!("the login name {key} is taken by {}", owner(rows, id)?)))
+}
+
+fn address_is_free(rows: &Rows<'_>, key: &NameKey, by: Option<AccountId>) -> Result<(), Fault> {
+    let Some(id) = by else { return Ok(()) };
+    Err(conflict(format!("the address {key} belongs to {} already", owner(rows, id)?)))
+}
+
+fn owner(rows: &Rows<'_>, id: AccountId) -> Result<String, Fault> {
     Ok(rows.account(id)?.map_or_else(|| format!("account {id}"), |a| a.key().to_string()))
 }
 

@@ -19,7 +19,7 @@ fn rights(rows: &Rows<'_>, account: &AccountRow) -> Result<Rights, Fault> {
 }
 
 /// The key of an address whose domain keeps its mail here.
-fn own_address(rows: &Rows<'_>, address: &Address) -> Result<NameKey, Fault> {
+pub(super) fn own_address(rows: &Rows<'_>, address: &Address) -> Result<NameKey, Fault> {
     let domain = check::domain(address.domain())?;
     match rows.domain(domain)?.map(|d| d.kind) {
         Some(DomainKind::Local | DomainKind::NonAuthoritative) => Ok(NameKey::new(address.local(), domain)),

@@ -10,19 +10,23 @@ mod check;
 mod classes;
 mod domains;
 mod together;
+mod whole;
 
 use crate::fault::Fault;
 use crate::server::{DirectoryServer, MissingDomains, Shared};
 use catalog::events::acct::AcctProvisioned;
 use catalog::keys::imdircacheserv::CACHE_DISABLE_WRITE_THRUS;
 use mail::id::HostName;
+use mail::secret::Secret;
 use roles::directory::DirectoryError;
 use roles::directory::provision::{
     AccountChange, AccountLine, Holder, MAX_REQUESTS, NewPassword, Provisioning, Reply, Request, User,
 };
+use roles::store::Run;
 use roles::{Answer, Call};
 use std::time::Duration;
 use storage::directory::{AccountRow, Edit, NameKey, Rows};
+use storage::sql::SqlError;
 use together::{Pending, together};
 
 type Outcome = Result<Reply, Fault>;
@@ -73,7 +77,8 @@ impl Shared {
             let text = "changes through this server are switched off (cacheDisableWriteThrus)";
             return Err(DirectoryError::Invalid(text.into()).into());
         }
-        let changing: Vec<_> = requests.iter().map(|r| (!is_read(r)).then(|| entry_of(r))).collect();
+        let changes = |r: &Request| !is_read(r) && !is_trial(r);
+        let changing: Vec<_> = requests.iter().map(|r| changes(r).then(|| entry_of(r))).collect();
         let passwords = self.store_forms(call, &requests).await;
         let (homes, missing_domains) = (self.homes.get(), self.keys.get().missing_domains);
         let jobs = requests.into_iter().zip(passwords).enumerate().map(|(at, (request, stored))| {
@@ -85,9 +90,15 @@ impl Shared {
                 match only_reads {
                     true => self.read(move |rows| look(rows, &request)).await,
                     false => {
-                        let done = id.clone();
-                        let change = move |e: &Edit<'_>| change(e, &site, request, stored, &done);
-                        self.tables()?.write(self.env.clock.now(), id, change).await
+                        let (done, is_trial) = (id.clone(), is_trial(&request));
+                        let change = move |e: &Edit<'_>| match change(e, &site, request, stored, &done) {
+                            Ok(reply) if is_trial => Err(Undone::Trial(reply)),
+                            outcome => outcome.map_err(Undone::Failed),
+                        };
+                        match self.tables()?.write(self.env.clock.now(), id, change).await {
+                            Ok(reply) | Err(Undone::Trial(reply)) => Ok(reply),
+                            Err(Undone::Failed(fault)) => Err(fault),
+                        }
                     }
                 }
             });
@@ -95,6 +106,7 @@ impl Shared {
         });
         let outcomes = together(jobs.collect()).await;
         if !only_reads && outcomes.iter().any(Result::is_ok) {
+            self.nudge.changed();
             self.catch_up().await?;
         }
         let answers = outcomes.into_iter().zip(changing).map(|(outcome, changed)| {
@@ -123,13 +135,18 @@ impl Shared {
         in_order.collect()
     }
 
-    async fn store_form(&self, call: &Call, password: Option<&NewPassword>) -> Result<Stored, Fault> {
+    async fn store_form(
+        &self,
+        call: &Call,
+        password: Option<(&NewPassword, Option<&Secret>)>,
+    ) -> Result<Stored, Fault> {
         let clear = match password {
             None => return Ok(Stored::default()),
-            Some(NewPassword::Hashed(stored)) => {
-                return Ok(Stored { password: stored.expose().to_owned(), scram: String::new() });
+            Some((NewPassword::Hashed(stored), scram)) => {
+                let scram = scram.map(|keys| String::from_utf8_lossy(keys.expose()).into_owned());
+                return Ok(Stored { password: stored.expose().to_owned(), scram: scram.unwrap_or_default() });
             }
-            Some(NewPassword::Clear(clear)) => clear,
+            Some((NewPassword::Clear(clear), _)) => clear,
         };
         let begun = self.env.clock.moment();
         loop {
@@ -144,11 +161,34 @@ impl Shared {
     }
 }
 
-/// The password that a request brings.
-fn password_of(request: &Request) -> Option<&NewPassword> {
+/// A change that does not stand.
+enum Undone {
+    /// It was only tried.
+    Trial(Reply),
+    Failed(Fault),
+}
+
+impl From<SqlError> for Undone {
+    fn from(error: SqlError) -> Self {
+        Self::Failed(error.into())
+    }
+}
+
+/// Whether only the answer is asked for.
+fn is_trial(request: &Request) -> bool {
+    matches!(request, Request::LoadAccount(_, _, Run::Dry))
+}
+
+/// The password that a request brings, and the keys that come with it. Nothing is hashed for a trial.
+fn password_of(request: &Request) -> Option<(&NewPassword, Option<&Secret>)> {
     match request {
-        Request::CreateAccount(new) => Some(&new.password),
-        Request::ChangeAccount(_, AccountChange::Password(password)) => Some(password),
+        Request::CreateAccount(new) => Some((&new.password, None)),
+        Request::ChangeAccount(_, AccountChange::Password(password)) => Some((password, None)),
+        Request::LoadAccount(whole, _, run) => {
+            let proofs = whole.proofs.as_ref()?;
+            let hashes = matches!(proofs.password, NewPassword::Clear(_));
+            (!hashes || *run == Run::Real).then_some((&proofs.password, proofs.scram.as_ref()))
+        }
         _ => None,
     }
 }
@@ -164,6 +204,7 @@ fn is_read(request: &Request) -> bool {
             | Request::ShowCos(_)
             | Request::ListAttributes
             | Request::FirstModified(_)
+            | Request::ListWhole(..)
     )
 }
 
@@ -191,13 +232,15 @@ fn entry_of(request: &Request) -> (&'static str, String) {
         Request::SetAttribute(Holder::Account(u), name, _) => {
             ("SetAccountCos", format!("{} {name}", user(u)))
         }
+        Request::LoadAccount(whole, ..) => ("LoadAccount", user(&whole.user)),
         Request::ShowAccount(_)
         | Request::ListAccounts(..)
         | Request::ListDomains(_)
         | Request::ListCos(_)
         | Request::ShowCos(_)
         | Request::ListAttributes
-        | Request::FirstModified(_) => ("", String::new()),
+        | Request::FirstModified(_)
+        | Request::ListWhole(..) => ("", String::new()),
     }
 }
 
@@ -211,6 +254,7 @@ fn look(rows: &Rows<'_>, request: &Request) -> Outcome {
         Request::ShowCos(name) => classes::show(rows, name),
         Request::ListAttributes => classes::attributes(rows),
         Request::FirstModified(after) => first_modified(rows, *after),
+        Request::ListWhole(after, hashes) => whole::list(rows, *after, *hashes),
         _ => Err(DirectoryError::Broken("a change was taken for a question".into()).into()),
     }
 }
@@ -220,14 +264,12 @@ fn change(e: &Edit<'_>, site: &Site, request: Request, stored: Stored, id: &str)
     if is_read(&request) {
         return look(e, &request);
     }
-    if e.is_done(id)? {
-        return match request {
-            Request::CreateAccount(new) => Ok(Reply::Created(line(e, &find(e, &new.user)?)?, None)),
-            _ => Ok(Reply::Done),
-        };
+    // A creation asks that itself, with all else that it asks; loading again is no change.
+    if !matches!(request, Request::CreateAccount(_) | Request::LoadAccount(..)) && e.is_done(id)? {
+        return Ok(Reply::Done);
     }
     match request {
-        Request::CreateAccount(new) => accounts::create(e, site, &new, stored),
+        Request::CreateAccount(new) => accounts::create(e, site, &new, stored, id),
         Request::DeleteAccount(user) => accounts::delete(e, &user),
         Request::ChangeAccount(user, change) => accounts::change(e, &user, &change, stored),
         Request::CreateAlias(user, address) => addresses::create_alias(e, &user, &address),
@@ -247,6 +289,7 @@ fn change(e: &Edit<'_>, site: &Site, request: Request, stored: Stored, id: &str)
         Request::DeleteAttribute(name, confirmed) => classes::delete_attribute(e, &name, confirmed),
         Request::SetAttribute(Holder::Cos(cos), name, value) => classes::set(e, &cos, &name, value),
         Request::SetAttribute(Holder::Account(user), name, value) => classes::set_own(e, &user, &name, value),
+        Request::LoadAccount(whole, existing, _) => whole::load(e, site, &whole, stored, (existing, id)),
         read => look(e, &read),
     }
 }

@@ -73,7 +73,7 @@ impl Shared {
         let (rule, routes) = (&self.realms.rule, self.routing.get());
         let realm = match purpose {
             Purpose::Login => rule.other_of_user(key, &routes),
-            Purpose::Account | Purpose::Mail => rule.other_of_route(key, &routes),
+            Purpose::Account | Purpose::Sender | Purpose::Mail => rule.other_of_route(key, &routes),
         };
         let servers = self.realms.servers.get();
         realm.and_then(|realm| servers?.get(realm)).map(Arc::clone)

@@ -301,8 +301,9 @@ async fn its_19067_an_account_without_a_password_is_copied_and_nobody_logs_in_to
         scram: String::new(),
         status: Status::Active,
         class: "default".into(),
+        address: Some("bob".into()),
     };
-    let add = move |e: &storage::directory::Edit<'_>| Ok::<_, crate::fault::Fault>(e.add_accounts(&[new])?);
+    let add = move |e: &storage::directory::Edit<'_>| Ok::<_, crate::fault::Fault>(e.add_account(&new)?);
     let tables = site.directory.shared.tables().unwrap();
     tables.write(site.env.clock.now(), String::new(), add).await.unwrap();
     site.keep().await;
@@ -353,15 +354,69 @@ async fn its_18995_its_19197_a_build_that_is_broken_off_leaves_what_was_there() 
         followed(&front).await;
         assert_eq!(home_of(&front, &site, "user8@one.test").await.as_deref(), Some("user8@one.test"));
     }
-    let mut built = site.directory.cache_build(&site.call()).await;
-    for _ in 0..500 {
-        // What was broken off ends by itself, a moment later; until then a build may be told to come again.
-        if built.is_ok() {
-            break;
+    site.directory.cache_build(&site.call()).await.unwrap();
+    site.compare().await;
+}
+
+/// The other process does not look by itself: it is told.
+#[tokio::test]
+async fn a_copy_of_another_host_has_a_change_as_soon_as_it_is_told_of_it() {
+    let site = Site::new().await;
+    site.create("ann@one.test").await;
+    let other = site.other().await;
+    other.keep_copy(&site.folder.path().join("other")).unwrap();
+    other.cache_build(&site.call()).await.unwrap();
+    let unmoved = other.cache_status(&site.call()).await.unwrap().position;
+    let third = site.other().await;
+    site.directory.nudge(vec![Arc::new(other.clone()), Arc::new(third.clone())]);
+    for n in 0..20 {
+        site.create(&format!("user{n}@one.test")).await;
+    }
+    let last = site.directory.directory_probe(&site.call()).await.unwrap().last_change;
+    assert!(last > unmoved);
+    for _ in 0..1000 {
+        if other.cache_status(&site.call()).await.unwrap().position == last
+            && third.shared.heard.load(std::sync::atomic::Ordering::Acquire) == last
+        {
+            return;
         }
         tokio::time::sleep(std::time::Duration::from_millis(10)).await;
-        built = site.directory.cache_build(&site.call()).await;
     }
-    built.unwrap();
+    panic!("it was not told");
+}
+
+#[tokio::test]
+async fn its_20612_the_copy_is_brought_up_to_date_in_the_period_of_the_key() {
+    use catalog::keys::imdircacheserv::DIR_CACHE_UPDATE_PERIOD;
+    use std::time::Duration;
+    for (keys, seconds) in [("", 1), ("/*/imdircacheserv/dirCacheUpdatePeriod: [7]\n", 7)] {
+        let site = Site::with(keys).await;
+        site.keep().await;
+        let configured = site.env.settings.get(DIR_CACHE_UPDATE_PERIOD);
+        assert_eq!(site.directory.shared.period(configured), Duration::from_secs(seconds));
+        // What another process of the host writes is followed without a look at the database, and so more often.
+        assert!(site.front_end().shared.period(configured) < Duration::from_secs(1));
+    }
+}
+
+/// More than one round takes is not left to the periods of many.
+#[tokio::test]
+async fn a_copy_that_is_far_behind_does_not_wait_between_its_rounds() {
+    let site = Site::with("/*/imdircacheserv/maxLogUpdates: [1000]\n").await;
+    site.keep().await;
+    site.directory.cache_control(&site.call(), Control::Pause).await.unwrap();
+    for part in 0..4 {
+        let new =
+            |n: usize| Request::CreateAccount(Box::new(new_account(&format!("user{part}.{n}@one.test"))));
+        let made = site.all((0..200).map(new).collect()).await;
+        assert!(made.iter().all(Result::is_ok));
+    }
+    let period = || site.directory.shared.period(std::time::Duration::from_secs(60)).as_secs();
+    site.directory.cache_control(&site.call(), Control::Resume).await.unwrap();
+    let status = site.status().await;
+    assert!(status.position < status.directory.unwrap() && period() == 0, "{status:?}");
+    while period() == 0 {
+        followed(&site.directory).await;
+    }
     site.compare().await;
 }

@@ -8,10 +8,11 @@ on_both! {
     its_25760_names_that_differ_by_case_are_one,
     its_46403_users_are_counted_right_after_a_move,
     its_19485_class_names_may_have_apostrophes,
-    its_13201_and_14443_values_of_every_type_are_checked_set_and_cleared,
-    its_13430_and_13611_an_account_shows_its_effective_values,
+    its_13201_its_14443_its_23485_values_of_every_type_are_checked_set_and_cleared,
+    its_13430_its_13611_its_23491_an_account_shows_its_effective_values,
     its_15368_to_define_an_attribute_again_in_the_same_way_is_no_error,
-    c_06_and_its_24762_deleting_an_attribute_is_guarded_and_logged,
+    its_11814_a_new_directory_has_its_class_with_every_attribute,
+    its_24762_c_06_deleting_an_attribute_is_guarded_and_logged,
     its_14604_the_last_forward_goes_also_where_local_delivery_is_off,
     limits_of_the_class_hold,
     domains_are_made_for_accounts_unless_that_is_off,
@@ -83,7 +84,7 @@ async fn its_19485_class_names_may_have_apostrophes() {
     assert_eq!(users(&site, "o'neil's; drop table").await, 0);
 }
 
-async fn its_13201_and_14443_values_of_every_type_are_checked_set_and_cleared() {
+async fn its_13201_its_14443_its_23485_values_of_every_type_are_checked_set_and_cleared() {
     let site = Site::new().await;
     for (name, kind, good, bad) in [
         ("text", Type::Text, "a b", "a\nb"),
@@ -109,7 +110,7 @@ async fn its_13201_and_14443_values_of_every_type_are_checked_set_and_cleared() 
     assert!(text(site.ask(set("default", "colour", "red")).await).contains("no attribute \"colour\""));
 }
 
-async fn its_13430_and_13611_an_account_shows_its_effective_values() {
+async fn its_13430_its_13611_its_23491_an_account_shows_its_effective_values() {
     let site = Site::new().await;
     site.create("bob@a.test").await;
     site.set("bob@a.test", "totalmsgquota", "5").await;
@@ -122,6 +123,17 @@ async fn its_13430_and_13611_an_account_shows_its_effective_values() {
     assert_eq!(of("pref_imapsslaccess"), Some(("all", Source::Default)));
 }
 
+async fn its_11814_a_new_directory_has_its_class_with_every_attribute() {
+    let site = Site::new().await;
+    assert_eq!(users(&site, "default").await, 0);
+    let Ok(Reply::Class(_, all)) = site.ask(Request::ShowCos("default".into())).await else {
+        panic!("no class")
+    };
+    let names: Vec<_> = catalog::cos::ATTRIBUTES.iter().map(|a| (a.name, a.default)).collect();
+    assert!(all.iter().all(|a| a.source == Source::Default));
+    assert_eq!(all.iter().map(|a| (a.name.as_str(), a.value.as_str())).collect::<Vec<_>>(), names);
+}
+
 async fn its_15368_to_define_an_attribute_again_in_the_same_way_is_no_error() {
     let site = Site::new().await;
     let define = |rule| Request::CreateAttribute("PREF_imapsslaccess".into(), rule, Type::Text, None);
@@ -130,7 +142,7 @@ async fn its_15368_to_define_an_attribute_again_in_the_same_way_is_no_error() {
     assert_eq!(site.ask(set("default", "pref_imapsslaccess", "none")).await, Ok(Reply::Done));
 }
 
-async fn c_06_and_its_24762_deleting_an_attribute_is_guarded_and_logged() {
+async fn its_24762_c_06_deleting_an_attribute_is_guarded_and_logged() {
     let site = Site::new().await;
     site.create("bob@a.test").await;
     let define = Request::CreateAttribute("colour".into(), Rule::Account, Type::Text, Some("red".into()));

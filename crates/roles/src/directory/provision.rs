@@ -4,6 +4,7 @@
 //! the answer comes when all that succeeded are on disk.
 
 use super::DirectoryError;
+use crate::store::Run;
 use crate::{Answer, Call};
 use catalog::account::{DomainKind, Status};
 use catalog::cos::{Rule, Type};
@@ -17,6 +18,8 @@ use mail::time::Timestamp;
 pub const MAX_REQUESTS: usize = 256;
 /// Most entries of one page of a list.
 pub const PAGE: u32 = 1000;
+/// Most accounts of one page of whole ones.
+pub const WHOLE_PAGE: u32 = 256;
 
 /// Changes and lists what the directory holds.
 pub trait Provisioning: Send + Sync {
@@ -79,6 +82,74 @@ impl NewAccount {
             cos: None,
         }
     }
+}
+
+/// What its owner proves who they are with, as it stands in the directory or is to stand there.
+#[derive(Debug, Clone)]
+pub struct Proofs {
+    /// The password.
+    pub password: NewPassword,
+    /// SCRAM keys in RFC 5803's form, where a hashed password comes with them.
+    pub scram: Option<Secret>,
+}
+
+impl PartialEq for Proofs {
+    fn eq(&self, other: &Self) -> bool {
+        let same = match (&self.password, &other.password) {
+            (NewPassword::Clear(a), NewPassword::Clear(b)) => a.same_as(b.expose()),
+            (NewPassword::Hashed(a), NewPassword::Hashed(b)) => a.expose() == b.expose(),
+            _ => false,
+        };
+        let keys = |proofs: &Self| proofs.scram.as_ref().map(|keys| keys.expose().to_vec());
+        same && keys(self) == keys(other)
+    }
+}
+
+impl Eq for Proofs {}
+
+/// An account with all that hangs on it, as it is carried from one directory to another.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WholeAccount {
+    /// Its login name and domain.
+    pub user: User,
+    /// Its mailbox; `None`: the directory chooses.
+    pub mailbox: Option<MailboxId>,
+    /// The store host of its mailbox; `None`: the directory chooses.
+    pub home: Option<HostName>,
+    /// `None`: nobody can log in, or it stays as it is.
+    pub proofs: Option<Proofs>,
+    /// Its state.
+    pub status: Status,
+    /// Its class of service.
+    pub cos: String,
+    /// Its SMTP addresses, the first one first; that one is in the domain of its login name.
+    pub addresses: Vec<Address>,
+    /// Its login aliases.
+    pub login_aliases: Vec<User>,
+    /// Whether forwards are followed.
+    pub forwarding: Forwarding,
+    /// Its forwards.
+    pub forwards: Vec<Address>,
+    /// Its own values of attributes, by their names.
+    pub values: Vec<(String, String)>,
+}
+
+/// What [`Request::LoadAccount`] does with an account that is there already and is not as the request says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Existing {
+    /// Refuses: [`DirectoryError::Conflict`].
+    Refuse,
+    /// Makes it so. Its mailbox stays.
+    Update,
+}
+
+/// Whether hashes of passwords are handed out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Hashes {
+    /// They are.
+    With,
+    /// [`WholeAccount::proofs`] is `None`.
+    Without,
 }
 
 /// Where a forward leads.
@@ -183,6 +254,11 @@ pub enum Request {
     SetAttribute(Holder, String, Option<String>),
     /// The first change after this number.
     FirstModified(i64),
+    /// Makes an account with all that hangs on it, or makes one that is there like it; all of it or nothing.
+    /// [`Reply::Already`] where it is so.
+    LoadAccount(Box<WholeAccount>, Existing, Run),
+    /// A page of whole accounts, in the order of their ids, after this one.
+    ListWhole(AccountId, Hashes),
 }
 
 /// An account in a list.
@@ -301,4 +377,6 @@ pub enum Reply {
     Attributes(Vec<AttributeView>),
     /// A change; `None`: there is none after that number.
     Change(Option<ChangeView>),
+    /// A page of whole accounts; none: that was all.
+    Whole(Vec<(AccountId, WholeAccount)>),
 }

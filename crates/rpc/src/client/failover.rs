@@ -15,7 +15,7 @@ use tonic::Code;
 /// Peers that have the same role, the preferred one first.
 pub struct Peers(Vec<Arc<Peer>>);
 
-/// A role that several peers have: Directory, Provisioning, Configuration. It is unavailable when all of them are.
+/// A role that several peers have: Directory, Provisioning, Ownership, Configuration. It is unavailable when all of them are.
 pub type Failover = Remote<Peers>;
 
 impl Failover {

@@ -11,6 +11,7 @@ mod failover;
 mod homes;
 mod maintenance;
 mod manager;
+mod ownership;
 mod probe;
 mod provision;
 mod queue;

@@ -153,7 +153,9 @@ macro_rules! fault {
 
 fault! {
     StoreError {
-        plain: [NoMailbox, NoFolder, NoMessage, FolderExists, OverQuota, Locked, Busy, NoSpace, Unavailable],
+        plain: [
+            NoMailbox, NoFolder, NoMessage, FolderExists, OverQuota, Locked, Busy, NoSpace, Unavailable, Elsewhere
+        ],
         text: [Refused, Limit, Broken]
     }
     of_kind(kind, words) {

@@ -12,6 +12,7 @@ pub(crate) mod directory;
 mod failure;
 mod maintenance;
 pub(crate) mod manager;
+pub(crate) mod ownership;
 mod probe;
 pub(crate) mod provision;
 pub(crate) mod queue;

@@ -1,19 +1,21 @@
 //! Accounts, domains and classes of service: what is asked of provisioning. What it answers is in `replies`.
 
 mod replies;
+mod whole;
 
 use super::proto as p;
 use super::{Bad, at_most, common, need};
 use catalog::account::{DomainKind, Status};
 use catalog::cos::{Rule, Type};
 use mail::address::{Address, Domain};
-use mail::id::{HostName, MailboxId};
+use mail::id::{AccountId, HostName, MailboxId};
 use mail::password::StoredPassword;
 use mail::secret::Secret;
 use p::account_change::What as Change;
 use p::provision_request::What;
 use p::set_attribute::Holder;
 use roles::directory::provision as r;
+use roles::store::Run;
 
 pub(crate) use replies::{replies, replies_of};
 
@@ -65,9 +67,11 @@ impl From<r::NewPassword> for p::NewPassword {
     fn from(password: r::NewPassword) -> Self {
         match password {
             r::NewPassword::Clear(secret) => {
-                Self { clear: Some(secret.expose().to_vec().into()), hashed: None }
+                Self { clear: Some(secret.expose().to_vec().into()), ..Self::default() }
             }
-            r::NewPassword::Hashed(stored) => Self { clear: None, hashed: Some(stored.expose().to_owned()) },
+            r::NewPassword::Hashed(stored) => {
+                Self { hashed: Some(stored.expose().to_owned()), ..Self::default() }
+            }
         }
     }
 }
@@ -224,6 +228,14 @@ impl From<r::Request> for p::ProvisionRequest {
                 What::SetAttribute(p::SetAttribute { holder: Some(holder), name, value })
             }
             R::FirstModified(after) => What::FirstModified(after),
+            R::LoadAccount(account, existing, run) => What::LoadAccount(p::LoadAccount {
+                account: Some((*account).into()),
+                update: existing == r::Existing::Update,
+                trial: run == Run::Dry,
+            }),
+            R::ListWhole(after, hashes) => {
+                What::ListWhole(p::ListWhole { after: after.0, hashes: hashes == r::Hashes::With })
+            }
         };
         Self { what: Some(what) }
     }
@@ -277,6 +289,11 @@ impl TryFrom<p::ProvisionRequest> for r::Request {
                 Self::SetAttribute(holder, m.name, m.value)
             }
             What::FirstModified(after) => Self::FirstModified(after),
+            What::LoadAccount(m) => whole::load(m)?,
+            What::ListWhole(m) => {
+                let hashes = if m.hashes { r::Hashes::With } else { r::Hashes::Without };
+                Self::ListWhole(AccountId(m.after), hashes)
+            }
         })
     }
 }

@@ -12,6 +12,7 @@ mod directory;
 mod kept;
 mod maintenance;
 mod manager;
+mod ownership;
 mod probe;
 mod provision;
 mod queue;
@@ -33,6 +34,7 @@ use roles::directory::cache::DirectoryCache;
 use roles::directory::provision::Provisioning;
 use roles::maintenance::Maintenance;
 use roles::manager::Manager;
+use roles::ownership::Ownership;
 use roles::probe::Probe;
 use roles::queue::MailQueue;
 use roles::store::MessageStore;
@@ -72,6 +74,8 @@ pub struct Served {
     pub cache: Option<Arc<dyn DirectoryCache>>,
     /// Long work on the mailboxes.
     pub maintenance: Option<Arc<dyn Maintenance>>,
+    /// Who has which store.
+    pub ownership: Option<Arc<dyn Ownership>>,
     /// Backups of this host.
     pub backup: Option<Arc<dyn Backup>>,
     /// The process itself.
@@ -91,6 +95,7 @@ impl Served {
             ("Provisioning", self.provisioning.is_some()),
             ("DirectoryCache", self.cache.is_some()),
             ("Maintenance", self.maintenance.is_some()),
+            ("Ownership", self.ownership.is_some()),
             ("Backup", self.backup.is_some()),
             ("Probe", self.probe.is_some()),
         ];
@@ -176,6 +181,10 @@ impl Inner {
             "Maintenance" => {
                 let maintenance = served.maintenance.as_deref()?;
                 Box::pin(maintenance::serve(self, maintenance, method, request)).await
+            }
+            "Ownership" => {
+                let ownership = served.ownership.as_deref()?;
+                Box::pin(ownership::serve(self, ownership, method, request)).await
             }
             "Probe" => probe::serve(self, served.probe.as_deref()?, method, request).await,
             "Backup" => Box::pin(backup::serve(self, served.backup.as_deref()?, method, request)).await,

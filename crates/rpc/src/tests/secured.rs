@@ -186,10 +186,7 @@ async fn the_processes_of_a_host_keep_the_promises_without_certificates_and_find
     tokio::time::timeout(Duration::from_secs(20), found()).await.unwrap();
     testkit::conformance::store::all(&remote, MailboxId(100)).await;
     assert_eq!(first.tasks.drain(Duration::from_secs(20)).await, 0);
-    let waiting = tokio::spawn({
-        let remote = remote.clone();
-        async move { remote.mailbox_usage(&call(3), MailboxId(1)).await }
-    });
-    begin(&Env::for_test("mss"));
-    assert!(waiting.await.unwrap().is_ok(), "who comes between two processes waits for the next one");
+    let (second, again) = (Env::for_test("mss"), call(3));
+    let (waited, ()) = tokio::join!(remote.mailbox_usage(&again, MailboxId(1)), async { begin(&second) });
+    assert!(waited.is_ok(), "who comes between two processes waits for the next one");
 }

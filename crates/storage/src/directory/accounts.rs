@@ -1,17 +1,18 @@
 //! Accounts, their login names, addresses and forwards.
 
 use super::rows::{
-    AccountRow, AddressRow, Changed, ForwardPlace, ForwardRow, Forwarding, NameKey, NewAccount, Rank,
+    AccountRow, AddressRow, Changed, ForwardPlace, ForwardRow, Forwarding, InTheWay, NameKey, NewAccount,
+    Rank,
 };
 use super::statements::{
     ACCOUNT_BY_ID, ACCOUNT_BY_LOGIN, ACCOUNT_BY_MAILBOX, ACCOUNT_DELETE, ACCOUNT_ID_BY_ADDRESS,
     ACCOUNT_ID_BY_LOGIN, ACCOUNT_IDS_BY_NAME, ACCOUNT_INSERT, ACCOUNT_TOUCH, ACCOUNT_UPDATE, ACCOUNTS_PAGE,
     ADDRESS_DELETE, ADDRESS_INSERT, ADDRESSES, FORWARD_DELETE, FORWARD_INSERT, FORWARDS, LOGIN_ALIAS_DELETE,
-    LOGIN_ALIAS_INSERT, LOGIN_ALIASES,
+    LOGIN_ALIAS_INSERT, LOGIN_ALIASES, NEW_ACCOUNT,
 };
 use super::{Edit, MAX_PAGE, Rows, word};
 use crate::sql::{Row, SqlError, params};
-use catalog::account::Status;
+use catalog::account::{DomainKind, Status};
 use mail::id::{AccountId, MailboxId};
 
 /// Mailbox ids that are given by hand lie within this range on both sides of zero: the counter goes on above them.
@@ -75,6 +76,40 @@ impl Rows<'_> {
         self.one(ACCOUNT_ID_BY_ADDRESS, params![key.domain, key.name], id)
     }
 
+    /// What stands in the way of an account to be made by a request: of this class, with this login name and this local part of its
+    /// address, both as keys of one domain. One round trip.
+    ///
+    /// # Errors
+    /// Where the database fails.
+    pub fn in_the_way(
+        &self,
+        request: &str,
+        class: &str,
+        login: &NameKey,
+        local_key: &str,
+        mailbox: Option<MailboxId>,
+    ) -> Result<InTheWay, SqlError> {
+        let mailbox = mailbox.map(|id| id.0);
+        let values = params![request, class, login.domain, login.name, local_key, mailbox];
+        let found = self.one(NEW_ACCOUNT, values, |row| {
+            let account = |at| Ok::<_, SqlError>(row.get::<Option<i64>>(at)?.map(AccountId));
+            let kind: Option<String> = row.get(2)?;
+            let kind = kind.map(|kind| {
+                DomainKind::parse(&kind)
+                    .ok_or_else(|| SqlError::Broken(format!("the kind {kind:?} is not known")))
+            });
+            Ok(InTheWay {
+                done: !request.is_empty() && row.get::<Option<i64>>(0)?.is_some(),
+                class: row.get(1)?,
+                domain: kind.transpose()?,
+                login: account(3)?.or(account(4)?),
+                address: account(5)?,
+                mailbox: account(6)?,
+            })
+        })?;
+        found.ok_or_else(|| SqlError::Broken("a statement that always finds a row has found none".into()))
+    }
+
     /// The SMTP addresses of an account, the primary one first.
     ///
     /// # Errors
@@ -109,34 +144,26 @@ impl Rows<'_> {
 }
 
 impl Edit<'_> {
-    /// Adds an account. Its names and its mailbox are free, its domain and its class exist.
+    /// Adds an account with its first address. Its names and its mailbox are free, its domain and its class exist.
     ///
     /// # Errors
     /// Where the database fails, also because one of these does not hold.
     pub fn add_account(&self, new: &NewAccount) -> Result<(AccountId, MailboxId), SqlError> {
-        let ids = self.insert_account(new)?;
+        let (id, mailbox) = self.insert_account(new)?;
         self.count_users(&new.class, 1)?;
-        self.log(&Changed::Login(NameKey::new(&new.name, &new.domain)))?;
-        self.log(&Changed::Account(ids.0))?;
-        Ok(ids)
-    }
-
-    /// Adds many accounts, each with its login name as its address, for loading a site: nothing is read in between.
-    ///
-    /// # Errors
-    /// As [`Edit::add_account`]; none of them is added then.
-    pub fn add_accounts(&self, all: &[NewAccount]) -> Result<(), SqlError> {
-        let mut classes = std::collections::BTreeMap::new();
-        for new in all {
-            let (id, _) = self.insert_account(new)?;
-            let key = NameKey::new(&new.name, &new.domain);
-            self.put(ADDRESS_INSERT, params![key.domain, key.name, new.name, id.0, 1_i64])?;
-            *classes.entry(new.class.as_str()).or_insert(0) += 1;
-            self.log(&Changed::Login(key.clone()))?;
-            self.log(&Changed::Address(key))?;
-            self.log(&Changed::Account(id))?;
+        let (login, account) = (Changed::Login(NameKey::new(&new.name, &new.domain)), Changed::Account(id));
+        match &new.address {
+            None => {
+                self.log(&login)?;
+                self.log(&account)?;
+            }
+            Some(local_part) => {
+                let key = NameKey::new(local_part, &new.domain);
+                self.put(ADDRESS_INSERT, params![key.domain, key.name, local_part, id.0, 1_i64])?;
+                self.log_three([&login, &Changed::Address(key), &account])?;
+            }
         }
-        classes.into_iter().try_for_each(|(class, by)| self.count_users(class, by))
+        Ok((id, mailbox))
     }
 
     fn insert_account(&self, new: &NewAccount) -> Result<(AccountId, MailboxId), SqlError> {

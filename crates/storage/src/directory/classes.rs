@@ -20,6 +20,7 @@ impl Rows<'_> {
     /// # Errors
     /// Where the database fails.
     pub fn class(&self, key: &str) -> Result<Option<ClassRow>, SqlError> {
+        self.session.settle()?;
         self.one(CLASS, params![key], class)
     }
 
@@ -28,6 +29,7 @@ impl Rows<'_> {
     /// # Errors
     /// Where the database fails.
     pub fn classes_after(&self, key: &str, limit: u32) -> Result<Vec<ClassRow>, SqlError> {
+        self.session.settle()?;
         self.many(CLASSES_PAGE, params![key, limit.min(MAX_PAGE)], class)
     }
 
@@ -153,7 +155,7 @@ impl Edit<'_> {
 
     /// Counts accounts into (or out of) a class.
     pub(super) fn count_users(&self, class: &str, by: i64) -> Result<(), SqlError> {
-        self.put(CLASS_COUNT, params![class, by])
+        self.session.add_to(CLASS_COUNT, class, by)
     }
 }
 

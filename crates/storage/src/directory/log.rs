@@ -2,7 +2,8 @@
 
 use super::rows::{ChangeRow, Changed};
 use super::statements::{
-    CHANGE_INSERT, CHANGE_OF_REQUEST, CHANGE_OLDEST, CHANGES_AFTER, CHANGES_PURGE, SECRET, SECRET_INSERT,
+    CHANGE_INSERT, CHANGE_OF_REQUEST, CHANGE_OLDEST, CHANGES_AFTER, CHANGES_INSERT, CHANGES_PURGE, SECRET,
+    SECRET_INSERT,
 };
 use super::{Edit, MAX_PAGE, Rows, word};
 use crate::sql::{SqlError, params};
@@ -77,5 +78,15 @@ impl Edit<'_> {
         let id = self.session.next_numbers("change", 1)?;
         let (word, entry) = what.columns();
         self.put(CHANGE_INSERT, params![id, self.at.as_micros(), word, entry, self.request])
+    }
+
+    /// Logs three changes with one statement, in their order.
+    pub(super) fn log_three(&self, all: [&Changed; 3]) -> Result<(), SqlError> {
+        let first = self.session.next_numbers("change", 3)?;
+        let [(word, entry), (word2, entry2), (word3, entry3)] = all.map(Changed::columns);
+        let (id2, id3) = (first + 1, first + 2);
+        let (at, request) = (self.at.as_micros(), &self.request);
+        let values = params![first, at, word, entry, request, id2, word2, entry2, id3, word3, entry3];
+        self.put(CHANGES_INSERT, values)
     }
 }

@@ -1,4 +1,4 @@
-//! The directory's tables: domains, accounts and their names, classes of service, the log of changes.
+//! The directory's tables: domains, accounts and their names, classes of service, the log of changes, who has which store.
 //!
 //! Promised: every change writes its rows of the log in its own transaction, so that whoever follows the log misses
 //! nothing; counts of users per class are right in every committed state; every statement finds its rows by an index.
@@ -13,6 +13,7 @@ mod log;
 mod records;
 mod rows;
 mod statements;
+mod stores;
 
 use crate::sql::migrate::{Step, Work};
 use crate::sql::{Database, Location, Row, Session, SqlError, Value};
@@ -25,17 +26,26 @@ pub use classes::Values;
 pub use records::AccountRecord;
 pub use rows::{
     AccountRow, AddressRow, AttributeRow, ChangeRow, Changed, ClassRow, DomainRow, ForwardPlace, ForwardRow,
-    Forwarding, NameKey, NewAccount, Rank,
+    Forwarding, InTheWay, NameKey, NewAccount, Rank, StoreRow,
 };
 
 /// The steps of the directory's schema.
-const STEPS: &[Step] = &[Step {
-    version: 1,
-    name: "directory",
-    statements: include_str!("../../migrations/directory/0001-directory.sql"),
-    compatible: 1,
-    work: Work::Expand,
-}];
+const STEPS: &[Step] = &[
+    Step {
+        version: 1,
+        name: "directory",
+        statements: include_str!("../../migrations/directory/0001-directory.sql"),
+        compatible: 1,
+        work: Work::Expand,
+    },
+    Step {
+        version: 2,
+        name: "stores",
+        statements: include_str!("../../migrations/directory/0002-stores.sql"),
+        compatible: 1,
+        work: Work::Expand,
+    },
+];
 
 /// Most rows that one page of a list holds.
 pub const MAX_PAGE: u32 = 1000;

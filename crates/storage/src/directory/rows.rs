@@ -107,6 +107,25 @@ pub struct NewAccount {
     pub status: Status,
     /// The key of its class; exists.
     pub class: String,
+    /// The local part of its first SMTP address, in its domain; `None`: it has none yet.
+    pub address: Option<String>,
+}
+
+/// What is there already of an account that is to be made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InTheWay {
+    /// Whether the request has made it before.
+    pub done: bool,
+    /// The name of its class as written; `None`: there is no such class.
+    pub class: Option<String>,
+    /// What its domain is; `None`: there is none.
+    pub domain: Option<DomainKind>,
+    /// Who has its login name.
+    pub login: Option<AccountId>,
+    /// Who has its address.
+    pub address: Option<AccountId>,
+    /// Who has its mailbox.
+    pub mailbox: Option<AccountId>,
 }
 
 /// Whether an address is the one that an account sends as.
@@ -159,6 +178,25 @@ pub struct ForwardRow {
     pub address: String,
     /// Where it leads.
     pub place: ForwardPlace,
+}
+
+/// Who has a store.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoreRow {
+    /// The store, lower case.
+    pub name: String,
+    /// The host that has it, lower case.
+    pub owner: String,
+    /// The process that has it open; empty: none.
+    pub incarnation: String,
+    /// Grows whenever another process takes it.
+    pub epoch: i64,
+    /// When its owner must have renewed it.
+    pub expires: Timestamp,
+    /// Where the owner finds its files; empty: in its own folder.
+    pub folder: String,
+    /// The host that gets it, lower case, and where that host finds the files.
+    pub successor: Option<(String, String)>,
 }
 
 /// A class of service.

@@ -42,6 +42,12 @@ statements! {
     ACCOUNT_ID_BY_LOGIN = "SELECT id FROM accounts WHERE domain = ?1 AND name_key = ?2
         UNION ALL SELECT account FROM login_aliases WHERE domain = ?1 AND name_key = ?2 LIMIT 1";
     ACCOUNT_ID_BY_ADDRESS = "SELECT account FROM addresses WHERE domain = ?1 AND local_key = ?2";
+    NEW_ACCOUNT = "SELECT (SELECT id FROM changes WHERE request = ?1 LIMIT 1),
+        (SELECT name FROM classes WHERE class_key = ?2), (SELECT kind FROM domains WHERE name = ?3),
+        (SELECT id FROM accounts WHERE domain = ?3 AND name_key = ?4),
+        (SELECT account FROM login_aliases WHERE domain = ?3 AND name_key = ?4),
+        (SELECT account FROM addresses WHERE domain = ?3 AND local_key = ?5),
+        (SELECT id FROM accounts WHERE mailbox = ?6)";
     ACCOUNT_INSERT = "INSERT INTO accounts (id, domain, name_key, name, mailbox, home, password, scram, status,
         class_key, forwarding, version, created) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, 1, 1, ?11)";
     ACCOUNT_UPDATE = "UPDATE accounts SET home = ?2, password = ?3, scram = ?4, status = ?5, class_key = ?6,
@@ -89,10 +95,23 @@ statements! {
         (SELECT account FROM overrides WHERE attribute_key = ?1 LIMIT 1)";
 
     CHANGE_INSERT = "INSERT INTO changes (id, at, what, entry, request) VALUES (?1, ?2, ?3, ?4, ?5)";
+    CHANGES_INSERT = "INSERT INTO changes (id, at, what, entry, request) VALUES
+        (?1, ?2, ?3, ?4, ?5), (?6, ?2, ?7, ?8, ?5), (?9, ?2, ?10, ?11, ?5)";
     CHANGES_AFTER = "SELECT id, at, what, entry FROM changes WHERE id > ?1 ORDER BY id LIMIT ?2";
     CHANGES_PURGE = "DELETE FROM changes WHERE at < ?1";
     CHANGE_OLDEST = "SELECT MIN(id) FROM changes";
     CHANGE_OF_REQUEST = "SELECT id FROM changes WHERE request = ?1 LIMIT 1";
+
+    STORES = "SELECT name, owner, incarnation, epoch, expires, folder, successor, successor_folder FROM stores
+        WHERE name > ?1 ORDER BY name LIMIT ?2";
+    STORE = "SELECT name, owner, incarnation, epoch, expires, folder, successor, successor_folder FROM stores
+        WHERE name = ?1";
+    STORE_PUT = "INSERT INTO stores (name, owner, incarnation, epoch, expires, folder, successor, successor_folder)
+        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
+        ON CONFLICT (name) DO UPDATE SET owner = excluded.owner, incarnation = excluded.incarnation,
+        epoch = excluded.epoch, expires = excluded.expires, folder = excluded.folder,
+        successor = excluded.successor, successor_folder = excluded.successor_folder";
+    STORE_DELETE = "DELETE FROM stores WHERE name = ?1";
 
     SECRET = "SELECT value FROM secrets WHERE name = ?1";
     SECRET_INSERT = "INSERT INTO secrets (name, value) VALUES (?1, ?2) ON CONFLICT DO NOTHING";

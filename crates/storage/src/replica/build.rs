@@ -1,8 +1,9 @@
 //! Building a table, entry by entry, in memory that does not grow with it: entries go to their file as they come, and where
 //! they are to a scratch file, from which the slots are made at the end, one file after the other.
 
-use super::entry::{self, Entry, Key, Seed};
-use super::table::{ENTRY_HEAD, HEADER, Header, Place, SLOT, file_name, file_of, first_slot, sum_of};
+use super::entry::{self, Entry, Key, Raw, Seed};
+use super::pieces::{self, Pieces};
+use super::table::{HEADER, Header, Place, SLOT, file_name, file_of, first_slot, head};
 use super::{MAX_FILES, ReplicaError, failed};
 use std::fs::{File, OpenOptions};
 use std::io::{BufReader, BufWriter, Read as _, Seek as _, SeekFrom, Write as _};
@@ -24,8 +25,7 @@ pub struct Builder {
 /// One file of it.
 struct Part {
     path: PathBuf,
-    entries: BufWriter<File>,
-    end: u64,
+    entries: Pieces,
     count: u64,
     scratch: BufWriter<File>,
     scratch_path: PathBuf,
@@ -41,7 +41,8 @@ impl Builder {
     pub fn new(folder: &Path, files: usize, seed: (u64, u64)) -> Result<Self, ReplicaError> {
         std::fs::create_dir(folder).map_err(failed(folder))?;
         let count = files.clamp(1, MAX_FILES);
-        let files = (0..count).map(|n| Part::new(folder, n)).collect::<Result<Vec<_>, _>>()?;
+        let files =
+            (0..count).map(|n| Part::new(folder, n, pieces::size(count))).collect::<Result<Vec<_>, _>>()?;
         Ok(Self { folder: folder.to_owned(), files, seed: Seed(seed.0, seed.1) })
     }
 
@@ -50,11 +51,11 @@ impl Builder {
     /// # Errors
     /// Where it cannot be written.
     pub fn add(&mut self, key: &Key, entry: &Entry) -> Result<(), ReplicaError> {
-        self.add_bytes(&entry::encode(key, entry), &entry::keys_of(key, entry))
+        self.add_bytes(entry::encode(key, entry).raw(), &entry::keys_of(key, entry))
     }
 
     /// Adds an entry by its bytes, to be found under these keys, of which the first is its own.
-    pub(super) fn add_bytes(&mut self, bytes: &[u8], keys: &[Key]) -> Result<(), ReplicaError> {
+    pub(super) fn add_bytes(&mut self, raw: Raw<'_>, keys: &[Key]) -> Result<(), ReplicaError> {
         let Some(own) = keys.first() else { return Ok(()) };
         let count = self.files.len();
         let of = |key: &Key| {
@@ -62,9 +63,9 @@ impl Builder {
             (hash, file_of(hash, count))
         };
         let (_, home) = of(own);
-        let place = Place::new(home, self.files[home].end);
+        let place = Place::new(home, self.files[home].entries.written());
         let slots: Vec<_> = keys.iter().map(of).collect();
-        self.files[home].put(bytes)?;
+        self.files[home].put(raw)?;
         slots.into_iter().try_for_each(|(hash, file)| self.files[file].note(hash, place))
     }
 
@@ -83,25 +84,25 @@ impl Builder {
 }
 
 impl Part {
-    fn new(folder: &Path, number: usize) -> Result<Self, ReplicaError> {
+    fn new(folder: &Path, number: usize, piece: usize) -> Result<Self, ReplicaError> {
         let path = folder.join(file_name(number));
         let scratch_path = path.with_extension("scratch");
         let open = |path: &Path| {
             let mut options = OpenOptions::new();
             options.read(true).write(true).create_new(true).mode(0o600);
-            let file = options.open(path).map_err(failed(path))?;
-            Ok(BufWriter::with_capacity(BUFFER, file))
+            options.open(path).map_err(failed(path))
         };
-        let (mut entries, scratch) = (open(&path)?, open(&scratch_path)?);
-        entries.write_all(&[0; HEADER as usize]).map_err(failed(&path))?;
-        Ok(Self { path, entries, end: HEADER, count: 0, scratch, scratch_path, slots: 0 })
+        let mut entries = Pieces::new(open(&path)?, piece);
+        let scratch = BufWriter::with_capacity(BUFFER, open(&scratch_path)?);
+        entries.put(&[0; HEADER as usize]).map_err(failed(&path))?;
+        Ok(Self { path, entries, count: 0, scratch, scratch_path, slots: 0 })
     }
 
-    fn put(&mut self, bytes: &[u8]) -> Result<(), ReplicaError> {
-        let len = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
-        let parts: [&[u8]; 3] = [&len.to_le_bytes(), &sum_of(bytes).to_le_bytes(), bytes];
-        parts.iter().try_for_each(|part| self.entries.write_all(part)).map_err(failed(&self.path))?;
-        self.end += (ENTRY_HEAD + bytes.len()) as u64;
+    fn put(&mut self, raw: Raw<'_>) -> Result<(), ReplicaError> {
+        let damaged = || ReplicaError::Damaged("the sum of an entry is wrong".into());
+        let back = raw.back().ok_or_else(damaged)?;
+        let parts = [&head(raw.front, back)[..], raw.front, back];
+        parts.iter().try_for_each(|part| self.entries.put(part)).map_err(failed(&self.path))?;
         self.count += 1;
         Ok(())
     }
@@ -114,16 +115,17 @@ impl Part {
 
     fn finish(self, number: u32, files: u32, seed: Seed) -> Result<(), ReplicaError> {
         let wrong = failed(&self.path);
-        let mut file = self.entries.into_inner().map_err(|e| wrong(e.into_error()))?;
+        let end = self.entries.written();
+        let mut file = self.entries.finish().map_err(&wrong)?;
         let scratch = self.scratch.into_inner().map_err(|e| wrong(e.into_error()))?;
         let slots = (self.slots * 10 / FULL_TENTHS + 1).max(8);
         let header = Header {
             file: number,
             files,
             seed,
-            slots_at: self.end.next_multiple_of(64),
+            slots_at: end.next_multiple_of(64),
             slots,
-            entries_end: self.end,
+            entries_end: end,
             entries: self.count,
         };
         let table = fill(scratch, self.slots, slots).map_err(&wrong)?;

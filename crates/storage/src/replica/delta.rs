@@ -4,7 +4,7 @@
 //! other up to there. It counts whole or not at all. The file is not synced: what a crash takes away is
 //! learnt again from the log.
 
-use super::entry::{Key, decode};
+use super::entry::{Coded, Key, decode};
 use super::{ReplicaError, failed};
 use crate::codec::{Reader, put_bytes, put_number, put_signed};
 use std::collections::HashMap;
@@ -23,7 +23,7 @@ pub(super) const MAX_FRAME: usize = 64 << 20;
 pub(super) struct Frame {
     pub(super) position: i64,
     /// Keys with the bytes of their entries.
-    pub(super) entries: Vec<(Key, Arc<[u8]>)>,
+    pub(super) entries: Vec<(Key, Arc<Coded>)>,
 }
 
 /// A file of changes as a reader follows it.
@@ -78,8 +78,8 @@ fn parse(bytes: &[u8]) -> Option<Frame> {
     let (position, count) = (reader.signed()?, reader.number()?);
     let mut entries = Vec::new();
     for _ in 0..count {
-        let bytes = reader.bytes()?;
-        entries.push((decode(bytes)?.0, bytes.into()));
+        let coded = Coded::new(reader.bytes()?, reader.bytes()?);
+        entries.push((decode(coded.raw())?.0, Arc::new(coded)));
     }
     Some(Frame { position, entries })
 }
@@ -103,11 +103,14 @@ impl Appender {
     }
 
     /// Appends a frame.
-    pub(super) fn append(&mut self, position: i64, entries: &[Vec<u8>]) -> Result<(), ReplicaError> {
+    pub(super) fn append(&mut self, position: i64, entries: &[Coded]) -> Result<(), ReplicaError> {
         let mut bytes = vec![0; HEAD as usize];
         put_signed(&mut bytes, position);
         put_number(&mut bytes, entries.len() as u64);
-        entries.iter().for_each(|entry| put_bytes(&mut bytes, entry));
+        for raw in entries.iter().map(Coded::raw) {
+            put_bytes(&mut bytes, raw.front);
+            put_bytes(&mut bytes, raw.back().unwrap_or_default());
+        }
         let len = bytes.len() - HEAD as usize;
         if len > MAX_FRAME {
             return Err(ReplicaError::Unavailable {
@@ -136,15 +139,15 @@ impl Appender {
 /// The changes above the tables, in memory.
 #[derive(Debug, Default)]
 pub(super) struct Overlay {
-    entries: HashMap<Key, Arc<[u8]>>,
+    entries: HashMap<Key, Arc<Coded>>,
 }
 
 impl Overlay {
-    pub(super) fn put(&mut self, key: Key, bytes: Arc<[u8]>) {
-        self.entries.insert(key, bytes);
+    pub(super) fn put(&mut self, key: Key, coded: Arc<Coded>) {
+        self.entries.insert(key, coded);
     }
 
-    pub(super) fn get(&self, key: &Key) -> Option<&Arc<[u8]>> {
+    pub(super) fn get(&self, key: &Key) -> Option<&Arc<Coded>> {
         self.entries.get(key)
     }
 
@@ -152,7 +155,7 @@ impl Overlay {
         self.entries.len()
     }
 
-    pub(super) fn iter(&self) -> impl Iterator<Item = (&Key, &Arc<[u8]>)> {
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&Key, &Arc<Coded>)> {
         self.entries.iter()
     }
 }
@@ -167,7 +170,7 @@ pub(super) fn load(
     let mut tail = Tail::open(path.to_owned(), number)?;
     while let Some(frame) = tail.next()? {
         *position = frame.position;
-        frame.entries.into_iter().for_each(|(key, bytes)| overlay.put(key, bytes));
+        frame.entries.into_iter().for_each(|(key, coded)| overlay.put(key, coded));
     }
     Ok(tail)
 }

@@ -1,6 +1,7 @@
 //! What the copy holds: keys, and what stands under them.
 
-use super::record;
+use super::record::{self, Account};
+use super::table::sum_of;
 use crate::codec::{Reader, put_bytes, put_signed};
 use crate::directory::{AccountRecord, AttributeRow, DomainRow, NameKey, Values};
 use mail::id::AccountId;
@@ -46,23 +47,16 @@ pub enum Entry {
 }
 
 impl Key {
-    /// The key as bytes: no two keys share them.
-    pub(super) fn encode(&self) -> Vec<u8> {
-        let mut out = Vec::with_capacity(40);
-        self.as_ref().put(&mut out);
-        out
-    }
-
     /// The same without owning its text.
-    pub(super) fn as_ref(&self) -> KeyRef<'_> {
+    pub fn as_ref(&self) -> KeyRef<'_> {
         match self {
             Self::Account(id) => KeyRef::Account(*id),
             Self::Login(key) => KeyRef::Login(&key.name, &key.domain),
             Self::Address(key) => KeyRef::Address(&key.name, &key.domain),
-            Self::Domain(name) => KeyRef::Text(b'd', name),
-            Self::Class(key) => KeyRef::Text(b'c', key),
-            Self::Attribute(key) => KeyRef::Text(b't', key),
-            Self::Secret(name) => KeyRef::Text(b's', name),
+            Self::Domain(name) => KeyRef::Domain(name),
+            Self::Class(key) => KeyRef::Class(key),
+            Self::Attribute(key) => KeyRef::Attribute(key),
+            Self::Secret(name) => KeyRef::Secret(name),
         }
     }
 
@@ -84,25 +78,66 @@ impl Key {
     }
 }
 
-/// A key whose text is somebody else's: what a look-up hashes and compares.
+/// A key whose text is somebody else's: what a look-up hashes and compares. As [`Key`].
 #[derive(Debug, Clone, Copy)]
-pub(super) enum KeyRef<'a> {
+#[expect(missing_docs, reason = "each is the one of its name in `Key`; names come before their domains")]
+pub enum KeyRef<'a> {
     Account(AccountId),
     Login(&'a str, &'a str),
     Address(&'a str, &'a str),
+    Domain(&'a str),
+    Class(&'a str),
+    Attribute(&'a str),
+    Secret(&'a str),
+}
+
+/// A key as bytes are made of it.
+enum Parts<'a> {
+    Id(AccountId),
+    Name(u8, &'a str, &'a str),
     Text(u8, &'a str),
 }
 
-impl KeyRef<'_> {
-    fn put(self, out: &mut Vec<u8>) {
+impl<'a> KeyRef<'a> {
+    fn parts(self) -> Parts<'a> {
         match self {
-            Self::Account(id) => {
+            Self::Account(id) => Parts::Id(id),
+            Self::Login(name, domain) => Parts::Name(b'l', name, domain),
+            Self::Address(name, domain) => Parts::Name(b'a', name, domain),
+            Self::Domain(text) => Parts::Text(b'd', text),
+            Self::Class(text) => Parts::Text(b'c', text),
+            Self::Attribute(text) => Parts::Text(b't', text),
+            Self::Secret(text) => Parts::Text(b's', text),
+        }
+    }
+
+    /// The same with a text of its own.
+    pub(super) fn to_key(self) -> Key {
+        let name = |name: &str, domain: &str| NameKey { name: name.to_owned(), domain: domain.to_owned() };
+        match self {
+            Self::Account(id) => Key::Account(id),
+            Self::Login(local, domain) => Key::Login(name(local, domain)),
+            Self::Address(local, domain) => Key::Address(name(local, domain)),
+            Self::Domain(text) => Key::Domain(text.to_owned()),
+            Self::Class(text) => Key::Class(text.to_owned()),
+            Self::Attribute(text) => Key::Attribute(text.to_owned()),
+            Self::Secret(text) => Key::Secret(text.to_owned()),
+        }
+    }
+
+    /// The key as bytes: no two keys share them.
+    fn put(self, out: &mut Vec<u8>) {
+        match self.parts() {
+            Parts::Id(id) => {
                 out.push(b'i');
                 put_signed(out, id.0);
             }
-            Self::Login(name, domain) => put_name(out, b'l', name, domain),
-            Self::Address(name, domain) => put_name(out, b'a', name, domain),
-            Self::Text(tag, text) => {
+            Parts::Name(tag, name, domain) => {
+                out.push(tag);
+                put_bytes(out, name.as_bytes());
+                put_bytes(out, domain.as_bytes());
+            }
+            Parts::Text(tag, text) => {
                 out.push(tag);
                 put_bytes(out, text.as_bytes());
             }
@@ -113,14 +148,18 @@ impl KeyRef<'_> {
     /// share one.
     pub(super) fn hash(self, seed: Seed) -> u64 {
         let mut hasher = SipHasher13::new_with_keys(seed.0, seed.1);
-        match self {
-            Self::Account(id) => {
+        match self.parts() {
+            Parts::Id(id) => {
                 hasher.write_u8(b'i');
                 hasher.write_i64(id.0);
             }
-            Self::Login(name, domain) => hash_name(&mut hasher, b'l', name, domain),
-            Self::Address(name, domain) => hash_name(&mut hasher, b'a', name, domain),
-            Self::Text(tag, text) => {
+            Parts::Name(tag, name, domain) => {
+                hasher.write_u8(tag);
+                hasher.write(name.as_bytes());
+                hasher.write_u8(b'@');
+                hasher.write(domain.as_bytes());
+            }
+            Parts::Text(tag, text) => {
                 hasher.write_u8(tag);
                 hasher.write(text.as_bytes());
             }
@@ -133,19 +172,6 @@ impl KeyRef<'_> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Seed(pub(super) u64, pub(super) u64);
 
-fn put_name(out: &mut Vec<u8>, tag: u8, name: &str, domain: &str) {
-    out.push(tag);
-    put_bytes(out, name.as_bytes());
-    put_bytes(out, domain.as_bytes());
-}
-
-fn hash_name(hasher: &mut SipHasher13, tag: u8, name: &str, domain: &str) {
-    hasher.write_u8(tag);
-    hasher.write(name.as_bytes());
-    hasher.write_u8(b'@');
-    hasher.write(domain.as_bytes());
-}
-
 /// What an entry is, by the first byte of its bytes.
 const ACCOUNT: u8 = 1;
 const NAME: u8 = 2;
@@ -155,17 +181,58 @@ const ATTRIBUTE: u8 = 5;
 const SECRET: u8 = 6;
 const GONE: u8 = 0;
 
-/// The bytes of an entry with its key; an account's key is in its record.
-pub(super) fn encode(key: &Key, entry: &Entry) -> Vec<u8> {
-    let mut out = Vec::with_capacity(256);
+/// The bytes of an entry with its key, in two stretches: an account's second one is what only logins read, everything else
+/// has none.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Raw<'a> {
+    pub(super) front: &'a [u8],
+    back: &'a [u8],
+    /// The sum of the second stretch, where nobody has looked at it yet.
+    sum: Option<u32>,
+}
+
+impl<'a> Raw<'a> {
+    pub(super) fn unchecked(front: &'a [u8], back: &'a [u8], sum: u32) -> Self {
+        Self { front, back, sum: Some(sum) }
+    }
+
+    /// The second stretch; `None`: its sum is wrong.
+    pub(super) fn back(self) -> Option<&'a [u8]> {
+        let right = self.sum.is_none_or(|sum| sum == sum_of(self.back));
+        right.then_some(self.back)
+    }
+}
+
+/// As [`Raw`], in memory of its own.
+#[derive(Debug, Clone)]
+pub(super) struct Coded {
+    bytes: Box<[u8]>,
+    front: usize,
+}
+
+impl Coded {
+    pub(super) fn new(front: &[u8], back: &[u8]) -> Self {
+        Self { bytes: [front, back].concat().into(), front: front.len() }
+    }
+
+    pub(super) fn raw(&self) -> Raw<'_> {
+        let (front, back) = self.bytes.split_at(self.front);
+        Raw { front, back, sum: None }
+    }
+}
+
+/// The bytes of an entry.
+pub(super) fn encode(key: &Key, entry: &Entry) -> Coded {
+    let mut out = Vec::with_capacity(384);
     let mut headed = |kind: u8| {
         out.push(kind);
-        out.extend_from_slice(&key.encode());
+        key.as_ref().put(&mut out);
     };
+    let mut front = None;
     match entry {
         Entry::Account(record) => {
             out.push(ACCOUNT);
-            record::put(&mut out, record);
+            front = Some(record::put(&mut out, record));
         }
         Entry::Name(id) => {
             headed(NAME);
@@ -190,14 +257,14 @@ pub(super) fn encode(key: &Key, entry: &Entry) -> Vec<u8> {
         }
         Entry::Gone => headed(GONE),
     }
-    out
+    Coded { front: front.unwrap_or(out.len()), bytes: out.into() }
 }
 
-/// Key and entry of these bytes; `None`: they are not what [`encode`] makes.
-pub(super) fn decode(bytes: &[u8]) -> Option<(Key, Entry)> {
-    let (&kind, rest) = bytes.split_first()?;
+/// Key and entry of these bytes; `None`: they are not what [`encode`] makes, or a sum is wrong.
+pub(super) fn decode(raw: Raw<'_>) -> Option<(Key, Entry)> {
+    let (&kind, rest) = raw.front.split_first()?;
     if kind == ACCOUNT {
-        let record = record::take(rest)?;
+        let record = Account::new(rest, raw)?.record()?;
         return Some((Key::Account(record.row.id), Entry::Account(Box::new(record))));
     }
     let mut reader = Reader::new(rest);
@@ -214,9 +281,33 @@ pub(super) fn decode(bytes: &[u8]) -> Option<(Key, Entry)> {
     Some((key, entry))
 }
 
+/// Where the entry of a name leads.
+pub(super) enum Lead<'a> {
+    /// To this account, which says so itself.
+    Account(Account<'a>),
+    /// To the account of this id.
+    Id(AccountId),
+    /// Nowhere.
+    Nowhere,
+}
+
+/// Where the entry of these bytes leads; `None`: they are of no format.
+pub(super) fn lead(raw: Raw<'_>) -> Option<Lead<'_>> {
+    let (&kind, rest) = raw.front.split_first()?;
+    match kind {
+        ACCOUNT => Account::new(rest, raw).map(Lead::Account),
+        NAME => {
+            let mut reader = Reader::new(rest);
+            Key::decode(&mut reader)?;
+            Some(Lead::Id(AccountId(reader.signed()?)))
+        }
+        _ => Some(Lead::Nowhere),
+    }
+}
+
 /// The key of an entry by its bytes.
-pub(super) fn key_of(bytes: &[u8]) -> Option<Key> {
-    let (&kind, rest) = bytes.split_first()?;
+pub(super) fn key_of(raw: Raw<'_>) -> Option<Key> {
+    let (&kind, rest) = raw.front.split_first()?;
     match kind {
         ACCOUNT => record::View::new(rest).map(|view| Key::Account(view.id())),
         _ => Key::decode(&mut Reader::new(rest)),
@@ -224,19 +315,11 @@ pub(super) fn key_of(bytes: &[u8]) -> Option<Key> {
 }
 
 /// The account that the entry of a name leads to by its bytes.
-pub(super) fn holder_of(bytes: &[u8]) -> Option<AccountId> {
-    match decode(bytes)? {
-        (_, Entry::Account(record)) => Some(record.row.id),
-        (_, Entry::Name(id)) => Some(id),
-        _ => None,
-    }
-}
-
-/// The version of an account by its bytes; -1 where these are of no account.
-pub(super) fn version_of(bytes: &[u8]) -> Option<i64> {
-    match bytes.split_first()? {
-        (&ACCOUNT, rest) => record::version(rest),
-        _ => Some(-1),
+pub(super) fn holder_of(raw: Raw<'_>) -> Option<AccountId> {
+    match lead(raw)? {
+        Lead::Account(account) => Some(account.id),
+        Lead::Id(id) => Some(id),
+        Lead::Nowhere => None,
     }
 }
 
@@ -252,9 +335,9 @@ pub(super) fn keys_of(key: &Key, entry: &Entry) -> Vec<Key> {
     keys
 }
 
-/// Whether these bytes, whose sum is right, stand under that key.
-pub(super) fn stands_under(bytes: &[u8], key: KeyRef<'_>) -> bool {
-    let Some((&kind, rest)) = bytes.split_first() else { return false };
+/// Whether these bytes, whose first stretch is right, stand under that key.
+pub(super) fn stands_under(raw: Raw<'_>, key: KeyRef<'_>) -> bool {
+    let Some((&kind, rest)) = raw.front.split_first() else { return false };
     if kind != ACCOUNT {
         let mut wanted = Vec::with_capacity(64);
         key.put(&mut wanted);
@@ -264,6 +347,6 @@ pub(super) fn stands_under(bytes: &[u8], key: KeyRef<'_>) -> bool {
         KeyRef::Account(id) => record::View::new(rest).is_some_and(|view| view.id() == id),
         KeyRef::Login(name, domain) => record::has_login(rest, name, domain),
         KeyRef::Address(name, domain) => record::has_address(rest, name, domain),
-        KeyRef::Text(..) => false,
+        _ => false,
     }
 }

@@ -54,7 +54,10 @@ impl Keeper {
     /// [`ReplicaError::InUse`] where another process writes to it; where the folder or the thread cannot be had.
     pub fn open(folder: &Path, seed: (u64, u64)) -> Result<(Self, Option<ReplicaError>), ReplicaError> {
         let (writer, why) = match Writer::open(folder) {
-            Ok(writer) => (Some(writer), None),
+            Ok(writer) => {
+                writer.remove_scratch();
+                (Some(writer), None)
+            }
             Err(error @ (ReplicaError::InUse(_) | ReplicaError::Unavailable { .. })) => return Err(error),
             Err(error) => (None, Some(error)),
         };

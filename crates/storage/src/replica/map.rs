@@ -20,8 +20,9 @@ impl Mapped {
         // by the caller before any entry is looked at.
         #[expect(unsafe_code, reason = "the reviewed corner: see the comment above")]
         let map = unsafe { memmap2::Mmap::map(file)? };
-        // Neighbours of an account in the file are not asked for next: reading ahead would only push others out.
-        map.advise(memmap2::Advice::Random)?;
+        // In large pages, and read in such pieces where it is not in memory yet: see `pieces`. A system that has none maps it
+        // as it is.
+        let _ = map.advise(memmap2::Advice::HugePage);
         Ok(Self(map))
     }
 }

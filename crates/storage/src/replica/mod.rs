@@ -21,15 +21,17 @@ mod entry;
 mod keeper;
 mod manifest;
 mod map;
+mod pieces;
 mod reader;
 mod record;
 mod table;
 mod writer;
 
 pub use build::Builder;
-pub use entry::{Entry, Key};
+pub use entry::{Entry, Key, KeyRef};
 pub use keeper::{Building, Keeper};
 pub use reader::{Followed, Reader, Size};
+pub use record::Account;
 pub use writer::{Fold, Folded, Writer};
 
 use std::path::{Path, PathBuf};
@@ -65,7 +67,7 @@ pub enum ReplicaError {
 }
 
 /// The format of the files; a copy of another one is built anew, not converted.
-pub const FORMAT: u32 = 1;
+pub const FORMAT: u32 = 2;
 /// Most files of accounts of one copy (`numUserDbFiles`).
 pub const MAX_FILES: usize = 1024;
 

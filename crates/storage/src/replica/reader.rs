@@ -5,15 +5,16 @@
 //! look-up waits for neither.
 
 use super::delta::{Overlay, Tail, load};
-use super::entry::{self, Entry, Key};
+use super::entry::{self, Entry, Key, KeyRef, Lead, Raw, Seed};
 use super::manifest::{Manifest, delta_path};
+use super::record::Account;
 use super::table::Table;
 use super::{ReplicaError, generation_folder};
 use crate::directory::AccountRecord;
 use arc_swap::ArcSwap;
 use mail::id::AccountId;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
 
 /// How often opening is tried where the writer has just removed what was to be opened.
@@ -41,6 +42,7 @@ pub(super) struct State {
     overlay: RwLock<Overlay>,
     /// How many entries the overlay has: most copies have none most of the time, and then it is not even locked.
     above: AtomicUsize,
+    sieve: Sieve,
 }
 
 /// What following has brought.
@@ -100,8 +102,8 @@ impl Reader {
     /// Where an entry is damaged.
     pub fn get(&self, key: &Key) -> Result<Option<Entry>, ReplicaError> {
         let state = self.shared.state.load();
-        let found = state.find(key, |bytes| {
-            entry::decode(bytes).map(|(_, entry)| entry).ok_or_else(|| damaged(&self.shared.folder))
+        let found = state.find(key.as_ref(), |raw| {
+            entry::decode(raw).map(|(_, entry)| entry).ok_or_else(|| self.damaged())
         })?;
         Ok(found.filter(|entry| *entry != Entry::Gone))
     }
@@ -111,36 +113,61 @@ impl Reader {
     /// # Errors
     /// As [`Reader::get`].
     pub fn account(&self, id: AccountId) -> Result<Option<AccountRecord>, ReplicaError> {
-        match self.get(&Key::Account(id))? {
-            Some(Entry::Account(record)) => Ok(Some(*record)),
-            _ => Ok(None),
-        }
+        self.copied(KeyRef::Account(id))
     }
 
-    /// The account that a login name or an address leads to: one search where the account's own entry says so.
+    /// The account that a login name or an address leads to.
     ///
     /// # Errors
     /// As [`Reader::get`].
     pub fn account_of(&self, name: &Key) -> Result<Option<AccountRecord>, ReplicaError> {
-        match self.get(name)? {
-            Some(Entry::Account(record)) if self.is_newest(record.row.id, &record)? => Ok(Some(*record)),
-            Some(Entry::Account(record)) => {
-                // The account was changed since; the name was not, or it would stand above.
-                self.account(record.row.id)
-            }
-            Some(Entry::Name(id)) => self.account(id),
-            _ => Ok(None),
-        }
+        self.copied(name.as_ref())
     }
 
-    /// Whether no newer table or change has another entry of the account than this one.
-    fn is_newest(&self, id: AccountId, found: &AccountRecord) -> Result<bool, ReplicaError> {
-        let state = self.shared.state.load();
-        if state.tables.len() <= 1 && state.above.load(Ordering::Acquire) == 0 {
-            return Ok(true);
+    fn copied(&self, name: KeyRef<'_>) -> Result<Option<AccountRecord>, ReplicaError> {
+        let record = self.look(name, |account| account.record())?;
+        record.map(|all| all.ok_or_else(|| self.damaged())).transpose()
+    }
+
+    /// What the closure makes of the account of an id, or of the one that a login name or an address leads to: one search where the
+    /// account's own entry says so, and nothing is copied.
+    ///
+    /// # Errors
+    /// As [`Reader::get`].
+    pub fn look<T>(
+        &self,
+        name: KeyRef<'_>,
+        make: impl Fn(&Account<'_>) -> T,
+    ) -> Result<Option<T>, ReplicaError> {
+        enum Way<T> {
+            Here(T),
+            There(AccountId),
+            Nowhere,
         }
-        let version = |bytes: &[u8]| entry::version_of(bytes).ok_or_else(|| damaged(&self.shared.folder));
-        Ok(state.find(&Key::Account(id), version)? == Some(found.row.version))
+        let state = self.shared.state.load();
+        let step = |raw: Raw<'_>, depth: usize| {
+            Ok(match entry::lead(raw).ok_or_else(|| self.damaged())? {
+                // Where the account was changed since, the name was not, or it would stand above.
+                Lead::Account(account) if state.hidden(KeyRef::Account(account.id), depth)? => {
+                    Way::There(account.id)
+                }
+                Lead::Account(account) => Way::Here(make(&account)),
+                Lead::Id(id) => Way::There(id),
+                Lead::Nowhere => Way::Nowhere,
+            })
+        };
+        let found = match state.find_at(name, step)? {
+            Some(Way::There(id)) => state.find_at(KeyRef::Account(id), step)?,
+            found => found,
+        };
+        Ok(match found {
+            Some(Way::Here(made)) => Some(made),
+            _ => None,
+        })
+    }
+
+    fn damaged(&self) -> ReplicaError {
+        ReplicaError::Damaged(format!("{}: an entry is not of this format", self.shared.folder.display()))
     }
 
     /// Takes what the writer has done since.
@@ -181,8 +208,8 @@ impl Reader {
         mut see: impl FnMut(Key, Entry) -> Result<(), E>,
     ) -> Result<(), E> {
         let state = self.shared.state.load_full();
-        state.each(|key, bytes, _| {
-            let decoded = entry::decode(bytes).ok_or_else(|| damaged(&self.shared.folder))?;
+        state.each(|key, raw, _| {
+            let decoded = entry::decode(raw).ok_or_else(|| self.damaged())?;
             if decoded.1 == Entry::Gone { Ok(()) } else { see(key, decoded.1) }
         })
     }
@@ -215,9 +242,10 @@ impl Shared {
         for tail in tails {
             while let Some(frame) = tail.next()? {
                 let mut overlay = state.overlay.write().unwrap_or_else(PoisonError::into_inner);
-                for (key, bytes) in frame.entries {
+                for (key, coded) in frame.entries {
                     followed.keys.push(key.clone());
-                    overlay.put(key, bytes);
+                    state.sieve.put(key.as_ref().hash(state.tables[0].seed()));
+                    overlay.put(key, coded);
                 }
                 state.above.store(overlay.len(), Ordering::Release);
                 drop(overlay);
@@ -267,7 +295,9 @@ impl State {
             tails.push(load(&delta_path(folder, number), number, &mut overlay, &mut position)?);
         }
         let above = AtomicUsize::new(overlay.len());
-        let state = Self { manifest: manifest.clone(), tables, overlay: RwLock::new(overlay), above };
+        let sieve = Sieve::new();
+        overlay.iter().for_each(|(key, _)| sieve.put(key.as_ref().hash(tables[0].seed())));
+        let state = Self { manifest: manifest.clone(), tables, overlay: RwLock::new(overlay), above, sieve };
         Ok((state, tails, position))
     }
 
@@ -278,8 +308,17 @@ impl State {
     /// Finds the newest entry under a key and makes something of its bytes.
     fn find<T>(
         &self,
-        key: &Key,
-        make: impl Fn(&[u8]) -> Result<T, ReplicaError>,
+        key: KeyRef<'_>,
+        make: impl Fn(Raw<'_>) -> Result<T, ReplicaError>,
+    ) -> Result<Option<T>, ReplicaError> {
+        self.find_at(key, |raw, _| make(raw))
+    }
+
+    /// The same with the depth at which it is.
+    fn find_at<T>(
+        &self,
+        key: KeyRef<'_>,
+        make: impl Fn(Raw<'_>, usize) -> Result<T, ReplicaError>,
     ) -> Result<Option<T>, ReplicaError> {
         self.newer(key, self.tables.len() + 1, make)
     }
@@ -287,7 +326,7 @@ impl State {
     /// Sees every entry that no newer one of its own key hides, with the depth at which it is: 0 for the changes, then the tables.
     pub(super) fn each<E: From<ReplicaError>>(
         &self,
-        see: impl FnMut(Key, &[u8], usize) -> Result<(), E>,
+        see: impl FnMut(Key, Raw<'_>, usize) -> Result<(), E>,
     ) -> Result<(), E> {
         self.each_to(self.tables.len(), see)
     }
@@ -296,25 +335,25 @@ impl State {
     pub(super) fn each_to<E: From<ReplicaError>>(
         &self,
         tables: usize,
-        mut see: impl FnMut(Key, &[u8], usize) -> Result<(), E>,
+        mut see: impl FnMut(Key, Raw<'_>, usize) -> Result<(), E>,
     ) -> Result<(), E> {
-        let overlay: Vec<_> = self.overlay().iter().map(|(k, b)| (k.clone(), Arc::clone(b))).collect();
-        for (key, bytes) in overlay {
-            see(key, &bytes, 0)?;
+        let overlay: Vec<_> = self.overlay().iter().map(|(k, c)| (k.clone(), Arc::clone(c))).collect();
+        for (key, coded) in overlay {
+            see(key, coded.raw(), 0)?;
         }
         for (depth, table) in (1..).zip(self.tables.iter().take(tables)) {
-            table.each(|bytes| {
-                let key = entry::key_of(bytes)
+            table.each(|raw| {
+                let key = entry::key_of(raw)
                     .ok_or_else(|| ReplicaError::Damaged("an entry without a key".into()))?;
-                if self.hidden(&key, depth)? { Ok(()) } else { see(key, bytes, depth) }
+                if self.hidden(key.as_ref(), depth)? { Ok(()) } else { see(key, raw, depth) }
             })?;
         }
         Ok(())
     }
 
     /// Whether something newer than this depth stands under the key.
-    fn hidden(&self, key: &Key, depth: usize) -> Result<bool, ReplicaError> {
-        Ok(self.newer(key, depth, |_| Ok(()))?.is_some())
+    fn hidden(&self, key: KeyRef<'_>, depth: usize) -> Result<bool, ReplicaError> {
+        Ok(self.newer(key, depth, |_, _| Ok(()))?.is_some())
     }
 
     /// What is newer than this depth says of a name: whose it is, or nobody's; `None` where nothing newer says anything.
@@ -323,38 +362,90 @@ impl State {
         name: &Key,
         depth: usize,
     ) -> Result<Option<Option<AccountId>>, ReplicaError> {
-        self.newer(name, depth, |bytes| Ok(entry::holder_of(bytes)))
+        self.newer(name.as_ref(), depth, |raw, _| Ok(entry::holder_of(raw)))
     }
 
     /// Whether the newest entry of an account, within the changes and this many tables, says that the name is its own.
     pub(super) fn says(&self, id: AccountId, name: &Key, tables: usize) -> Result<bool, ReplicaError> {
-        let says = |bytes: &[u8]| Ok(entry::stands_under(bytes, name.as_ref()));
-        Ok(self.newer(&Key::Account(id), tables + 1, says)?.unwrap_or(false))
+        let says = |raw: Raw<'_>, _| Ok(entry::stands_under(raw, name.as_ref()));
+        Ok(self.newer(KeyRef::Account(id), tables + 1, says)?.unwrap_or(false))
     }
 
     fn newer<T>(
         &self,
-        key: &Key,
+        key: KeyRef<'_>,
         depth: usize,
-        make: impl Fn(&[u8]) -> Result<T, ReplicaError>,
+        make: impl Fn(Raw<'_>, usize) -> Result<T, ReplicaError>,
     ) -> Result<Option<T>, ReplicaError> {
-        if depth > 0
-            && self.above.load(Ordering::Acquire) > 0
-            && let Some(bytes) = self.overlay().get(key)
-        {
-            return make(bytes).map(Some);
+        let mut hashed = Hashed::of(key);
+        if depth > 0 && self.may_be_above(&mut hashed) {
+            let coded = self.overlay().get(&key.to_key()).cloned();
+            if let Some(coded) = coded {
+                return make(coded.raw(), 0).map(Some);
+            }
         }
-        for table in self.tables.iter().take(depth.saturating_sub(1)) {
-            if let Some(bytes) = table.find(key.as_ref())? {
-                return make(bytes).map(Some);
+        for (at, table) in (1..).zip(self.tables.iter().take(depth.saturating_sub(1))) {
+            if let Some(raw) = table.find(key, hashed.by(table.seed()))? {
+                return make(raw, at).map(Some);
             }
         }
         Ok(None)
     }
+
+    /// Whether the changes have something under a key, or something that shares a bit of the sieve with it.
+    fn may_be_above(&self, hashed: &mut Hashed<'_>) -> bool {
+        self.above.load(Ordering::Acquire) > 0 && self.sieve.may_have(hashed.by(self.tables[0].seed()))
+    }
 }
 
-fn damaged(folder: &Path) -> ReplicaError {
-    ReplicaError::Damaged(format!("{}: an entry is not of this format", folder.display()))
+/// A key and its hash, made once for all tables of one seed.
+struct Hashed<'a> {
+    key: KeyRef<'a>,
+    known: Option<(Seed, u64)>,
+}
+
+impl<'a> Hashed<'a> {
+    fn of(key: KeyRef<'a>) -> Self {
+        Self { key, known: None }
+    }
+
+    fn by(&mut self, seed: Seed) -> u64 {
+        match self.known {
+            Some((of, hash)) if of == seed => hash,
+            _ => {
+                let hash = self.key.hash(seed);
+                self.known = Some((seed, hash));
+                hash
+            }
+        }
+    }
+}
+
+/// Which keys may be among the changes: most look-ups are for others, and need not look into them, nor lock them.
+struct Sieve(Box<[AtomicU64]>);
+
+/// Bits of a sieve: with as many changes as are ever above the tables one look-up in sixteen looks for nothing.
+const SIEVE: u64 = 1 << 19;
+
+impl Sieve {
+    fn new() -> Self {
+        Self((0..SIEVE / 64).map(|_| AtomicU64::new(0)).collect())
+    }
+
+    fn place(hash: u64) -> (usize, u64) {
+        let bit = hash % SIEVE;
+        ((bit / 64) as usize, 1 << (bit % 64))
+    }
+
+    fn put(&self, hash: u64) {
+        let (word, bit) = Self::place(hash);
+        self.0[word].fetch_or(bit, Ordering::Release);
+    }
+
+    fn may_have(&self, hash: u64) -> bool {
+        let (word, bit) = Self::place(hash);
+        self.0[word].load(Ordering::Acquire) & bit != 0
+    }
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

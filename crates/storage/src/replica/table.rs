@@ -2,16 +2,17 @@
 //!
 //! One table is one or more files (`numUserDbFiles`), so that building one and copying one never needs all of it at once. A file
 //! is a header, entries one after the other, and slots: open addressing by the key's hash, in which a slot is a hash and a
-//! place, so that a look-up touches one slot and one entry. An account stands in the slots under its id and
+//! place, so that a look-up touches one slot and the first stretch of one entry, in most cases one line of the cache each. An
+//! account stands in the slots under its id and
 //! under each of its names.
 //!
 //! ```text
 //! header (4096)  magic, format, number and count of files, seed, where slots begin, how many, entries, sum
-//! entry          length u32, crc32c u32, bytes
+//! entry          lengths of its two stretches u32 u32, their crc32c u32 u32, their bytes
 //! slot           hash u64, file u16 | offset u48; all zero: free
 //! ```
 
-use super::entry::{KeyRef, Seed, stands_under};
+use super::entry::{KeyRef, Raw, Seed, stands_under};
 use super::map::Mapped;
 use super::{FORMAT, ReplicaError, failed};
 use std::fs::File;
@@ -22,7 +23,7 @@ pub(super) const HEADER: u64 = 4096;
 /// Bytes of a slot.
 pub(super) const SLOT: u64 = 16;
 /// Bytes before an entry's own.
-pub(super) const ENTRY_HEAD: usize = 8;
+pub(super) const ENTRY_HEAD: usize = 16;
 const MAGIC: &[u8; 8] = b"imdircch";
 const OFFSET_BITS: u32 = 48;
 
@@ -156,18 +157,22 @@ impl Table {
         Ok(Self { files, seed })
     }
 
-    /// The bytes of the entry under a key, whose sum is right.
-    pub(super) fn find(&self, key: KeyRef<'_>) -> Result<Option<&[u8]>, ReplicaError> {
-        let hash = key.hash(self.seed);
+    /// What its hashes begin with.
+    pub(super) fn seed(&self) -> Seed {
+        self.seed
+    }
+
+    /// The entry under a key, of which this is the hash by the seed of the table; the sum of its first stretch is right.
+    pub(super) fn find(&self, key: KeyRef<'_>, hash: u64) -> Result<Option<Raw<'_>>, ReplicaError> {
         let of_slots = &self.files[file_of(hash, self.files.len())];
         let slots = of_slots.header.slots;
         let mut slot = first_slot(hash, slots);
         for _ in 0..slots {
             let Some((found, place)) = of_slots.slot(slot) else { return Ok(None) };
             if found == hash {
-                let bytes = self.entry(place)?;
-                if stands_under(bytes, key) {
-                    return Ok(Some(bytes));
+                let raw = self.entry(place)?;
+                if stands_under(raw, key) {
+                    return Ok(Some(raw));
                 }
             }
             slot = if slot + 1 == slots { 0 } else { slot + 1 };
@@ -175,23 +180,23 @@ impl Table {
         Ok(None)
     }
 
-    fn entry(&self, place: Place) -> Result<&[u8], ReplicaError> {
+    fn entry(&self, place: Place) -> Result<Raw<'_>, ReplicaError> {
         let file = self.files.get(place.file()).ok_or_else(|| {
             ReplicaError::Damaged(format!("{}: a slot names a file that is not there", self.files[0].name()))
         })?;
-        file.entry(place.offset()).map(|(bytes, _)| bytes)
+        file.entry(place.offset()).map(|(raw, _)| raw)
     }
 
     /// All entries, in no order that means something, until the closure returns an error.
     pub(super) fn each<E: From<ReplicaError>>(
         &self,
-        mut see: impl FnMut(&[u8]) -> Result<(), E>,
+        mut see: impl FnMut(Raw<'_>) -> Result<(), E>,
     ) -> Result<(), E> {
         for file in &self.files {
             let mut at = HEADER;
             for _ in 0..file.header.entries {
-                let (bytes, next) = file.entry(at)?;
-                see(bytes)?;
+                let (raw, next) = file.entry(at)?;
+                see(raw)?;
                 at = next;
             }
             if at != file.header.entries_end {
@@ -245,21 +250,23 @@ impl TableFile {
         (place != 0).then_some((u64::from_le_bytes(*hash), Place(place)))
     }
 
-    /// The bytes of an entry and where the next one begins.
-    fn entry(&self, at: u64) -> Result<(&[u8], u64), ReplicaError> {
+    /// An entry and where the next one begins.
+    fn entry(&self, at: u64) -> Result<(Raw<'_>, u64), ReplicaError> {
         let damaged = || {
             ReplicaError::Damaged(format!("{}: the sum of the entry at {at} is wrong", self.path.display()))
         };
         let end = self.header.entries_end as usize;
         let all = self.map.get(..end).ok_or_else(damaged)?;
         let from = all.get(at as usize..).filter(|_| at >= HEADER).ok_or_else(damaged)?;
-        let (len, rest) = from.split_first_chunk::<4>().ok_or_else(damaged)?;
-        let (sum, rest) = rest.split_first_chunk::<4>().ok_or_else(damaged)?;
-        let bytes = rest.get(..u32::from_le_bytes(*len) as usize).ok_or_else(damaged)?;
-        if sum_of(bytes) != u32::from_le_bytes(*sum) {
+        let (head, rest) = from.split_first_chunk::<ENTRY_HEAD>().ok_or_else(damaged)?;
+        let [front, back, sum, sum_of_back] = words(head);
+        let (bytes, rest) = rest.split_at_checked(front as usize).ok_or_else(damaged)?;
+        if sum_of(bytes) != sum {
             return Err(damaged());
         }
-        Ok((bytes, at + (ENTRY_HEAD + bytes.len()) as u64))
+        let behind = rest.get(..back as usize).ok_or_else(damaged)?;
+        let next = at + (ENTRY_HEAD + bytes.len() + behind.len()) as u64;
+        Ok((Raw::unchecked(bytes, behind, sum_of_back), next))
     }
 
     fn name(&self) -> String {
@@ -267,7 +274,23 @@ impl TableFile {
     }
 }
 
-/// The sum of an entry: of its bytes and their number, so that an empty stretch of zeros is no entry.
+/// What stands before the bytes of an entry.
+pub(super) fn head(front: &[u8], back: &[u8]) -> [u8; ENTRY_HEAD] {
+    let length = |bytes: &[u8]| u32::try_from(bytes.len()).unwrap_or(u32::MAX);
+    let mut head = [0; ENTRY_HEAD];
+    let words = [length(front), length(back), sum_of(front), sum_of(back)];
+    for (at, word) in head.chunks_exact_mut(4).zip(words) {
+        at.copy_from_slice(&word.to_le_bytes());
+    }
+    head
+}
+
+fn words(head: &[u8; ENTRY_HEAD]) -> [u32; 4] {
+    let (words, _) = head.as_chunks::<4>();
+    std::array::from_fn(|n| words.get(n).map_or(0, |word| u32::from_le_bytes(*word)))
+}
+
+/// The sum of a stretch: of its bytes and their number, so that an empty stretch of zeros is no entry.
 pub(super) fn sum_of(bytes: &[u8]) -> u32 {
     crc32c::crc32c_append(bytes.len() as u32, bytes)
 }

@@ -1,3 +1,4 @@
+use super::entry::Coded;
 use super::*;
 use crate::directory::{
     AccountRecord, AccountRow, AddressRow, DomainRow, ForwardPlace, ForwardRow, Forwarding, NameKey, Rank,
@@ -89,6 +90,28 @@ fn every_name_of_an_account_leads_to_it() {
     }
 }
 
+/// Folding and putting a copy in force remove what they replace, and not what somebody builds beside them.
+#[tokio::test]
+async fn its_21737_a_fold_does_not_take_away_what_is_being_built() {
+    let folder = tempfile::tempdir().unwrap();
+    drop(copy(folder.path(), &[account(1, 1, &[])], 1));
+    let left = Writer::scratch(folder.path(), "copy-9").unwrap();
+    std::fs::create_dir(&left).unwrap();
+    let (keeper, _) = Keeper::open(folder.path(), SEED).unwrap();
+    assert!(!left.exists(), "what an earlier process was building stays");
+    let building = keeper.build(1).unwrap();
+    assert!(building.add(vec![entry_of(&account(2, 1, &[]))]).await);
+    keeper.append(6, vec![entry_of(&account(3, 1, &[]))]).await.unwrap();
+    keeper.fold().await.unwrap();
+    let other = keeper.build(1).unwrap();
+    assert!(other.add(vec![entry_of(&account(4, 1, &[]))]).await);
+    keeper.install(other.finish().await.unwrap(), 7).await.unwrap();
+    keeper.install(building.finish().await.unwrap(), 8).await.unwrap();
+    let reader = keeper.reader().unwrap();
+    assert_eq!((reader.position(), reader.size().entries), (8, 1));
+    assert!(reader.account(AccountId(2)).unwrap().is_some());
+}
+
 #[test]
 fn one_process_writes() {
     let folder = tempfile::tempdir().unwrap();
@@ -124,7 +147,7 @@ fn its_44236_what_changed_is_not_found_under_its_old_name() {
 }
 
 #[test]
-fn what_was_cut_short_or_spoilt_is_refused_and_named() {
+fn its_17856_what_was_cut_short_or_spoilt_is_refused_and_named() {
     let folder = tempfile::tempdir().unwrap();
     assert!(matches!(Reader::open(folder.path()), Err(ReplicaError::Missing(_))));
     drop(copy(folder.path(), &(1..50).map(|id| account(id, 1, &[])).collect::<Vec<_>>(), 1));
@@ -311,14 +334,16 @@ proptest! {
 
     #[test]
     fn no_bytes_make_an_entry_panic(bytes: Vec<u8>, kind in 0..9u8) {
-        let _ = entry::decode(&bytes);
+        let _ = entry::decode(Coded::new(&bytes, &bytes).raw());
         let mut of_kind = vec![kind];
         of_kind.extend_from_slice(&bytes);
-        let _ = entry::decode(&of_kind);
-        let _ = entry::key_of(&of_kind);
-        let _ = entry::version_of(&of_kind);
-        let _ = entry::stands_under(&of_kind, Key::Login(key("a")).as_ref());
-        let _ = entry::stands_under(&of_kind, Key::Address(key("a")).as_ref());
+        let coded = Coded::new(&of_kind, &bytes);
+        let raw = coded.raw();
+        let _ = entry::decode(raw);
+        let _ = entry::key_of(raw);
+        let _ = entry::holder_of(raw);
+        let _ = entry::stands_under(raw, Key::Login(key("a")).as_ref());
+        let _ = entry::stands_under(raw, Key::Address(key("a")).as_ref());
     }
 }
 

@@ -14,6 +14,8 @@ use std::time::Duration;
 const FOLD_ENTRIES: u64 = 32_768;
 /// The same in bytes.
 const FOLD_BYTES: u64 = 32 << 20;
+/// What the names of folders begin with in which tables are built.
+const SCRATCH: &str = "building-";
 /// An upper table that has this part of the entries of the one below is folded into it.
 const MERGE_PART: u64 = 8;
 /// Upper tables smaller than this are left as they are.
@@ -28,14 +30,13 @@ pub struct Writer {
 }
 
 impl Writer {
-    /// Opens the copy in a folder to write to it; removes what an earlier writer has left half done.
+    /// Opens the copy in a folder to write to it.
     ///
     /// # Errors
     /// [`ReplicaError::InUse`] where another process has it; as [`Reader::open`].
     pub fn open(folder: &Path) -> Result<Self, ReplicaError> {
         let lock = take_lock(folder)?;
-        let manifest = Manifest::read(folder)?;
-        remove_strangers(folder, &manifest);
+        remove_strangers(folder, &Manifest::read(folder)?);
         let reader = Reader::open(folder)?;
         let changes = Self::appender(folder, &reader)?;
         Ok(Self { folder: folder.to_owned(), reader, changes, _lock: lock })
@@ -72,13 +73,23 @@ impl Writer {
         Ok(Self { folder: folder.to_owned(), reader, changes, _lock: lock })
     }
 
+    /// Removes what a process before this one was building when it ended. Only before this one builds anything.
+    pub(super) fn remove_scratch(&self) {
+        let Ok(entries) = std::fs::read_dir(&self.folder) else { return };
+        let is_scratch = |name: &std::ffi::OsStr| name.to_str().is_some_and(|name| name.starts_with(SCRATCH));
+        for entry in entries.flatten().filter(|entry| is_scratch(&entry.file_name())) {
+            // What cannot be removed now is the next time.
+            let _ = std::fs::remove_dir_all(entry.path());
+        }
+    }
+
     /// A folder in which a table may be built: within the copy's, so that it can be renamed; not there yet.
     ///
     /// # Errors
     /// Where the copy's folder cannot be made.
     pub fn scratch(folder: &Path, name: &str) -> Result<PathBuf, ReplicaError> {
         make_folder(folder)?;
-        let scratch = folder.join(format!("building-{name}"));
+        let scratch = folder.join(format!("{SCRATCH}{name}"));
         match std::fs::remove_dir_all(&scratch) {
             Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(failed(&scratch)(e)),
             _ => Ok(scratch),
@@ -194,8 +205,8 @@ impl Fold {
         let files = self.state.tables.last().map_or(1, |t| t.files());
         let mut builder = Builder::new(&self.scratch, if whole { files } else { 1 }, self.seed)?;
         let state = &self.state;
-        state.each_to(self.depth, |key, bytes, depth| {
-            let (_, entry) = entry::decode(bytes)
+        state.each_to(self.depth, |key, raw, depth| {
+            let (_, entry) = entry::decode(raw)
                 .ok_or_else(|| ReplicaError::Damaged(format!("the entry of {key:?} is of no format")))?;
             // A name that its account says itself needs no entry of its own.
             let needless = match &entry {
@@ -214,7 +225,7 @@ impl Fold {
                 );
                 keys.append(&mut names);
             }
-            builder.add_bytes(bytes, &keys)
+            builder.add_bytes(raw, &keys)
         })?;
         let built = builder.finish()?;
         Ok(Folded { built, tables: self.depth, position: self.position, number: self.number })
@@ -278,7 +289,8 @@ fn remove_strangers(folder: &Path, manifest: &Manifest) {
         } else if name.starts_with("changes-") {
             !known(&manifest.deltas, &|n| delta_path(folder, n))
         } else {
-            name.starts_with("building-")
+            // What is being built is not in any manifest, and whoever builds it is at work.
+            false
         };
         if strange {
             let _ = if path.is_dir() { std::fs::remove_dir_all(&path) } else { std::fs::remove_file(&path) };

@@ -200,6 +200,7 @@ impl Committer {
         if let Some(Trouble::Broken(error)) = &self.trouble {
             return Err(error.clone());
         }
+        self.held()?;
         // The volume of the log may be full while another is not.
         if self.trouble.is_none() && self.log.has_groups() && self.shared.disk.wants_new_file() {
             self.roll()?;
@@ -217,6 +218,19 @@ impl Committer {
             self.roll()?;
         }
         Ok(space.free.saturating_sub(reserve))
+    }
+
+    /// Whether the shard is still this process's. One that has been taken is never again.
+    fn held(&mut self) -> Result<(), ShardError> {
+        let shared = Arc::clone(&self.shared);
+        let Some(holder) = &shared.options.holder else { return Ok(()) };
+        let held = holder.check(&shared.path);
+        if let Err(error @ ShardError::Fenced(owner)) = &held {
+            let (path, epoch) = (shared.path(), holder.title().epoch);
+            shared.env.log.emit(&ms::MsLoadedByOtherMSS { path, owner, epoch });
+            self.trouble = Some(Trouble::Broken(error.clone()));
+        }
+        held
     }
 
     fn roll(&mut self) -> Result<(), ShardError> {
@@ -240,6 +254,12 @@ impl Committer {
             let has_room = !group.full && group.segments.values().any(|delta| delta.total > 0);
             let live = self.count_live(&mut group);
             self.write(&group)?;
+            // Another may have taken the shard since the group was begun: then it has read the log before this was there,
+            // or has it. It is not acknowledged here.
+            if self.held().is_err() {
+                self.trouble.get_or_insert(Trouble::IndexBehind);
+                return Err(ShardError::Unavailable);
+            }
             if has_room {
                 self.has_space();
             }

@@ -24,9 +24,12 @@ pub enum ShardError {
     /// Another process (or another part of this one) has the shard open.
     #[error("the shard is in use by another process")]
     Locked,
-    /// The shard was closed.
+    /// The shard was closed. The commit has not been begun.
     #[error("the shard is closed")]
     Closed,
+    /// Another host has taken the shard; says which. The commit has not been begun.
+    #[error("the shard is {0}'s now")]
+    Fenced(Arc<str>),
     /// One commit, key, value or range is beyond the limits of the shard; the text names which.
     #[error("{0} is too large for one commit")]
     TooLarge(&'static str),

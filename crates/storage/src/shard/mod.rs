@@ -1,6 +1,6 @@
 //! One partition of the mail: an append-only log that is both write-ahead log and body store, and an ordered index.
 //!
-//! A shard is a folder: `LOCK`, `log/NNNNNNNNNN.seg`, `index/`. One process owns it, one thread commits to it.
+//! A shard is a folder: `LOCK`, `FENCE`, `log/NNNNNNNNNN.seg`, `index/`. One process owns it, one thread commits to it.
 //! Promises:
 //! - [`Shard::commit`] returns `Ok` only when all that the task did is on the disk and visible to readers; all of it
 //!   or nothing, in one order for all tasks; one sync for all tasks that waited together.
@@ -12,7 +12,7 @@
 //!
 //! The path goes on in `commit` (groups), `log` and `record` (bytes), `index` and `places` (rows), `recover`, `keeper`,
 //! `reclaim` (space) and `collect` (which space, when), `audit` (does it all add up), `backup` (a copy while it works),
-//! `copied` and `table` (what can be done with one), `volumes` (where segments are).
+//! `copied` and `table` (what can be done with one), `volumes` (where segments are), `fence` (who may write).
 
 mod audit;
 mod backup;
@@ -23,6 +23,7 @@ mod copied;
 mod damage;
 mod disk;
 mod error;
+mod fence;
 mod gather;
 mod index;
 mod keeper;
@@ -53,6 +54,7 @@ pub use copied::{CopiedShard, Finding, restore};
 pub use damage::Damage;
 pub use disk::{Disk, Folder, SegmentFile, Space};
 pub use error::ShardError;
+pub use fence::{Holder, MAX_NAME as MAX_HOLDER_NAME, Title};
 pub use options::ShardOptions;
 pub use read::View;
 pub use reclaim::{CopiedOut, SegmentUse};
@@ -97,7 +99,8 @@ impl Shard {
     /// crash under load.
     ///
     /// # Errors
-    /// [`ShardError::Locked`] where it is open already, [`ShardError::Corrupt`] where acknowledged data is damaged or
+    /// [`ShardError::Locked`] where it is open already, [`ShardError::Fenced`] where it is another's,
+    /// [`ShardError::Corrupt`] where acknowledged data is damaged or
     /// missing, [`ShardError::Io`], [`ShardError::Full`].
     pub fn open(path: &Path, options: ShardOptions, env: &Env) -> Result<Self, ShardError> {
         let disk = Folder::new(&path.join("log")).map_err(ShardError::io)?;
@@ -125,6 +128,9 @@ impl Shard {
         env: &Env,
     ) -> Result<Committer, ShardError> {
         let lock = lock(path)?;
+        if let Some(holder) = &options.holder {
+            holder.take(path)?;
+        }
         let index_path = path.join("index");
         let index = Index::open(&index_path, &options)?;
         if recover::is_new(&*disk)? && index.position()?.is_none() {
@@ -188,7 +194,7 @@ impl Shard {
         let (task, answer) = Task::new(task);
         let sent = self.line.send(Message::Task(Box::new(task))).await;
         sent.map_err(|_| ShardError::Closed)?;
-        answer.await.unwrap_or(Err(ShardError::Closed.into()))
+        answer.await.unwrap_or(Err(ShardError::Unavailable.into()))
     }
 
     /// Runs the closure on a reader's thread with the rows as they are now. Waits where all readers are busy.

@@ -1,5 +1,7 @@
 //! How large and how patient a shard is. The defaults suit a process with a few shards and 300 MB of memory.
 
+use super::fence::Holder;
+
 /// Sizes and limits of a shard; set once when it is opened.
 #[derive(Debug, Clone)]
 pub struct ShardOptions {
@@ -22,6 +24,8 @@ pub struct ShardOptions {
     /// Bytes of disk that stay free for the index to finish what it does; below, commits are refused as
     /// [`Full`](super::ShardError::Full). On a small file system at most a sixteenth of it.
     pub reserve: u64,
+    /// By what right the process has it; `None`: by the lock on its folder alone, as nobody else can come to have it.
+    pub holder: Option<Holder>,
 }
 
 impl Default for ShardOptions {
@@ -35,6 +39,7 @@ impl Default for ShardOptions {
             index_cache: 24 << 20,
             index_memtable: 8 << 20,
             reserve: 64 << 20,
+            holder: None,
         }
     }
 }

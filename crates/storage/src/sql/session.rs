@@ -1,6 +1,6 @@
 //! A connection to either engine: what closures run statements on, and what the threads put around them.
 
-use super::numbers::{self, Numbers};
+use super::numbers::{self, Counted, Numbers};
 use super::postgres::{self, State};
 use super::value::{Columns, Row, Value, params};
 use super::{Access, SqlError, sqlite};
@@ -10,10 +10,10 @@ use std::cell::{RefCell, RefMut};
 /// A transaction as a closure sees it. Statements are of the common subset, with `?1` for the first value.
 pub struct Session {
     engine: Engine,
-    /// `None` outside of transactions that write; empty until they are needed.
-    numbers: RefCell<Option<Option<Numbers>>>,
-    /// As they were before the write that runs.
-    before: RefCell<Option<Option<Numbers>>>,
+    /// `None` outside of transactions that write.
+    counted: RefCell<Option<Counted>>,
+    /// As it was before the write that runs.
+    before: RefCell<Option<Counted>>,
 }
 
 enum Engine {
@@ -37,7 +37,7 @@ impl Session {
     }
 
     fn new(engine: Engine) -> Self {
-        Self { engine, numbers: RefCell::new(None), before: RefCell::new(None) }
+        Self { engine, counted: RefCell::new(None), before: RefCell::new(None) }
     }
 
     /// Runs a statement and hands over each row that it finds; how many it has found or changed.
@@ -145,7 +145,7 @@ impl Session {
     /// # Errors
     /// Where there is none, or the database fails.
     pub fn number(&self, name: &str) -> Result<i64, SqlError> {
-        if self.numbers.borrow().is_some() {
+        if self.counted.borrow().is_some() {
             return self.with_number(name, |n| *n);
         }
         self.one(numbers::ONE, params![name], |row| row.get(0))?.ok_or_else(|| numbers::missing(name))
@@ -171,15 +171,41 @@ impl Session {
     }
 
     fn with_number<T>(&self, name: &str, work: impl FnOnce(&mut i64) -> T) -> Result<T, SqlError> {
-        let unread = matches!(*self.numbers.borrow(), Some(None));
+        let unread = self.counted.borrow().as_ref().is_some_and(|counted| counted.numbers.is_none());
         if unread {
             let rows = self.many(numbers::ALL, &[], |row| Ok((row.get(0)?, row.get(1)?)))?;
-            *self.numbers.borrow_mut() = Some(Some(Numbers::new(rows)));
+            if let Some(counted) = &mut *self.counted.borrow_mut() {
+                counted.numbers = Some(Numbers::new(rows));
+            }
         }
-        match &mut *self.numbers.borrow_mut() {
-            Some(Some(numbers)) => numbers.get(name).map(work),
+        match &mut *self.counted.borrow_mut() {
+            Some(Counted { numbers: Some(numbers), .. }) => numbers.get(name).map(work),
             _ => Err(SqlError::Broken("a number was taken outside of a change".into())),
         }
+    }
+
+    /// Adds to a count that stands in a row: the statement adds `?2` where `?1` is the row's key. It runs once for all
+    /// that is added in a transaction; whoever reads the count calls [`Session::settle`] before.
+    ///
+    /// # Errors
+    /// Outside of a transaction that writes.
+    pub fn add_to(&self, sql: &'static str, key: &str, by: i64) -> Result<(), SqlError> {
+        let mut counted = self.counted.borrow_mut();
+        let outside = || SqlError::Broken("a count was changed outside of a change".into());
+        counted.as_mut().ok_or_else(outside)?.sums.add(sql, key, by);
+        Ok(())
+    }
+
+    /// Writes what was added to counts, so that they can be read.
+    ///
+    /// # Errors
+    /// What the engine says already.
+    pub fn settle(&self) -> Result<(), SqlError> {
+        let open: Vec<_> = match &mut *self.counted.borrow_mut() {
+            Some(counted) => counted.sums.take().collect(),
+            None => return Ok(()),
+        };
+        open.into_iter().try_for_each(|(sql, key, by)| self.change_later(sql, params![key, by]))
     }
 }
 
@@ -226,7 +252,7 @@ impl Session {
                 }
             }
         }
-        *self.numbers.borrow_mut() = (access == Access::Write).then_some(None);
+        *self.counted.borrow_mut() = (access == Access::Write).then(Counted::default);
         Ok(())
     }
 
@@ -243,7 +269,8 @@ impl Session {
 
     /// Makes a transaction last.
     pub(super) fn commit(&self) -> Result<(), SqlError> {
-        if let Some(Some(numbers)) = self.numbers.take() {
+        self.settle()?;
+        if let Some(Counted { numbers: Some(numbers), .. }) = self.counted.take() {
             for (name, value) in numbers.changed() {
                 self.change_later(numbers::STORE, params![name, value])?;
             }
@@ -264,7 +291,7 @@ impl Session {
 
     /// Takes a transaction back, where there is one.
     pub(super) fn roll_back(&self) -> Result<(), SqlError> {
-        self.numbers.take();
+        self.counted.take();
         match &self.engine {
             Engine::Sqlite(connection) if connection.is_autocommit() => Ok(()),
             Engine::Sqlite(connection) => sqlite::execute(connection, "ROLLBACK"),
@@ -282,7 +309,7 @@ impl Session {
 
     /// Begins a write within a transaction.
     pub(super) fn begin_write(&self) -> Result<(), SqlError> {
-        self.before.replace(self.numbers.borrow().clone());
+        self.before.replace(self.counted.borrow().clone());
         self.control("SAVEPOINT one")
     }
 
@@ -297,7 +324,7 @@ impl Session {
 
     /// Takes back what the write has done.
     pub(super) fn undo_write(&self) -> Result<(), SqlError> {
-        self.numbers.replace(self.before.take());
+        self.counted.replace(self.before.take());
         match &self.engine {
             Engine::Sqlite(connection) => {
                 sqlite::execute(connection, "ROLLBACK TO SAVEPOINT one")?;

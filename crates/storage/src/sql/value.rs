@@ -39,6 +39,12 @@ impl ToValue for i64 {
     }
 }
 
+impl<T: ToValue> ToValue for Option<T> {
+    fn to_value(&self) -> Value<'_> {
+        self.as_ref().map_or(Value::Null, ToValue::to_value)
+    }
+}
+
 impl ToValue for u32 {
     fn to_value(&self) -> Value<'_> {
         Value::Integer(i64::from(*self))

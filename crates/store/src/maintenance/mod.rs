@@ -80,7 +80,7 @@ impl Maintenance for Store {
 fn said(error: StoreError) -> MaintenanceError {
     match error {
         StoreError::Busy => MaintenanceError::Busy,
-        StoreError::Unavailable => MaintenanceError::Unavailable,
+        StoreError::Unavailable | StoreError::Elsewhere => MaintenanceError::Unavailable,
         StoreError::Broken(why) => MaintenanceError::Broken(why),
         other => MaintenanceError::Refused(other.to_string()),
     }

@@ -5,6 +5,7 @@ mod its;
 mod maintenance;
 mod model;
 mod moving;
+mod owners;
 mod restore;
 mod searching;
 mod size;
@@ -48,7 +49,7 @@ async fn keeps_the_promises_of_the_role() {
     testkit::conformance::store::all(&store, MailboxId(-900)).await;
     store.close().await;
     let closed = store.mailbox_usage(&call(1), MailboxId(1)).await;
-    assert_eq!(closed.unwrap_err(), roles::store::StoreError::Unavailable);
+    assert_eq!(closed.unwrap_err(), roles::store::StoreError::Elsewhere);
 }
 
 #[tokio::test]

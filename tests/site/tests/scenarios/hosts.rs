@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// Directory and queue on one host, two stores, and a front end.
-fn four() -> Result<Hosts> {
+pub(crate) fn four() -> Result<Hosts> {
     let wishes: [Wish<'_>; 4] = [
         ("venus", "imconfserv,imdircacheserv,imqueueserv", &["/*/mta/outboundDeferProcessInitialWait=0"]),
         ("mars", "mss", &[]),
@@ -24,7 +24,7 @@ fn four() -> Result<Hosts> {
     Ok(hosts)
 }
 
-fn send(hosts: &Hosts, to: &[Account], subject: &str) -> Result<()> {
+pub(crate) fn send(hosts: &Hosts, to: &[Account], subject: &str) -> Result<()> {
     let text = format!("From: x@elsewhere.test\r\nSubject: {subject}\r\n\r\nIt is said once.\r\n");
     let to: Vec<_> = to.iter().map(|account| account.address).collect();
     let mut smtp = Smtp::greet(hosts.connect("jove", Service::Smtp)?, Service::Smtp)?;
@@ -32,7 +32,7 @@ fn send(hosts: &Hosts, to: &[Account], subject: &str) -> Result<()> {
 }
 
 /// How often each of these subjects is in the Inbox.
-fn count(hosts: &Hosts, account: Account, subjects: &[String]) -> Result<Vec<usize>> {
+pub(crate) fn count(hosts: &Hosts, account: Account, subjects: &[String]) -> Result<Vec<usize>> {
     let mut imap = Imap::login_over(hosts.connect("jove", Service::Imap)?, account)?;
     let there = imap.select("INBOX")?;
     let mut texts = Vec::new();

@@ -13,5 +13,6 @@ mod manager;
 mod monitor;
 mod mta;
 mod pop;
+mod shares;
 mod store;
 mod whole;

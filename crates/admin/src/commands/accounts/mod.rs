@@ -2,5 +2,8 @@
 
 pub mod cosupgrade;
 pub mod imaccountquery;
+pub mod imbatchextract;
+pub mod imbatchload;
 pub mod imdbcontrol;
+pub mod imintegcheck;
 pub mod impwdhash;

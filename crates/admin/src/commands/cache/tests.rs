@@ -16,7 +16,7 @@ fn json(text: &str) -> Value {
 }
 
 #[tokio::test]
-async fn its_15974_a_copy_is_built_compared_and_read() {
+async fn its_15974_its_17531_a_copy_is_built_compared_and_read() {
     let house = house().await;
     let built = json(&house.ok("imdirsync -json").await);
     assert_eq!((&built["accounts"], &built["files"]), (&1.into(), &1.into()));
@@ -102,4 +102,22 @@ async fn a_host_without_a_copy_says_so() {
         assert!(run.exit == Exit::FAILED && run.errors().contains("dirCache"), "{line}: {}", run.errors());
     }
     assert_eq!(house.run("imdirprobe").await.exit, Exit::OK);
+}
+
+#[tokio::test]
+async fn its_16771_accounts_that_change_their_class_are_copied_and_looked_up_as_before() {
+    let house = house().await;
+    house.ok("imdirsync").await;
+    house.ok("imdbcontrol cc gold").await;
+    house.ok("imdbcontrol sca gold totalBytes 4711").await;
+    let many: Vec<_> = (0..300).map(|n| format!("u{n}")).collect();
+    let accounts: String = many
+        .iter()
+        .map(|name| format!("objectClass: intermailAccount\nlogin: {name}@example.org\n\n"))
+        .collect();
+    assert_eq!(house.run_reading("imbatchload -", &accounts).await.exit, Exit::OK);
+    let classes: String = many.iter().map(|name| format!("{name}@example.org gold\n")).collect();
+    assert_eq!(house.run_reading("cosupgrade -", &classes).await.exit, Exit::OK);
+    assert_eq!(json(&house.ok("imcachecheck -json").await)["alike"], true);
+    assert!(house.ok("imcacheread u299@example.org").await.contains("gold"));
 }

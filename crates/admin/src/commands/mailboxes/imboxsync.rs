@@ -7,7 +7,7 @@ use crate::people::{People, Whom, call};
 use catalog::keys::mss::CREATE_MBOXES;
 use env::random::Random;
 use env::settings::Settings;
-use mail::id::MailboxId;
+use mail::id::{HostName, MailboxId};
 use roles::directory::DirectoryError;
 use roles::store::{MAILBOX_PAGE, StoreError};
 use std::collections::{BTreeMap, BTreeSet};
@@ -52,11 +52,11 @@ const COLUMNS: &[Column] = &[
 
 /// What is in one place and not in the other.
 #[derive(Debug, Default)]
-struct Differences {
+pub(in crate::commands) struct Differences {
     /// Mailboxes without an account, and how many messages they hold.
-    orphans: BTreeMap<MailboxId, u64>,
+    pub(in crate::commands) orphans: BTreeMap<MailboxId, u64>,
     /// Accounts without a mailbox, by mailbox id.
-    missing: BTreeMap<MailboxId, String>,
+    pub(in crate::commands) missing: BTreeMap<MailboxId, String>,
 }
 
 async fn run(context: &mut Context) -> Outcome {
@@ -65,7 +65,8 @@ async fn run(context: &mut Context) -> Outcome {
     let (create, delete) = (arguments.has("create"), arguments.has("delete"));
     let made_by_themselves = made_by_themselves(context)?;
     let (roles, random) = (context.roles()?.clone(), context.random.clone());
-    let found = compare(&roles, &random).await?;
+    // Other hosts compare their own.
+    let found = compare(&roles, &random, &|home| roles.hosts.is_here(home)).await?;
     let mut listing = Listing::new(COLUMNS, Layout::Table);
     let mut exit = Exit::OK;
     for (mailbox, messages) in found.orphans {
@@ -100,32 +101,44 @@ async fn run(context: &mut Context) -> Outcome {
 }
 
 /// Whether a mailbox is made at its first use.
-fn made_by_themselves(context: &Context) -> Result<bool, Failure> {
+pub(in crate::commands) fn made_by_themselves(context: &Context) -> Result<bool, Failure> {
     let site = context.site()?;
     let tree = site.configuration()?;
     Ok(Settings::new(site.host().as_str(), "mss", tree).get(CREATE_MBOXES))
 }
 
-/// What differs, and still does at a second look.
-async fn compare(roles: &Roles, random: &Random) -> Result<Differences, Failure> {
+/// Which homes a store has.
+pub(in crate::commands) type Homes<'a> = &'a (dyn Fn(&HostName) -> bool + Sync);
+
+/// What differs, and still does at a second look, between a store and the accounts of these homes.
+pub(in crate::commands) async fn compare(
+    roles: &Roles,
+    random: &Random,
+    homes: Homes<'_>,
+) -> Result<Differences, Failure> {
     // The store first (ITS 14573): a mailbox that is there now has an account, or had one, when the directory is read.
     let mut boxes = mailboxes(roles, random).await?;
     let mut missing = BTreeMap::new();
-    for_each_account(roles, random, |mailbox, login| {
+    for_each_account(roles, random, homes, |mailbox, login| {
         if boxes.remove(&mailbox).is_none() {
             missing.insert(mailbox, login);
         }
     })
     .await?;
-    again(roles, random, Differences { orphans: boxes, missing }).await
+    again(roles, random, homes, Differences { orphans: boxes, missing }).await
 }
 
 /// ITS 20087: looks for everything once more, in the place where it was missing.
-async fn again(roles: &Roles, random: &Random, first: Differences) -> Result<Differences, Failure> {
+async fn again(
+    roles: &Roles,
+    random: &Random,
+    homes: Homes<'_>,
+    first: Differences,
+) -> Result<Differences, Failure> {
     let Differences { mut orphans, missing } = first;
     let mut accounts = BTreeSet::new();
     if !orphans.is_empty() || !missing.is_empty() {
-        for_each_account(roles, random, |mailbox, _| {
+        for_each_account(roles, random, homes, |mailbox, _| {
             orphans.remove(&mailbox);
             if missing.contains_key(&mailbox) {
                 accounts.insert(mailbox);
@@ -162,12 +175,12 @@ async fn mailboxes(roles: &Roles, random: &Random) -> Result<BTreeMap<MailboxId,
 async fn for_each_account(
     roles: &Roles,
     random: &Random,
+    homes: Homes<'_>,
     mut each: impl FnMut(MailboxId, String),
 ) -> Result<(), Failure> {
     let mut people = People::new(roles, random, Whom::default());
     while let Some(page) = people.next().await.map_err(|error: DirectoryError| Failure::because(error))? {
-        // Other hosts compare their own.
-        for line in page.into_iter().filter(|line| roles.hosts.is_here(&line.home)) {
+        for line in page.into_iter().filter(|line| homes(&line.home)) {
             each(line.mailbox, format!("{}@{}", line.user.name, line.user.domain));
         }
     }
@@ -254,7 +267,8 @@ mod tests {
         }
         let orphans = [anna, MailboxId(500), MailboxId(501)].map(|m| (m, 0)).into();
         let missing = [bert, carl, MailboxId(502)].map(|m| (m, "x".to_owned())).into();
-        let left = again(&roles, random, Differences { orphans, missing }).await.ok().unwrap();
+        let first = Differences { orphans, missing };
+        let left = again(&roles, random, &|_| true, first).await.ok().unwrap();
         assert_eq!(left.orphans.into_keys().collect::<Vec<_>>(), [MailboxId(500)]);
         assert_eq!(left.missing.into_keys().collect::<Vec<_>>(), [carl]);
     }

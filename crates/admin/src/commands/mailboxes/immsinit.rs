@@ -3,8 +3,10 @@
 use crate::command::{Command, Example, Exit, Grammar, Group, Outcome, Place};
 use crate::context::{Context, Failure};
 use crate::output::Format;
+use crate::site::Site;
 use catalog::keys::mss::NUM_MSS_PORTS;
 use env::settings::Settings;
+use roles::store::StoreError;
 use serde_json::json;
 
 /// The row.
@@ -14,7 +16,8 @@ pub const COMMAND: Command = Command {
     group: Group::Mailboxes,
     summary: "Makes the message store of this host",
     about: "Makes the message store with the number of shards that numMssPorts says, if it is not there, and looks \
-            whether it answers. A store that is there is left as it is. The host is the one in config/hostname, \
+            whether it answers. A store that is there is left as it is; one that was there once and is gone is not made \
+            anew before immssshare -forget. The host is the one in config/hostname, \
             whatever the system is called (ITS 21719). Starting the servers makes the store, too: this command is for \
             who wants to have it, or to see an error, before.",
     usage: &["[-json]"],
@@ -30,9 +33,13 @@ pub const COMMAND: Command = Command {
 
 async fn run(context: &mut Context) -> Outcome {
     let site = context.site()?;
-    // The roles are there, so the store was opened, or made, for them.
+    // The roles are there, so the store was opened, or made, for them: where it may be.
     let mailboxes = context.roles()?.store.mailbox_list(&context.call(), None, 1).await;
-    let empty = mailboxes.map_err(Failure::because)?.is_empty();
+    let empty = match mailboxes {
+        Ok(page) => page.is_empty(),
+        Err(StoreError::Elsewhere) => return Err(not_here(&site)),
+        Err(error) => return Err(Failure::because(error)),
+    };
     let settings = Settings::new(site.host().as_str(), "mss", site.configuration()?);
     let (folder, shards) = (site.store_folder(), settings.get(NUM_MSS_PORTS));
     let (host, folder) = (site.host(), folder.display());
@@ -52,13 +59,22 @@ async fn run(context: &mut Context) -> Outcome {
     Ok(Exit::OK)
 }
 
+/// Why there is no store to speak of.
+fn not_here(site: &Site) -> Failure {
+    let host = site.host();
+    Failure::because(format!(
+        "the message store of {host} is not open here: immssshare says who has it, and MsStoreNotOpened in the log why. \
+         Where its files are lost: immssshare -forget {host}"
+    ))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::people::call;
     use crate::testing::house::House;
     use mail::id::MailboxId;
-    use roles::store::{MessageStore as _, StoreError};
+    use roles::store::MessageStore as _;
 
     #[tokio::test]
     async fn its_21719_the_host_is_the_one_of_the_site() {
@@ -80,6 +96,8 @@ mod tests {
             (run.exit, run.errors().as_str()),
             (Exit::FAILED, "immsinit: the store is not available\n")
         );
+        house.store.fail(Some(StoreError::Elsewhere));
+        assert!(house.run("immsinit").await.errors().contains("immssshare -forget mars"));
         assert_eq!(house.run("immsinit all").await.exit, Exit::USAGE);
     }
 }

@@ -5,6 +5,7 @@ pub mod imdbplaygcjrn;
 pub mod immovmsgfiles;
 pub mod immsgverify;
 pub mod immssgc;
+pub mod immssshare;
 pub mod imorphanrm;
 pub mod scan_mss;
 mod task;

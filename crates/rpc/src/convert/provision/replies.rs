@@ -2,7 +2,7 @@
 
 use super::super::proto as p;
 use super::super::{Bad, common, each, failure_of, need};
-use super::{forward, forward_of, forwarding, kind, letter, rule, status, user, value_type};
+use super::{forward, forward_of, forwarding, kind, letter, rule, status, user, value_type, whole};
 use mail::id::{AccountId, HostName, MailboxId};
 use mail::password::PasswordType;
 use mail::time::Timestamp;
@@ -174,6 +174,7 @@ impl From<Result<r::Reply, DirectoryError>> for p::ProvisionReply {
             }
             Ok(R::Attributes(views)) => What::Attributes(p::AttributeViews { attributes: attributes(views) }),
             Ok(R::Change(view)) => What::Change(p::FirstChange { change: view.map(Into::into) }),
+            Ok(R::Whole(all)) => What::Whole(whole::page(all)),
         };
         Self { what: Some(what) }
     }
@@ -197,6 +198,7 @@ fn outcome(reply: p::ProvisionReply) -> Result<Result<r::Reply, DirectoryError>,
         What::Class(class) => R::Class(need(class.cos, "cos")?.into(), each(class.attributes)?),
         What::Attributes(views) => R::Attributes(each(views.attributes)?),
         What::Change(first) => R::Change(first.change.map(Into::into)),
+        What::Whole(page) => R::Whole(whole::page_of(page)?),
     }))
 }
 

@@ -11,7 +11,7 @@ use ::roles::directory::provision::*;
 use ::roles::maintenance::*;
 use ::roles::manager::{ManagerError, ServerState, ServerStatus};
 use ::roles::probe::{ConfigurationReport, MAX_PAGE, ProbeError, ProcessReport, WaitingKey};
-use ::roles::store::Quota;
+use ::roles::store::{Quota, Run};
 use ::roles::whole::{Restore, RestoreInto};
 use catalog::account::{DomainKind, Status};
 use catalog::cos::{Rule, Type};
@@ -193,7 +193,42 @@ fn all_requests() -> Vec<Request> {
         Request::SetAttribute(Holder::Cos("gold".into()), "x".into(), None),
         Request::SetAttribute(Holder::Account(user("u")), "x".into(), Some(String::new())),
         Request::FirstModified(-1),
+        Request::LoadAccount(Box::new(whole()), Existing::Update, Run::Dry),
+        Request::LoadAccount(Box::new(bare()), Existing::Refuse, Run::Real),
+        Request::ListWhole(AccountId(-9), Hashes::With),
+        Request::ListWhole(AccountId(9), Hashes::Without),
     ]
+}
+
+fn whole() -> WholeAccount {
+    let proofs = Proofs { password: hashed(), scram: Some(Secret::new("hunter2")) };
+    WholeAccount {
+        user: user("u"),
+        mailbox: Some(MailboxId(-7)),
+        home: Some(HostName::new("venus")),
+        proofs: Some(proofs),
+        status: Status::Locked,
+        cos: "gold".into(),
+        addresses: vec![address(), address()],
+        login_aliases: vec![user("v")],
+        forwarding: Forwarding::Off,
+        forwards: vec![address()],
+        values: vec![("x".into(), String::new())],
+    }
+}
+
+fn bare() -> WholeAccount {
+    WholeAccount {
+        mailbox: None,
+        home: None,
+        proofs: None,
+        addresses: vec![],
+        login_aliases: vec![],
+        forwarding: Forwarding::On,
+        forwards: vec![],
+        values: vec![],
+        ..whole()
+    }
 }
 
 #[test]
@@ -256,6 +291,7 @@ fn replies_of_provisioning_go_there_and_back() {
         Ok(Reply::Attributes(vec![])),
         Ok(Reply::Change(Some(change))),
         Ok(Reply::Change(None)),
+        Ok(Reply::Whole(vec![(AccountId(-4), whole()), (AccountId(5), bare())])),
     ];
     let count = all.len();
     let bytes = replies(all.clone()).encode_to_vec();

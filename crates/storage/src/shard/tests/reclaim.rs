@@ -161,10 +161,11 @@ async fn what_dies_while_it_is_audited_is_not_taken_for_lost() {
     let blobs = fill(&shard, 1, 70_000).await;
     let shard = settled(&dir, shard).await;
     let (begun, beginning) = tokio::sync::oneshot::channel();
-    let (go_on, waiting) = std::sync::mpsc::channel();
+    let (go_on, waiting) = std::sync::mpsc::sync_channel(1);
     let referred = blobs.clone();
     let audit = {
         let shard = shard.clone();
+        #[expect(clippy::disallowed_methods, reason = "a test drives two callers")]
         tokio::spawn(async move {
             let list = move |_: &View<'_>| {
                 begun.send(()).unwrap();

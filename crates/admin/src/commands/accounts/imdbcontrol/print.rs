@@ -44,6 +44,8 @@ pub(super) fn reply(reply: &Reply) -> Printed {
             Printed { lines: printed.lines, value }
         }
         Reply::Attributes(attributes) => Printed::list(attributes, definition_line, attribute_value),
+        // No sub-command asks for these.
+        Reply::Whole(all) => Printed::one(format!("accounts: {}", all.len()), json!(all.len())),
         Reply::Change(None) => Printed::one("no change".into(), Value::Null),
         Reply::Change(Some(change)) => Printed::one(
             format!("change: {} {} {}", change.id, change.at.rfc3339(), change.what),

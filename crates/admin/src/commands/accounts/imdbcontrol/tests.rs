@@ -161,7 +161,7 @@ const EVERY: &[(&str, &str)] = &[
 ];
 
 #[tokio::test]
-async fn its_13370_and_13376_every_sub_command_does_its_work() {
+async fn its_13370_its_13376_every_sub_command_does_its_work() {
     let site = Site::new().await;
     for &(line, expected) in EVERY {
         let output = site.ok(line).await;
