@@ -87,7 +87,7 @@ fn mail_goes(network: &Network, at: &str, to: &str, from: &str, subject: &str) -
         Ok(last.is_empty())
     });
     taken.with_context(|| last)?;
-    let url = format!("imap://{}/INBOX;MAILINDEX=*", network.address(from)?);
+    let url = format!("imaps://{}/INBOX;MAILINDEX=*", network.address(from)?);
     until("the message can be read", || {
         let mut curl = network.on(at, "curl");
         curl.args(["-sS", "--insecure", "--user", "alice@example.test:a-secret", &url]);

@@ -64,7 +64,9 @@ pub async fn none(cache: &dyn DirectoryCache) {
     missing(cache.cache_compare(&call(22)).await.err());
     missing(cache.cache_read(&call(23), "anna@example.com".into()).await.err());
     missing(cache.cache_copy(&call(24), "/nowhere".into()).await.err());
-    missing(cache.cache_control(&call(25), Control::Update).await.err());
+    missing(cache.cache_control(&call(25), Control::Pause).await.err());
+    // What is kept in memory is brought up to date all the same.
+    assert!(cache.cache_control(&call(28), Control::Update).await.is_ok());
     missing(cache.cache_push(&call(26), "anna@example.com".into()).await.err());
     assert!(cache.directory_probe(&call(27)).await.is_ok(), "the database is there all the same");
 }
