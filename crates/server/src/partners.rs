@@ -28,6 +28,8 @@ use std::time::Duration;
 /// Who asks whom, and where.
 type Way = (&'static str, HostName, String, u16);
 
+/// Most hosts without a place in the configuration that are remembered by name.
+const MAX_UNKNOWN: usize = 100;
 /// How long a start waits for the configuration server.
 const CATCH_UP: Duration = Duration::from_secs(2);
 /// Where the manager of a host is asked by the servers of its host.
@@ -42,6 +44,8 @@ pub(crate) struct Partners {
     /// By who asks, name, address (of this host: server) and port: a host that moves is another one, and limits are those of
     /// the server that asks.
     known: Mutex<HashMap<Way, Arc<Peer>>>,
+    /// Hosts that the site does not have, so that the log names each once.
+    unknown: Mutex<HashMap<HostName, Arc<Peer>>>,
 }
 
 impl Partners {
@@ -59,7 +63,14 @@ impl Partners {
                 None
             }
         };
-        Arc::new(Self { env: env.clone(), site: site.clone(), identity, topology, known: Mutex::default() })
+        Arc::new(Self {
+            env: env.clone(),
+            site: site.clone(),
+            identity,
+            topology,
+            known: Mutex::default(),
+            unknown: Mutex::default(),
+        })
     }
 
     /// The hosts of the site, as they are now.
@@ -178,7 +189,15 @@ impl Partners {
     }
 
     fn nobody(&self, name: &HostName) -> Remote {
-        Remote::new(Peer::new(self.env.clone(), name.clone(), Arc::new(Nobody), 1))
+        let mut unknown = self.unknown.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(peer) = unknown.get(name) {
+            return Remote::new(Arc::clone(peer));
+        }
+        let peer = Peer::new(self.env.clone(), name.clone(), Arc::new(Nobody), 1);
+        if unknown.len() < MAX_UNKNOWN {
+            unknown.insert(name.clone(), Arc::clone(&peer));
+        }
+        Remote::new(peer)
     }
 }
 
@@ -193,5 +212,28 @@ impl Dial for Nobody {
 
     fn port(&self) -> u16 {
         0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use mail::id::{MailboxId, RequestId, TraceId};
+    use roles::Call;
+    use roles::store::{MessageStore as _, StoreError};
+
+    #[tokio::test]
+    async fn a_home_that_the_site_does_not_have_is_unavailable_and_named_in_the_log() {
+        let (folder, env) = (tempfile::tempdir().unwrap(), Env::for_test("mta"));
+        let partners = Partners::of(&Site::open(folder.path()).unwrap(), &env);
+        for _ in 0..3 {
+            let store = partners.of_host(&env, &HostName::new("pluto"), "mss");
+            let call = Call::new(RequestId(1), TraceId::new("test"));
+            assert_eq!(store.mailbox_create(&call, MailboxId(1)).await, Err(StoreError::Unavailable));
+        }
+        let lines = env.log.lines();
+        let named: Vec<_> = lines.iter().filter(|l| l.contains("RmeConnectionUnavailable")).collect();
+        assert_eq!(named.len(), 1);
+        assert!(named[0].contains("pluto") && named[0].contains("no such host"), "{}", named[0]);
     }
 }

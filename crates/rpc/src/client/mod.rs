@@ -8,7 +8,6 @@ mod cache;
 mod configuration;
 mod directory;
 mod failover;
-mod homes;
 mod maintenance;
 mod manager;
 mod ownership;
@@ -19,7 +18,6 @@ mod queues;
 mod store;
 
 pub use failover::{Failover, Peers};
-pub use homes::Homes;
 pub use queues::{NoQueue, QueueHost, Queues};
 
 use crate::convert::{Bad, Fault, proto as p};

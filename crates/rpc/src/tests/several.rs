@@ -1,7 +1,7 @@
-//! Several peers with one role, stores by their homes, queues of several hosts, limits.
+//! Several peers with one role, queues of several hosts, limits.
 
 use super::{Pipes, call, remote, said};
-use crate::client::{Failover, Homes, QueueHost, Queues};
+use crate::client::{Failover, QueueHost, Queues};
 use crate::serve::Served;
 use catalog::tree::Tree;
 use env::Env;
@@ -12,9 +12,9 @@ use mail::id::{HostName, MailboxId, QueueId, TraceId};
 use mail::time::Timestamp;
 use roles::directory::{Directory as _, DirectoryError};
 use roles::queue::{MailQueue, NewItem, QueueError};
-use roles::store::{MessageStore as _, StoreError, Stores as _};
+use roles::store::{MessageStore as _, StoreError};
 use roles::{Body, Call};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -106,25 +106,6 @@ async fn a_call_that_never_went_out_goes_by_another_connection_although_it_chang
 
 fn no_mailbox(error: StoreError) -> Result<(), StoreError> {
     if error == StoreError::NoMailbox { Ok(()) } else { Err(error) }
-}
-
-#[tokio::test]
-async fn a_home_that_the_site_does_not_have_is_unavailable_and_named_in_the_log() {
-    let env = Env::for_test("mta");
-    let mars: Arc<dyn roles::store::MessageStore> = Arc::new(MemoryStore::new());
-    let homes = Homes::new(env.clone(), HashMap::from([(HostName::new("mars"), mars)]));
-    let create = |home: &str| {
-        let store = homes.of(&HostName::new(home));
-        async move { store.mailbox_create(&call(1), MailboxId(1)).await }
-    };
-    assert_eq!(create("Mars").await, Ok(()));
-    for _ in 0..3 {
-        assert_eq!(create("pluto").await, Err(StoreError::Unavailable));
-    }
-    let lines = env.log.lines();
-    let named: Vec<_> = lines.iter().filter(|l| l.contains("RmeConnectionUnavailable")).collect();
-    assert_eq!(named.len(), 1);
-    assert!(named[0].contains("pluto") && named[0].contains("no store"), "{}", named[0]);
 }
 
 fn item() -> NewItem {
